@@ -1,0 +1,82 @@
+"""Async SDK for the CloudCockpit subscription API: list, read, suspend and reactivate subscriptions."""
+
+from cloudcockpit_sdk import models, operations
+from cloudcockpit_sdk.auth import DEFAULT_SCOPE, DEFAULT_TOKEN_URL, AccessToken, ClientCredentials, TokenCredential
+from cloudcockpit_sdk.client import API_CLOUDCOCKPIT_COM, DEFAULT_BASE_URL, CloudCockpitClient
+from cloudcockpit_sdk.models import *  # noqa: F403  models.__all__ is the list of models
+from cloudcockpit_sdk.pagination import Paginator
+from sdk_core.client import Reply
+from sdk_core.correlation import correlation_scope
+from sdk_core.errors import (
+    ApiError,
+    Attempt,
+    AuthenticationError,
+    BadRequestError,
+    CallTimeoutError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    ErrorDetails,
+    FieldError,
+    InvalidResponseError,
+    NotFoundError,
+    OperationDeprecatedWarning,
+    Outcome,
+    PermissionDeniedError,
+    RateLimitError,
+    SdkError,
+    ServerError,
+    ServiceUnavailableError,
+)
+from sdk_core.operation import Effect, Operation, Query
+from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
+from sdk_core.retry import RetryBudget, RetryPolicy
+from sdk_core.session import Connection
+from sdk_core.version import __version__
+
+__all__ = [
+    "API_CLOUDCOCKPIT_COM",
+    "DEFAULT_BASE_URL",
+    "DEFAULT_SCOPE",
+    "DEFAULT_TOKEN_URL",
+    "AccessToken",
+    "ApiError",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "CallTimeoutError",
+    "ClientClosedError",
+    "ClientCredentials",
+    "CloudCockpitClient",
+    "ConfigurationError",
+    "ConflictError",
+    "Connection",
+    "ConnectionFailedError",
+    "Effect",
+    "ErrorDetails",
+    "FieldError",
+    "InvalidResponseError",
+    "LocalRateLimiter",
+    "NotFoundError",
+    "Operation",
+    "OperationDeprecatedWarning",
+    "Outcome",
+    "Paginator",
+    "PermissionDeniedError",
+    "Query",
+    "RateLimitError",
+    "RateLimiter",
+    "Reply",
+    "RetryBudget",
+    "RetryPolicy",
+    "SdkError",
+    "ServerError",
+    "ServiceUnavailableError",
+    "TokenCredential",
+    "__version__",
+    "correlation_scope",
+    "models",
+    "operations",
+]
+__all__ += models.__all__

@@ -1,0 +1,176 @@
+"""Where the bearer token of the CloudCockpit API comes from."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from attrs import field, frozen
+from yarl import URL
+
+from sdk_core import codec
+from sdk_core.arguments import base_url, header_text
+from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
+from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError
+from sdk_core.retry import parse_retry_after
+
+__all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
+
+DEFAULT_TOKEN_URL: Final = "https://login.microsoftonline.com/4e806121-ff28-4286-ab4e-3be0a08f9ce0/oauth2/v2.0/token"  # noqa: S105
+"""The documented token endpoint (topic "Authentication guide")."""
+DEFAULT_SCOPE: Final = "api://b92a36a4-feb8-4f47-a69c-29a180aa6d0a/.default"
+"""The documented scope (same page)."""
+
+_TIMEOUT: Final = ClientTimeout(total=30)
+_BODY_LIMIT: Final = 2**16
+
+
+def _check_text(_instance: object, attribute: Any, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+    if not value or not value.isprintable():
+        raise ValueError(f"{attribute.name} must be non-empty text without control characters")
+
+
+def _check_url(_instance: object, attribute: Any, value: object) -> None:
+    base_url(attribute.name, value)
+
+
+@frozen
+class ClientCredentials:
+    """An "Api Access" of the portal: OAuth2 client_credentials; the token is fetched and renewed as needed.
+
+    Raises:
+        ValueError: a value can't be sent, or `token_url` is neither https nor on this machine.
+    """
+
+    client_id: str = field(validator=_check_text)
+    client_secret: str = field(repr=False, validator=_check_text)
+    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, validator=_check_url)
+    scope: str = field(default=DEFAULT_SCOPE, kw_only=True, validator=_check_text)
+
+
+class AccessToken(Protocol):
+    """What azure-identity's credentials return."""
+
+    @property
+    def token(self) -> str:
+        """The JWT."""
+        ...
+
+    @property
+    def expires_on(self) -> int:
+        """Seconds since the epoch."""
+        ...
+
+
+class TokenCredential(Protocol):
+    """Any of azure-identity's asynchronous credentials (`azure.identity.aio`)."""
+
+    async def get_token(self, *scopes: str) -> AccessToken:
+        """Return a token for `scopes`."""
+        ...
+
+
+TokenArgument = str | Callable[[], Awaitable[str]] | ClientCredentials | TokenCredential
+"""What `CloudCockpitClient(token=...)` takes."""
+
+
+def bearer(token: TokenArgument) -> Auth:
+    """Return the authentication for whatever a caller has: text, an async callable, credentials."""
+    match token:
+        case str():
+            return FixedToken("Authorization", f"Bearer {header_text('token', token)}")
+        case ClientCredentials():
+            return BearerToken(_client_credentials(token))
+        case _ if hasattr(token, "get_token"):
+            return BearerToken(_credential(token))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        case _ if callable(token):
+            return BearerToken(_provider(token))
+        case _:
+            raise TypeError(
+                "token must be a str, an async callable, ClientCredentials or an object with an async get_token(), "
+                f"not {type(token).__name__}"
+            )
+
+
+def _provider(provide: Callable[[], Awaitable[str]]) -> TokenSource:
+    async def fetch(_session: ClientSession) -> Token:
+        value = await provide()
+        expiry = jwt_expiry(value)
+        return Token(value, None if expiry is None else expiry - time.time())
+
+    return fetch
+
+
+def _credential(credential: TokenCredential) -> TokenSource:
+    async def fetch(_session: ClientSession) -> Token:
+        token = await credential.get_token(DEFAULT_SCOPE)
+        return Token(token.token, token.expires_on - time.time())
+
+    return fetch
+
+
+def _client_credentials(credentials: ClientCredentials) -> TokenSource:
+    form = {
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+        "scope": credentials.scope,
+        "grant_type": "client_credentials",
+    }
+    url = URL(credentials.token_url)
+
+    async def fetch(session: ClientSession) -> Token:
+        try:
+            async with session.post(
+                url, data=form, headers={"Accept": "application/json"}, allow_redirects=False, timeout=_TIMEOUT
+            ) as response:
+                status = response.status
+                retry_after = parse_retry_after(response.headers.get("Retry-After"), now=time.time())
+                body = await response.content.read(_BODY_LIMIT)
+        except (ClientError, OSError) as error:
+            failure: SdkError = ConnectionFailedError(
+                "could not reach the token endpoint", _facts(retryable=True, cause=type(error).__name__)
+            )
+        else:
+            token = _read_token(body) if status == 200 else None  # noqa: PLR2004
+            if token is not None:
+                return token
+            failure = _refused(status, body, retry_after)
+        # Not in the handler: aiohttp's exception would follow as __context__.
+        raise failure
+
+    return fetch
+
+
+def _read_token(body: bytes) -> Token | None:
+    """Return the token of a token answer; None if it is not one. A missing lifetime is an unknown one."""
+    try:
+        match codec.parse(body):
+            case {"access_token": str(value), **rest}:
+                lifetime = rest.get("expires_in")
+                return Token(value, float(lifetime) if isinstance(lifetime, int) else None)
+            case _:
+                return None
+    except codec.NotJsonError:
+        return None
+
+
+def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:
+    # OAuth2 (RFC 6749, 5.2): `error` is a code; `error_description` is text that may repeat what was sent.
+    try:
+        answer = codec.parse(body)
+    except codec.NotJsonError:
+        answer = None
+    code = answer.get("error") if isinstance(answer, dict) else None
+    passing = status == 429 or status >= 500  # noqa: PLR2004
+    facts = _facts(retryable=passing, status=status, retry_after=retry_after)
+    details = ErrorDetails(code=code if isinstance(code, str) else None, recognised=code is not None)
+    text = f"the token endpoint answered {status}" + (f" ({details.code})" if details.code else "")
+    if not passing:
+        text += ": check client id, secret, scope and token URL"
+    return AuthenticationError.from_details(text, facts, details)
+
+
+def _facts(**more: Any) -> dict[str, Any]:
+    return {"outcome": Outcome.NOT_SENT.value, **more}

@@ -1,0 +1,47 @@
+"""All items of a paged list, page by page, each fetched when it is asked for."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+from cloudcockpit_sdk.models import Page
+
+__all__ = ["Paginator"]
+
+T = TypeVar("T")
+
+
+class Paginator(Generic[T]):
+    """`async for item in paginator`, or `async for page in paginator.pages()`.
+
+    Each page is a call of its own, with its own retries and correlation id. After an error or a `break`, iterating
+    again goes on with page `next_page`, which was not handed out yet.
+    """
+
+    def __init__(self, fetch: Callable[[int], Awaitable[Page[T]]], *, start_page: int = 1) -> None:
+        self._fetch = fetch
+        self.next_page = start_page
+        """Number of the page that is fetched next, from 1."""
+
+    async def pages(self) -> AsyncIterator[Page[T]]:
+        """Yield page by page; an empty page in the middle ends nothing."""
+        more = True
+        while more:
+            page = await self._fetch(self.next_page)
+            more = _has_more(page, self.next_page)
+            self.next_page += 1
+            yield page
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self.pages():
+            for item in page.items:
+                yield item
+
+
+def _has_more(page: Page[object], number: int) -> bool:
+    # The total wins: a server that says "more" beyond its own total would be asked for ever.
+    if page.total_pages is not None:
+        return number < page.total_pages
+    if page.has_next_page is not None:
+        return page.has_next_page
+    # Neither name came: only an empty page proves the end. One request more is better than a list cut short.
+    return bool(page.items)

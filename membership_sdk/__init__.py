@@ -1,0 +1,72 @@
+"""Async SDK for the Membership Self-service API: contracts, cancelations and their withdrawal, additional modules."""
+
+from membership_sdk import models, operations
+from membership_sdk.client import MembershipClient
+from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
+from sdk_core.client import Reply
+from sdk_core.correlation import correlation_scope
+from sdk_core.errors import (
+    ApiError,
+    Attempt,
+    AuthenticationError,
+    BadRequestError,
+    CallTimeoutError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    ErrorDetails,
+    FieldError,
+    InvalidResponseError,
+    NotFoundError,
+    OperationDeprecatedWarning,
+    Outcome,
+    PermissionDeniedError,
+    RateLimitError,
+    SdkError,
+    ServerError,
+    ServiceUnavailableError,
+)
+from sdk_core.operation import Effect, Operation, Query
+from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
+from sdk_core.retry import RetryBudget, RetryPolicy
+from sdk_core.session import Connection
+from sdk_core.version import __version__
+
+__all__ = [
+    "ApiError",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "CallTimeoutError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "Connection",
+    "ConnectionFailedError",
+    "Effect",
+    "ErrorDetails",
+    "FieldError",
+    "InvalidResponseError",
+    "LocalRateLimiter",
+    "MembershipClient",
+    "NotFoundError",
+    "Operation",
+    "OperationDeprecatedWarning",
+    "Outcome",
+    "PermissionDeniedError",
+    "Query",
+    "RateLimitError",
+    "RateLimiter",
+    "Reply",
+    "RetryBudget",
+    "RetryPolicy",
+    "SdkError",
+    "ServerError",
+    "ServiceUnavailableError",
+    "__version__",
+    "correlation_scope",
+    "models",
+    "operations",
+]
+__all__ += models.__all__

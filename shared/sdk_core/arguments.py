@@ -1,0 +1,95 @@
+"""What a caller may pass: each check names the argument, and runs before anything is sent."""
+
+from datetime import date, datetime
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+import attrs
+from yarl import URL
+
+__all__ = ["base_url", "header_text", "int64_id", "plain_date", "seconds", "uuid_id", "valid"]
+
+_INT64_MAX = 2**63 - 1
+_HEADER_TEXT_MAX = 8192
+
+
+def int64_id(name: str, value: object) -> int:
+    """Return `value` if it is a whole number from 1 to 2^63-1, the ids of the Membership API."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not 1 <= value <= _INT64_MAX:
+        raise ValueError(f"{name} must be a positive 64-bit id")
+    return int(value)
+
+
+def uuid_id(name: str, value: object) -> UUID:
+    """Return `value` as a UUID; text that parses as one is accepted."""
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a UUID or its text, not {type(value).__name__}")
+    try:
+        return UUID(value)
+    except ValueError:
+        raise ValueError(f"{name} must be a UUID, like 123e4567-e89b-42d3-a456-426614174000") from None
+
+
+def plain_date(name: str, value: object) -> date:
+    """Return `value` if it is a calendar date; a `datetime` is refused, because its zone would decide the day."""
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise TypeError(f"{name} must be a datetime.date, not {type(value).__name__}")
+    return value
+
+
+def header_text(name: str, value: object) -> str:
+    """Return `value` if it can stand in a header: visible ASCII and inner spaces, nothing that ends a line."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value or value != value.strip() or len(value) > _HEADER_TEXT_MAX:
+        raise ValueError(f"{name} must be non-empty text without surrounding spaces")
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"{name} must hold printable ASCII only: no line breaks, no control characters")
+    return value
+
+
+def seconds(name: str, value: object, *, zero: bool = False) -> float:
+    """Return `value` if it is a finite, positive number of seconds (zero only where allowed)."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not (0 <= value < float("inf")) or (value == 0 and not zero):
+        raise ValueError(f"{name} must be a finite number of seconds {'from' if zero else 'above'} 0")
+    return float(value)
+
+
+def base_url(name: str, value: object) -> URL:
+    """Return `value` as an absolute URL: https, or http to this machine only (tests, sandboxes)."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    try:
+        url = URL(value.strip())
+    except ValueError:
+        raise ValueError(f"{name} is not a URL") from None
+    if not url.host or url.user or url.password or url.query_string or url.fragment:
+        raise ValueError(f"{name} must be scheme://host[:port][/path], without user, query or fragment")
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+        raise ValueError(f"{name} must start with https:// (http:// only for a loopback host)")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def valid(check: Any) -> Any:
+    """Make one of the checks above an attrs validator that names the attribute."""
+
+    def validate(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        check(attribute.name, value)
+
+    return validate

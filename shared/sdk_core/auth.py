@@ -1,0 +1,170 @@
+"""Who is calling: an API key, or a bearer token that is fetched, shared, refreshed and dropped when refused."""
+
+import asyncio
+import base64
+import binascii
+import json
+import random
+import time
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from aiohttp import ClientSession
+from attrs import field, frozen
+
+from sdk_core.arguments import header_text
+from sdk_core.errors import AuthenticationError, Outcome, SdkError
+
+__all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Token", "TokenSource", "jwt_expiry"]
+
+_FAILURE_PAUSE = 1.0
+"""Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
+
+
+class Auth(Protocol):
+    """Adds the credential to a request."""
+
+    def current(self) -> Mapping[str, str] | None:
+        """Return the headers to send, or None if a token must be fetched first."""
+
+    async def fetch(self, session: ClientSession) -> Mapping[str, str]:
+        """Fetch a token and return the headers to send."""
+
+    def reject(self, headers: Mapping[str, str]) -> bool:
+        """Take note that the server answered 401 to `headers`; return whether others may be had."""
+
+
+class FixedToken:
+    """A credential that never changes: always the same header, and a 401 is final."""
+
+    def __init__(self, header: str, value: str) -> None:
+        self._headers = {header: value}
+
+    def current(self) -> Mapping[str, str]:
+        """Return the header."""
+        return self._headers
+
+    async def fetch(self, session: ClientSession) -> Mapping[str, str]:  # noqa: ARG002  there is nothing to fetch
+        """Return the header."""
+        return self._headers
+
+    def reject(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002  there is no other
+        """Return False: the same credential would be refused again."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({next(iter(self._headers))}: ***)"
+
+
+class ApiKey(FixedToken):
+    """An API key in a header of its own.
+
+    Args:
+        header: the header's name.
+        key: the key; printable ASCII without line breaks.
+    """
+
+    def __init__(self, header: str, key: str) -> None:
+        super().__init__(header, header_text("api_key", key))
+
+
+@frozen
+class Token:
+    """A bearer token."""
+
+    value: str = field(repr=False)
+    lifetime: float | None
+    """Seconds it stays valid from now on; None: unknown, used until it is refused."""
+
+
+TokenSource = Callable[[ClientSession], Awaitable[Token]]
+"""Fetches a token; it may use the client's session."""
+
+
+class BearerToken:
+    """`Authorization: Bearer ...` from a source of tokens, for any number of concurrent calls.
+
+    One fetch at a time per event loop, however many calls wait for it; a cancelled call cancels nobody else's
+    fetch; a failed one fails those who waited, once. A token is replaced shortly before it expires, and when the
+    server refuses it - unless another call has replaced it already.
+    """
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._headers: Mapping[str, str] | None = None
+        self._stale_at = self._expires_at = 0.0
+        self._failure: SdkError | None = None
+        self._failure_until = 0.0
+        self._flights: WeakKeyDictionary[AbstractEventLoop, Task[Mapping[str, str]]] = WeakKeyDictionary()
+
+    def current(self) -> Mapping[str, str] | None:
+        """Return the headers to send, or None if the token is missing or about to expire."""
+        return self._headers if time.monotonic() < self._stale_at else None
+
+    async def fetch(self, session: ClientSession) -> Mapping[str, str]:
+        """Join the fetch under way on this loop, or start it, and return the headers to send."""
+        if self._failure is not None and (left := self._failure_until - time.monotonic()) > 0:
+            raise type(self._failure)(self._failure.args[0], {**self._failure.args[1], "retry_after": round(left, 3)})
+        loop = asyncio.get_running_loop()
+        flight = self._flights.get(loop)
+        if flight is None:
+            flight = loop.create_task(self._replace(session))
+            self._flights[loop] = flight
+            flight.add_done_callback(self._landed)
+        return await asyncio.shield(flight)
+
+    def reject(self, headers: Mapping[str, str]) -> bool:
+        """Drop the token of `headers`, if it is still the one in use."""
+        if self._headers is headers:
+            self._headers, self._stale_at, self._expires_at = None, 0.0, 0.0
+        return True
+
+    def _landed(self, flight: "Task[Mapping[str, str]]") -> None:
+        self._flights.pop(flight.get_loop(), None)
+        if not flight.cancelled():
+            # Retrieved here too: all who waited for it may have been cancelled.
+            flight.exception()
+
+    async def _replace(self, session: ClientSession) -> Mapping[str, str]:
+        try:
+            token = await self._source(session)
+            headers = {"Authorization": f"Bearer {header_text('token', token.value)}"}
+        except Exception as error:
+            if self._headers is not None and time.monotonic() < self._expires_at:
+                return self._headers
+            failure = error if isinstance(error, SdkError) else _provider_failure(error)
+            self._failure, self._failure_until = failure, time.monotonic() + _FAILURE_PAUSE
+            if failure is error:
+                raise
+            raise failure from error
+        lifetime = float("inf") if token.lifetime is None else token.lifetime
+        # Up to five minutes early, at a random point, so that a fleet does not refresh in one instant.
+        early = min(300.0, lifetime / 10) * random.uniform(0.5, 1) if lifetime != float("inf") else 0.0  # noqa: S311
+        now = time.monotonic()
+        self._headers, self._stale_at, self._expires_at = headers, now + lifetime - early, now + lifetime
+        self._failure = None
+        return headers
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+def _provider_failure(error: Exception) -> AuthenticationError:
+    # The text of a foreign exception may hold the secret: only its type is told.
+    return AuthenticationError(
+        f"the token provider failed with {type(error).__name__}",
+        {"outcome": Outcome.NOT_SENT.value, "retryable": False, "cause": type(error).__name__},
+    )
+
+
+def jwt_expiry(token: str) -> float | None:
+    """Return the `exp` of a JWT in seconds since the epoch, unverified; None if there is none to read."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        expiry = float(claims["exp"])
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
+        return None
+    return expiry if 0 < expiry < float("inf") else None

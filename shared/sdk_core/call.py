@@ -1,0 +1,104 @@
+"""One logical call: its options, its deadline, what it remembers from attempt to attempt, and the errors it ends in."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from aiohttp import ClientTimeout
+from attrs import Factory, asdict, field, frozen
+
+from sdk_core.errors import Attempt, CallTimeoutError, Outcome, SdkError
+from sdk_core.operation import Effect, Operation, Request
+from sdk_core.retry import RetryPolicy
+
+__all__ = ["Call", "Options", "client_timeout"]
+
+E = TypeVar("E", bound=SdkError)
+
+_CONNECT_GRACE = 0.05
+_NEVER = float("inf")
+
+
+def client_timeout(limit: float) -> ClientTimeout:
+    # The connect limit fires first, so a timeout says whether anything was sent. No rounding up to full seconds.
+    return ClientTimeout(total=limit + _CONNECT_GRACE, connect=limit, ceil_threshold=_NEVER)
+
+
+@frozen
+class Options:
+    retry: RetryPolicy
+    attempt_timeout: float
+    total_timeout: float
+    headers: Mapping[str, str]
+    client_timeout: ClientTimeout = field(
+        init=False, default=Factory(lambda self: client_timeout(self.attempt_timeout), takes_self=True)
+    )
+
+
+class Call:
+    """What one logical call remembers from attempt to attempt."""
+
+    __slots__ = (
+        "attempts",
+        "correlation_id",
+        "deadline",
+        "last_failure",
+        "operation",
+        "options",
+        "reauthenticated",
+        "request",
+    )
+
+    def __init__(
+        self, operation: Operation[Any], request: Request, options: Options, correlation_id: str, deadline: float
+    ) -> None:
+        self.operation = operation
+        self.request = request
+        self.options = options
+        self.correlation_id = correlation_id
+        self.deadline = deadline
+        self.attempts: list[Attempt] = []
+        self.reauthenticated = False
+        self.last_failure: SdkError | None = None
+
+    def record(
+        self,
+        outcome: Outcome | None,
+        status: int | None = None,
+        *,
+        error: str | None = None,
+        delay: float,
+        elapsed: float,
+    ) -> None:
+        number = len(self.attempts) + 1
+        self.attempts.append(Attempt(number, status, error, round(delay, 3), round(elapsed, 3), outcome))
+
+    def may_have_taken_effect(self) -> bool:
+        return self.operation.effect is not Effect.READ and any(a.outcome is Outcome.UNKNOWN for a in self.attempts)
+
+    def maybe_echo(self, status: int) -> bool:
+        """Return whether `status` may be how the server answers what an earlier attempt of this call did."""
+        return status in {404, 409} and self.may_have_taken_effect()
+
+    def facts(self, outcome: Outcome, *, retryable: bool, **more: Any) -> dict[str, Any]:
+        """Return what every error of this call carries; an effect an earlier attempt may have had stays unknown."""
+        if outcome is not Outcome.APPLIED and self.may_have_taken_effect():
+            outcome = Outcome.UNKNOWN
+        return {
+            "operation": self.operation.name,
+            "request": str(self.operation),
+            "outcome": outcome.value,
+            "retryable": retryable,
+            "correlation_id": self.correlation_id,
+            "attempts": [{**asdict(a), "outcome": a.outcome and a.outcome.value} for a in self.attempts],
+            **more,
+        }
+
+    def fail(self, kind: type[E], what: str, outcome: Outcome, *, retryable: bool, **more: Any) -> E:
+        return kind(what, self.facts(outcome, retryable=retryable, **more))
+
+    def timed_out(
+        self, limit: str, outcome: Outcome, what: str, *, retryable: bool = False, **more: Any
+    ) -> CallTimeoutError:
+        error = self.fail(CallTimeoutError, what, outcome, retryable=retryable, limit=limit, **more)
+        error.__cause__ = self.last_failure
+        return error

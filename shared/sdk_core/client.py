@@ -1,0 +1,467 @@
+"""A call, from the arguments to the decoded answer. Read `Client.call_with_reply` first: it is the whole story."""
+
+import copy
+import logging
+import warnings
+from asyncio import timeout
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, Self, TypedDict, TypeVar
+
+import aiohttp
+from aiohttp import ClientSession
+from aiohttp.http import HttpProcessingError
+from attrs import evolve, field, frozen
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from sdk_core import codec
+from sdk_core.arguments import seconds
+from sdk_core.auth import Auth
+from sdk_core.call import Call, Options, client_timeout
+from sdk_core.correlation import checked_correlation_id, current_correlation_id, new_correlation_id
+from sdk_core.errors import (
+    Attempt,
+    ConnectionFailedError,
+    ErrorDetails,
+    InvalidResponseError,
+    OperationDeprecatedWarning,
+    Outcome,
+    SdkError,
+    api_error_class,
+    safe_code,
+)
+from sdk_core.operation import Operation
+from sdk_core.outcome import may_repeat, of_failure, of_refusal, safe_cause
+from sdk_core.ratelimit import RateLimiter
+from sdk_core.retry import RetryPolicy, parse_retry_after, retry
+from sdk_core.session import Connection, Sessions
+from sdk_core.version import __version__
+
+__all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("sdk_core")
+_log.addHandler(logging.NullHandler())
+_NO_CONTENT_TYPE = ("Content-Type",)
+
+
+@frozen(kw_only=True)
+class Backend:
+    """What one API has of its own; everything else is the same for all."""
+
+    base_url: URL
+    auth: Auth
+    read_error: Callable[[bytes], ErrorDetails]
+    """Reads the API's error envelope; never raises."""
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    """Sent with every request."""
+    correlation_header: str | None = None
+    """The header that carries the correlation id, where the API has one."""
+    rate_limit_wait: float | None = None
+    """Seconds the documentation implies after a 429 that names no delay."""
+    throttles_with_503: bool = False
+    """Whether the API documents 503 as a refusal under load (nothing happened)."""
+
+
+@frozen
+class Reply(Generic[T]):
+    """A successful call with everything known of it."""
+
+    value: T
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Response headers; names compare without case."""
+    attempts: tuple[Attempt, ...]
+    """All attempts, the successful one last."""
+    correlation_id: str
+
+
+class Empty:
+    """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
+
+    @classmethod
+    def from_answer(cls, answer: Any, correlation_id: str) -> Self:
+        """Build the value from the JSON of the answer (None if it was empty)."""
+        raise NotImplementedError
+
+
+@frozen
+class _Answer:
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes | None
+    """None: not read to its end."""
+    elapsed: float
+
+    @property
+    def content_type(self) -> str:
+        return safe_code(self.headers.get("Content-Type", "").partition(";")[0]) or "no content type"
+
+
+class ClientOptions(TypedDict, total=False):
+    """What both SDKs' clients take as keyword arguments; see `Client`."""
+
+    session: ClientSession | None
+    retry: RetryPolicy | None
+    attempt_timeout: float
+    total_timeout: float
+    correlation_id: Callable[[], str] | None
+    rate_limiter: RateLimiter | None
+    connection: Connection | None
+    max_response_bytes: int
+
+
+class Client:
+    """Base of both SDKs' clients: makes calls; see the subclasses for the operations.
+
+    Building one opens nothing and needs no event loop; it may be a module global. Use `async with`, or
+    `aclose()` when done.
+
+    Args:
+        backend: the API's own traits.
+        session: an aiohttp session of yours to send with. It is never closed or changed.
+        retry: how patiently failed calls are repeated.
+        attempt_timeout: seconds for one attempt, connecting included.
+        total_timeout: seconds for the whole call: attempts, waits between them, tokens, waiting for a connection.
+        correlation_id: called once a call for its correlation id, unless a `correlation_scope` names one.
+            None: a fresh UUID.
+        rate_limiter: asked before each call.
+        connection: TLS, proxy and pool of the sessions the client opens itself; not together with `session`.
+        max_response_bytes: the largest answer to accept, after decompression.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        session: ClientSession | None = None,
+        retry: RetryPolicy | None = None,
+        attempt_timeout: float = 30.0,
+        total_timeout: float = 120.0,
+        correlation_id: Callable[[], str] | None = None,
+        rate_limiter: RateLimiter | None = None,
+        connection: Connection | None = None,
+        max_response_bytes: int = 10 * 2**20,
+    ) -> None:
+        if session is not None and connection is not None:
+            raise ValueError("pass session or connection, not both: an injected session has connected its own way")
+        self._backend = backend
+        self._base_url = backend.base_url
+        self._base_path = backend.base_url.raw_path.rstrip("/")
+        self._options = Options(
+            retry or RetryPolicy(),
+            seconds("attempt_timeout", attempt_timeout),
+            seconds("total_timeout", total_timeout),
+            backend.headers,
+        )
+        self._provide_correlation_id = correlation_id
+        self._rate_limiter = rate_limiter
+        self._max_response_bytes = max_response_bytes
+        self._sessions = Sessions(connection or Connection(), session)
+        self._warned: set[str] = set()
+
+    def with_options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        attempt_timeout: float | None = None,
+        total_timeout: float | None = None,
+    ) -> Self:
+        """Return a view of this client with other options: same sessions, same credential; nothing is changed here.
+
+        Closing either closes both.
+        """
+        changes: dict[str, Any] = {}
+        if retry is not None:
+            changes["retry"] = retry
+        if attempt_timeout is not None:
+            changes["attempt_timeout"] = seconds("attempt_timeout", attempt_timeout)
+        if total_timeout is not None:
+            changes["total_timeout"] = seconds("total_timeout", total_timeout)
+        return self._view(evolve(self._options, **changes))
+
+    def _view(self, options: Options) -> Self:
+        view = copy.copy(self)
+        view._options = options  # noqa: SLF001  our own copy
+        return view
+
+    async def aclose(self) -> None:
+        """Close the sessions the client opened. Calls made afterwards raise ClientClosedError."""
+        await self._sessions.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    async def call(self, operation: Operation[T], /, **arguments: object) -> T:
+        """Call `operation` and return its decoded answer.
+
+        Args:
+            operation: one of the SDK's `operations`, or one you declare.
+            **arguments: its path slots and query parameters by name, and `body`.
+
+        Raises:
+            TypeError: an argument is missing, unknown or of the wrong type; nothing was sent.
+            ValueError: an argument's value can't be sent; nothing was sent.
+            SdkError: the call failed; `outcome` tells what is known of its effect.
+        """
+        return (await self.call_with_reply(operation, **arguments)).value
+
+    async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
+        """Like `call`, but return status, headers, attempts and correlation id along with the value."""
+        options = self._options
+        call = Call(
+            operation,
+            operation.request(arguments),
+            options,
+            self._correlation_id(),
+            options.retry.clock() + options.total_timeout,
+        )
+        if operation.deprecated is not None:
+            self._warn_deprecated(operation, operation.deprecated)
+        if self._rate_limiter is not None:
+            await self._wait_for_slot(call, self._rate_limiter)
+        try:
+            return await self._attempt(call)
+        except SdkError as failure:
+            if not failure.retryable or options.retry.max_attempts == 1:
+                raise
+            first_failure = failure
+
+        async def attempt_again(delay: float, last_failure: SdkError) -> Reply[T]:
+            call.last_failure = last_failure
+            return await self._attempt(call, delay)
+
+        return await retry(options.retry, first_failure, attempt_again, deadline=call.deadline)
+
+    async def _attempt(self, call: Call, delay: float = 0.0) -> Reply[Any]:
+        """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
+        session = await self._sessions.current()
+        headers = self._backend.auth.current() or await self._fetch_token(call, session)
+        answer = await self._exchange(call, session, headers, delay)
+        if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
+            call.reauthenticated = True
+            call.record(Outcome.REJECTED, answer.status, delay=delay, elapsed=answer.elapsed)
+            delay = 0.0
+            headers = await self._fetch_token(call, session)
+            answer = await self._exchange(call, session, headers, delay)
+        if 200 <= answer.status < 300:  # noqa: PLR2004
+            return self._accept(call, answer, delay)
+        raise await self._refusal(call, answer, delay)
+
+    async def _exchange(
+        self, call: Call, session: ClientSession, auth_headers: Mapping[str, str], delay: float
+    ) -> _Answer:
+        """Send the request and read the answer; the only I/O with the API. The connection is given back in any case."""
+        options, request, clock = call.options, call.request, call.options.retry.clock
+        headers = {**options.headers, **auth_headers}
+        if self._backend.correlation_header is not None:
+            headers[self._backend.correlation_header] = call.correlation_id
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        url = self._base_url.with_path(self._base_path + request.path, encoded=True)
+        started = clock()
+        remaining = call.deadline - started
+        if remaining <= 0:
+            raise call.timed_out("total_timeout", Outcome.NOT_SENT, "the total timeout passed before it was sent")
+        timeout = options.client_timeout if remaining >= options.attempt_timeout else client_timeout(remaining)
+        try:
+            with self._sessions.without_replay(session, call.operation.method) as sender:
+                async with sender.request(
+                    call.operation.method,
+                    url.with_query(request.query) if request.query else url,
+                    data=request.body,
+                    headers=headers,
+                    allow_redirects=False,
+                    skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
+                    timeout=timeout,
+                ) as response:
+                    body = await self._read(response)
+                    return _Answer(response.status, response.headers, body, clock() - started)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            failure = self._transport_failure(call, error, delay=delay, elapsed=clock() - started)
+        # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
+        raise failure
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """Return the body; None if it is larger than allowed, or if an error's body could not be read to its end."""
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk := await response.content.readany():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_response_bytes:
+                    response.close()
+                    return None
+        except (aiohttp.ClientError, HttpProcessingError, OSError):
+            # An error status says what it says without its body; a success is one only with all of it.
+            if response.status < 400:  # noqa: PLR2004
+                raise
+            response.close()
+            return None
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _transport_failure(self, call: Call, error: Exception, *, delay: float, elapsed: float) -> SdkError:
+        outcome = of_failure(error)
+        call.record(outcome, error=type(error).__name__, delay=delay, elapsed=elapsed)
+        retryable = may_repeat(call.operation.effect, outcome, passing=True)
+        if isinstance(error, TimeoutError):
+            limit = "total_timeout" if call.deadline <= call.options.retry.clock() else "attempt_timeout"
+            phase = "could not connect" if outcome is Outcome.NOT_SENT else "no complete answer"
+            return call.timed_out(limit, outcome, f"{phase} within the {limit.replace('_', ' ')}", retryable=retryable)
+        cause = safe_cause(error)
+        text = f"{type(error).__name__}: {cause}" if cause is not None else type(error).__name__
+        what = (
+            "could not connect"
+            if outcome is Outcome.NOT_SENT
+            else "the connection failed before the answer was complete"
+        )
+        failure = call.fail(ConnectionFailedError, what, outcome, retryable=retryable, cause=text)
+        failure.__cause__ = cause
+        return failure
+
+    def _accept(self, call: Call, answer: _Answer, delay: float) -> Reply[Any]:
+        """Decode a success."""
+        operation = call.operation
+        try:
+            value = _decode(operation, answer.body, call.correlation_id)
+        except (codec.NotJsonError, codec.ShapeError) as error:
+            problems = error.problems if isinstance(error, codec.ShapeError) else ()
+        else:
+            call.record(None, answer.status, delay=delay, elapsed=answer.elapsed)
+            if call.options.retry.budget is not None:
+                call.options.retry.budget.deposit()
+            self._notice_deprecation(operation, answer.headers)
+            return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
+        # JSON comes from the API, which said yes; anything else may be a page of something in between.
+        outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
+        call.record(outcome, answer.status, delay=delay, elapsed=answer.elapsed)
+        if answer.body is None:
+            what = f"the answer is larger than {self._max_response_bytes} bytes"
+        elif problems:
+            what = "the answer is not of the documented shape: " + ", ".join(problems[:5])
+        else:
+            what = (
+                f"status {answer.status} with a body that is no JSON ({answer.content_type}, {len(answer.body)} bytes)"
+            )
+        raise call.fail(
+            InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems)
+        )
+
+    async def _refusal(self, call: Call, answer: _Answer, delay: float) -> SdkError:
+        """Turn any status but a success into its error."""
+        operation, policy, status = call.operation, call.options.retry, answer.status
+        if status < 400:  # noqa: PLR2004
+            call.record(Outcome.UNKNOWN, status, delay=delay, elapsed=answer.elapsed)
+            what = f"status {status}: redirects are not followed, check the base URL"
+            return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
+        details = self._backend.read_error(answer.body or b"")
+        outcome, passing = of_refusal(operation, status, details, throttles_with_503=self._backend.throttles_with_503)
+        echo = call.maybe_echo(status)
+        call.record(outcome, status, delay=delay, elapsed=answer.elapsed)
+        retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
+        if status == 429:  # noqa: PLR2004
+            if retry_after is None:
+                waits = (policy.rate_limit_wait, self._backend.rate_limit_wait)
+                retry_after = next((wait for wait in waits if wait is not None), None)
+            if self._rate_limiter is not None and retry_after is not None:
+                pause = min(retry_after, policy.max_retry_after)
+                await _never_fails(self._rate_limiter.on_rate_limited(operation.name, pause), None)
+        facts = call.facts(
+            outcome,
+            retryable=not echo and may_repeat(operation.effect, outcome, passing=passing),
+            status=status,
+            retry_after=retry_after,
+            maybe_own_previous_attempt=echo,
+        )
+        return api_error_class(status).from_details(_describe(operation, status, details, echo=echo), facts, details)
+
+    def _may_reauthenticate(self, call: Call, rejected: Mapping[str, str]) -> bool:
+        others = self._backend.auth.reject(rejected)
+        return others and not call.reauthenticated and call.options.retry.max_attempts > 1
+
+    async def _fetch_token(self, call: Call, session: ClientSession) -> Mapping[str, str]:
+        try:
+            async with timeout(call.deadline - call.options.retry.clock()):
+                return await self._backend.auth.fetch(session)
+        except SdkError as error:
+            facts = {**error.args[1], **call.facts(Outcome.NOT_SENT, retryable=error.retryable)}
+            failure = type(error)(error.args[0], facts)
+            failure.__cause__ = error.__cause__
+        except TimeoutError:
+            what = "no token within the total timeout"
+            failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+        raise failure
+
+    async def _wait_for_slot(self, call: Call, limiter: RateLimiter) -> None:
+        patience = call.deadline - call.options.retry.clock()
+        wait = await _never_fails(limiter.acquire(call.operation.name, patience), 0.0)
+        if wait > patience:
+            what = "the rate limit leaves no slot within the total timeout"
+            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
+        if wait > 0:
+            await call.options.retry.sleep(wait)
+
+    def _correlation_id(self) -> str:
+        given = current_correlation_id()
+        if given is not None:
+            return given
+        if self._provide_correlation_id is not None:
+            return checked_correlation_id(self._provide_correlation_id())
+        return new_correlation_id()
+
+    def _notice_deprecation(self, operation: Operation[Any], headers: Mapping[str, str]) -> None:
+        if "Deprecation" in headers or "Sunset" in headers:
+            try:
+                self._warn_deprecated(operation, "the server announces the operation's end (Deprecation/Sunset header)")
+            except OperationDeprecatedWarning as warning:
+                # With warnings as errors: the call has succeeded, and its result must not be lost.
+                _log.warning("%s", warning)
+
+    def _warn_deprecated(self, operation: Operation[Any], why: str) -> None:
+        if operation.name not in self._warned:
+            self._warned.add(operation.name)
+            warnings.warn(f"{operation.name}: {why}", OperationDeprecatedWarning, stacklevel=5)
+
+
+def user_agent(product: str) -> str:
+    """Return the User-Agent of an SDK."""
+    return f"{product}/{__version__}"
+
+
+def _decode(operation: Operation[T], body: bytes | None, correlation_id: str) -> T:
+    if body is None:
+        raise codec.NotJsonError
+    shape = operation.returns
+    if isinstance(shape, type) and issubclass(shape, Empty):
+        return shape.from_answer(codec.parse(body) if body.strip() else None, correlation_id)
+    value = codec.parse(body)
+    if operation.lone_item and isinstance(value, dict):
+        value = [value]
+    return codec.structure(value, shape)
+
+
+def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:
+    text = f"status {status}"
+    if details.code is not None and (code := safe_code(details.code)) is not None:
+        text += f" ({code})"
+    if not details.recognised:
+        text += ", without the API's error envelope"
+    if status == 403 and operation.scopes:  # noqa: PLR2004
+        text += f"; needs the scope {' and '.join(operation.scopes)}"
+    if echo:
+        text += "; an earlier attempt of this call may have taken effect and be what it collides with"
+    return text
+
+
+async def _never_fails(awaitable: Awaitable[T], otherwise: T) -> T:
+    """Return what a rate limiter says; one that fails is not a reason to fail the call."""
+    try:
+        return await awaitable
+    except Exception:
+        _log.exception("the rate limiter failed; going on without it")
+        return otherwise

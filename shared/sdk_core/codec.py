@@ -1,0 +1,345 @@
+"""JSON to attrs classes and back: strict about types, open about what is new, silent about values.
+
+One private cattrs converter serves both SDKs. JSON names are the camelCase of attribute names.
+Unknown keys are ignored, unknown enum values kept; `null` or a wrong type where a value is required is an
+error that names the JSON path, never the value. Money and other fractions are `Decimal`, read from the JSON
+text without a float in between.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Any, NoReturn, Self, TypeVar, Union, get_args, get_origin
+from uuid import UUID
+
+import attrs
+from cattrs import ClassValidationError, Converter, IterableValidationError
+from cattrs.cols import homogenous_tuple_structure_factory, list_structure_factory
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+__all__ = [
+    "NotJsonError",
+    "OpenEnum",
+    "OpenEnumObject",
+    "ShapeError",
+    "dump",
+    "encode_datetime",
+    "load",
+    "parse",
+    "structure",
+]
+
+T = TypeVar("T")
+
+
+class OpenEnum(StrEnum):
+    """An enumeration the API may extend: an unknown value becomes a member with `is_known == False`.
+
+    Such a member keeps its value, equals and hashes like the text, pickles, and is sent back unchanged.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = str(value)
+        return member
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this release of the SDK knows the value."""
+        return type(self)._value2member_map_.get(self.value) is self
+
+    # Enum hashes the member's name; a str must hash like its text, or sets would see two different values.
+    __hash__ = str.__hash__
+
+
+class OpenEnumObject(OpenEnum):
+    """An open enumeration that travels as `{"name": value}`."""
+
+
+class NotJsonError(ValueError):
+    """The bytes are no JSON text."""
+
+
+class ShapeError(ValueError):
+    """The JSON is not of the documented shape; `problems` are (JSON path, what was expected)."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class _WrongTypeError(ValueError):
+    """A value of another type than documented; the text says what was expected and holds no value."""
+
+
+def _refuse_constant(_text: str) -> NoReturn:
+    raise NotJsonError
+
+
+def parse(text: bytes) -> Any:
+    """Return the JSON value in `text`, numbers with a fraction as `Decimal`.
+
+    Raises:
+        NotJsonError: it is no JSON (`NaN` and `Infinity` are none).
+    """
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise NotJsonError from None
+
+
+def structure(value: Any, shape: type[T]) -> T:
+    """Return the JSON value as `shape`.
+
+    Raises:
+        ShapeError: it does not fit; the paths of all misfits are named.
+    """
+    try:
+        return _FAST.structure(value, shape)
+    except Exception:  # noqa: BLE001  whatever the fast path says, the detailed one says it better
+        return _explain(value, shape)
+
+
+def load(text: bytes, shape: type[T]) -> T:
+    """Return the JSON `text` as `shape`; NotJsonError or ShapeError if it can't be."""
+    return structure(parse(text), shape)
+
+
+def dump(value: Any) -> bytes:
+    """Return `value` (an attrs instance or JSON value) as JSON; `None` and empty defaults are left out."""
+    return _json(_FAST.unstructure(value)).encode()
+
+
+def encode_datetime(name: str, value: datetime) -> str:
+    """Return an aware datetime as UTC in ISO 8601; a naive one is refused, because it names no instant."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise ValueError(f"{name} must be an aware datetime (with tzinfo)")
+    return value.astimezone(UTC).isoformat()
+
+
+def _json(value: Any) -> str:
+    # The stdlib encoder has no exact form for Decimal: it would need a float.
+    match value:
+        case dict():
+            return "{" + ",".join(f"{json.dumps(str(key))}:{_json(item)}" for key, item in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ",".join(map(_json, value)) + "]"
+        case Decimal():
+            if not value.is_finite():
+                raise ValueError("a JSON number must be finite")
+            return f"{value:f}"
+        case float():
+            raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
+        case _:
+            return json.dumps(value)
+
+
+def _explain(value: Any, shape: type[T]) -> T:
+    try:
+        return _DETAILED.structure(value, shape)
+    except Exception as error:  # noqa: BLE001  all of cattrs' and our own, and nothing else runs here
+        problems = tuple(_problems(error, "$"))
+    raise ShapeError(problems)
+
+
+def _problems(error: BaseException, path: str) -> list[str]:
+    match error:
+        case ClassValidationError():
+            names = {
+                attribute.name: _json_name(attribute) for attribute in attrs.fields(get_origin(error.cl) or error.cl)
+            }
+            noted, bare = error.group_exceptions()
+            found = [p for inner, note in noted for p in _problems(inner, f"{path}.{names.get(note.name, note.name)}")]
+        case IterableValidationError():
+            noted_items, bare = error.group_exceptions()
+            found = [p for inner, note in noted_items for p in _problems(inner, f"{path}[{note.index}]")]
+        case KeyError():
+            return [f"{path}: required, but missing"]
+        case _WrongTypeError():
+            return [f"{path}: {error}"]
+        case _:
+            return [f"{path}: not of the documented type"]
+    return found + [problem for inner in bare for problem in _problems(inner, path)]
+
+
+def _json_name(attribute: "attrs.Attribute[Any]") -> str:
+    head, *rest = attribute.name.split("_")
+    return attribute.metadata.get("json") or head + "".join(word.capitalize() for word in rest)
+
+
+def _expect(kind: type, what: str) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _type: Any) -> Any:
+        # Exact: JSON gives no subclasses, and `True` is an int to isinstance.
+        if type(value) is not kind:
+            raise _WrongTypeError(f"expected {what}")
+        return value
+
+    return hook
+
+
+def _decimal(value: Any, _type: Any) -> Decimal:
+    if type(value) is Decimal:
+        return value
+    if type(value) is int:
+        return Decimal(value)
+    raise _WrongTypeError("expected a number")
+
+
+_DATE_LENGTH = len("2023-01-25")
+
+
+def _date(value: Any, _type: Any) -> date:
+    # fromisoformat also takes week dates and compact forms, which the APIs do not document.
+    if type(value) is str and len(value) == _DATE_LENGTH and value[4] == value[7] == "-":
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise _WrongTypeError("expected a date like 2023-01-25")
+
+
+def _datetime(value: Any, _type: Any) -> datetime:
+    if type(value) is str and "T" in value:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            if moment.tzinfo is not None:
+                return moment
+            raise _WrongTypeError("expected a date-time with an offset: without one it names no instant")
+    raise _WrongTypeError("expected a date-time like 2024-05-04T09:42:00+00:00")
+
+
+def _uuid(value: Any, _type: Any) -> UUID:
+    if type(value) is str:
+        try:
+            return UUID(value)
+        except ValueError:
+            pass
+    raise _WrongTypeError("expected a UUID")
+
+
+def _enum(value: Any, kind: type[OpenEnum]) -> OpenEnum:
+    if type(value) is str:
+        return kind(value)
+    raise _WrongTypeError("expected a string")
+
+
+def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
+    if type(value) is dict and type(value.get("name")) is str:
+        return kind(value["name"])
+    raise _WrongTypeError('expected an object {"name": "..."}')
+
+
+def _optional_enum_object(value: Any, union: Any) -> OpenEnumObject | None:
+    if value is None or value == {"name": None}:
+        return None
+    return _enum_object(value, next(member for member in get_args(union) if member is not NoneType))
+
+
+def _is_optional_enum_object(shape: Any) -> bool:
+    return get_origin(shape) in (Union, UnionType) and any(
+        isinstance(member, type) and issubclass(member, OpenEnumObject) for member in get_args(shape)
+    )
+
+
+def _is_subclass_of(kind: type) -> Callable[[Any], bool]:
+    return lambda shape: isinstance(shape, type) and issubclass(shape, kind)
+
+
+def _accepts_null(attribute: "attrs.Attribute[Any]") -> bool:
+    return type(None) in get_args(attribute.type) or attribute.type is Any
+
+
+def _converter(*, detailed: bool) -> Converter:
+    converter = Converter(detailed_validation=detailed)
+
+    def null_means_default(attribute: "attrs.Attribute[Any]") -> Callable[[Any, Any], Any] | None:
+        if attribute.default is attrs.NOTHING or _accepts_null(attribute):
+            return None
+        default = attribute.default
+        factory = default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
+        return lambda value, shape: factory() if value is None else converter.structure(value, shape)
+
+    def from_object(cls: Any) -> Callable[[Any, Any], Any]:
+        attributes = attrs.fields(attrs.resolve_types(get_origin(cls) or cls))
+        structure_fields = make_dict_structure_fn(
+            cls,
+            converter,
+            **{
+                attribute.name: override(rename=_json_name(attribute), struct_hook=null_means_default(attribute))
+                for attribute in attributes
+            },
+        )
+
+        def hook(value: Any, shape: Any) -> Any:
+            if type(value) is not dict:
+                raise _WrongTypeError("expected an object")
+            return structure_fields(value, shape)
+
+        return hook
+
+    def from_list(factory: Callable[[Any, Any], Any]) -> Callable[[Any], Callable[[Any, Any], Any]]:
+        def make(shape: Any) -> Callable[[Any, Any], Any]:
+            structure_items = factory(shape, converter)
+
+            def hook(value: Any, _shape: Any) -> Any:
+                if type(value) is not list:
+                    raise _WrongTypeError("expected a list")
+                return structure_items(value, shape)
+
+            return hook
+
+        return make
+
+    def to_object(cls: Any) -> Callable[[Any], dict[str, Any]]:
+        return make_dict_unstructure_fn(
+            cls,
+            converter,
+            _cattrs_omit_if_default=True,
+            **{attribute.name: override(rename=_json_name(attribute)) for attribute in attrs.fields(cls)},
+        )
+
+    def has_attrs(shape: Any) -> bool:
+        return attrs.has(get_origin(shape) or shape)
+
+    exact: dict[type, Callable[[Any, Any], Any]] = {
+        str: _expect(str, "a string"),
+        int: _expect(int, "a whole number"),
+        bool: _expect(bool, "true or false"),
+        Decimal: _decimal,
+        date: _date,
+        datetime: _datetime,
+        UUID: _uuid,
+    }
+    # By predicate: a hook registered for `str` would catch the enums too, which are strings.
+    converter.register_structure_hook_func(exact.__contains__, lambda value, shape: exact[shape](value, shape))
+    converter.register_structure_hook_func(_is_subclass_of(OpenEnum), _enum)
+    converter.register_structure_hook_func(_is_subclass_of(OpenEnumObject), _enum_object)
+    converter.register_structure_hook_func(_is_optional_enum_object, _optional_enum_object)
+    converter.register_structure_hook_factory(
+        lambda shape: get_origin(shape) is list, from_list(list_structure_factory)
+    )
+    converter.register_structure_hook_factory(
+        lambda shape: get_origin(shape) is tuple, from_list(homogenous_tuple_structure_factory)
+    )
+    converter.register_structure_hook_factory(has_attrs, from_object)
+
+    converter.register_unstructure_hook(date, date.isoformat)
+    converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
+    converter.register_unstructure_hook(UUID, str)
+    converter.register_unstructure_hook_func(_is_subclass_of(OpenEnum), str)
+    converter.register_unstructure_hook_func(_is_subclass_of(OpenEnumObject), lambda value: {"name": str(value)})
+    converter.register_unstructure_hook_factory(has_attrs, to_object)
+    return converter
+
+
+_FAST = _converter(detailed=False)
+_DETAILED = _converter(detailed=True)

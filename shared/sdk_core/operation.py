@@ -1,0 +1,171 @@
+"""An operation is a value: one row of an API's table, and the pure step from arguments to a request."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+from attrs import Factory, field, frozen
+
+from sdk_core import codec
+from sdk_core.arguments import int64_id, uuid_id
+
+__all__ = ["Effect", "Operation", "Query", "Request"]
+
+T = TypeVar("T")
+
+
+class Effect(Enum):
+    """What a request may do to the server's state; it decides what may be repeated."""
+
+    READ = "read"
+    """Changes nothing: repeated after any passing failure."""
+    IDEMPOTENT = "idempotent"
+    """Changes something, but twice is the same as once: repeated like a READ."""
+    WRITE = "write"
+    """Changes something each time: repeated only when the request certainly had no effect."""
+
+
+def _segment(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    # URL libraries collapse dot segments, even percent-encoded: such an id would reach another endpoint.
+    if value in {"", ".", ".."}:
+        raise ValueError(f"{name} must not be empty, '.' or '..'")
+    return quote(value, safe="")
+
+
+_SLOT_TYPES: Mapping[str, Callable[[str, object], object]] = {"int": int64_id, "uuid": uuid_id, "str": _segment}
+_SLOT = re.compile(r"\{(\w+):(\w+)\}")
+
+
+@frozen
+class Query:
+    """One query parameter of an operation."""
+
+    name: str
+    """Its name on the wire."""
+    type: type = str
+    """`str`, `int`, `bool`, `UUID` or `datetime` (aware)."""
+    minimum: int | None = None
+    maximum: int | None = None
+
+    def encode(self, argument: str, value: object) -> str:
+        """Return the text to send, or raise TypeError/ValueError naming `argument`."""
+        if self.type is UUID:
+            return str(uuid_id(argument, value))
+        if not isinstance(value, self.type) or (self.type is int and isinstance(value, bool)):
+            raise TypeError(f"{argument} must be {self.type.__name__}, not {type(value).__name__}")
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, datetime):
+            return codec.encode_datetime(argument, value)
+        if isinstance(value, int) and not (
+            (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+        ):
+            raise ValueError(f"{argument} must be from {self.minimum} to {self.maximum}")
+        if value == "":
+            raise ValueError(f"{argument} must not be empty")
+        return str(value)
+
+
+@frozen
+class Request:
+    """What goes on the wire for one call, except the headers that change from attempt to attempt."""
+
+    path: str
+    """Percent-encoded, relative to the base URL."""
+    query: Mapping[str, str]
+    body: bytes | None = field(repr=False)
+
+
+def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], object]]:
+    try:
+        return {name: _SLOT_TYPES[kind] for name, kind in _SLOT.findall(operation.path)}
+    except KeyError as error:
+        raise ValueError(f"unknown slot type {error} in {operation.path!r}: use int, uuid or str") from None
+
+
+@frozen(kw_only=True)
+class Operation(Generic[T]):
+    """One operation of an API, as its documentation states it.
+
+    Declare one of your own for an endpoint the SDK does not list, and `client.call(operation, ...)`
+    gives it the same retries, outcomes, errors and correlation id:
+
+        GET_STUDIO = Operation(name="get_studio", method="GET", path="/v1/studios/{studio_id:int}",
+                               returns=Studio, effect=Effect.READ)
+    """
+
+    name: str
+    """The API's operation id in snake_case; errors and logs show it."""
+    method: str
+    path: str
+    """Path with typed slots: `{contract_id:int}` (positive 64-bit), `{customer_id:uuid}`, `{name:str}`."""
+    returns: type[T]
+    """What a success decodes to: an attrs class, or `list` of one."""
+    effect: Effect
+    query: Mapping[str, Query] = field(factory=dict[str, Query])
+    """Query parameters by argument name; all optional."""
+    body: type[Any] | None = None
+    """The attrs class sent as JSON, passed to the call as `body`; None: the request has no body."""
+    retry_conflict: bool | frozenset[str] = False
+    """Whether the API documents 409 as "changed by somebody else, try again": always, or for these error codes."""
+    lone_item: bool = False
+    """Whether a lone object may stand for a list of one in the answer."""
+    scopes: tuple[str, ...] = ()
+    """What the credential must be allowed, as the API names it."""
+    deprecated: str | None = None
+    """Why the operation should no longer be used; the first call warns with it."""
+    source: str = ""
+    """Where the API documents it."""
+
+    slots: Mapping[str, Callable[[str, object], object]] = field(
+        init=False, repr=False, eq=False, default=Factory(_slots, takes_self=True)
+    )
+    template: str = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: _SLOT.sub(r"{\1}", self.path), takes_self=True)
+    )
+    """The path with bare slot names, `/v1/memberships/{customer_id}/...`: what errors and logs show."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+    def request(self, arguments: Mapping[str, object]) -> Request:
+        """Fill the path, encode query and body; pure.
+
+        Raises:
+            TypeError: an argument is missing, unknown, or of the wrong type.
+            ValueError: an argument's value can't be sent.
+        """
+        path = self.template
+        if self.slots:
+            path = path.format_map(
+                {name: check(name, self._required(name, arguments)) for name, check in self.slots.items()}
+            )
+        query: dict[str, str] = {}
+        body: bytes | None = None
+        for name, value in arguments.items():
+            if name in self.slots:
+                continue
+            if name in self.query:
+                if value is not None:
+                    query[self.query[name].name] = self.query[name].encode(name, value)
+            elif name == "body" and self.body is not None:
+                if not isinstance(value, self.body):
+                    raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
+                body = codec.dump(value)
+            else:
+                raise TypeError(f"{self.name}() got an unexpected argument {name!r}")
+        if self.body is not None and body is None:
+            self._required("body", arguments)
+        return Request(path, query, body)
+
+    def _required(self, name: str, arguments: Mapping[str, object]) -> object:
+        try:
+            return arguments[name]
+        except KeyError:
+            raise TypeError(f"{self.name}() needs the argument {name!r}") from None

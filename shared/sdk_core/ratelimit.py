@@ -1,0 +1,72 @@
+"""Staying under the server's limit instead of running into it."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from attrs import define, field
+
+__all__ = ["LocalRateLimiter", "RateLimiter"]
+
+
+class RateLimiter(Protocol):
+    """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself."""
+
+    async def acquire(self, operation: str, patience: float) -> float:
+        """Reserve the next slot of `operation` and return the seconds until it.
+
+        If that is more than `patience`, nothing is reserved, and the call is not made.
+        """
+        ...
+
+    async def on_rate_limited(self, operation: str, retry_after: float) -> None:
+        """Take note that the server answered 429 and named (or implied) this delay in seconds."""
+        ...
+
+
+@define
+class _Lane:
+    starts: deque[float] = field(factory=deque[float])
+    paused_until: float = 0.0
+
+
+class LocalRateLimiter:
+    """At most `limit` attempts of an operation in any `period` seconds, in this process.
+
+    A 429 pauses new attempts of that operation for every call that shares the limiter.
+
+    Args:
+        limit: attempts per period and operation.
+        period: seconds.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, limit: int, period: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if limit < 1 or not 0 < period < float("inf"):
+            raise ValueError("limit must be at least 1, and period a positive number of seconds")
+        self._limit = limit
+        self._period = period
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+
+    async def acquire(self, operation: str, patience: float) -> float:
+        """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
+        lane = self._lanes.get(operation)
+        if lane is None:
+            lane = self._lanes.setdefault(operation, _Lane())
+        now = self._clock()
+        start = max(now, lane.paused_until)
+        full = len(lane.starts) >= self._limit
+        if full:
+            start = max(start, lane.starts[0] + self._period)
+        if start - now <= patience:
+            if full:
+                lane.starts.popleft()
+            lane.starts.append(start)
+        return start - now
+
+    async def on_rate_limited(self, operation: str, retry_after: float) -> None:
+        """Hold back new attempts of `operation` for `retry_after` seconds."""
+        lane = self._lanes.setdefault(operation, _Lane())
+        lane.paused_until = max(lane.paused_until, self._clock() + retry_after)

@@ -1,0 +1,199 @@
+"""When a failed call is tried again, and when not: tenacity turns the wheel, the error itself decides.
+
+Nothing of this runs on the good path: it is entered with the first failure in hand.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from sdk_core.arguments import seconds
+from sdk_core.errors import SdkError
+
+__all__ = ["RetryBudget", "RetryPolicy", "parse_retry_after", "retry"]
+
+T = TypeVar("T")
+_log = logging.getLogger("sdk_core.retry")
+
+
+class RetryBudget:
+    """Limits retries to a share of successes, so that an outage is not answered with a storm.
+
+    A retry takes one token, a success puts `refill` of a token back. The bucket starts full. Safe to share
+    between clients, tasks and threads.
+    """
+
+    def __init__(self, capacity: int = 100, refill: float = 0.1) -> None:
+        if capacity < 0 or not 0 <= refill <= capacity:
+            raise ValueError("capacity must be at least 0, and refill from 0 to capacity")
+        self._capacity = float(capacity)
+        self._refill = refill
+        self._tokens = self._capacity
+        self._lock = threading.Lock()
+
+    def withdraw(self) -> bool:
+        """Take the token of one retry; False if there is none."""
+        with self._lock:
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def deposit(self) -> None:
+        """Put back what one success earns."""
+        # A full bucket is the rule: the lock is only for the exception.
+        if self._tokens < self._capacity:
+            with self._lock:
+                self._tokens = min(self._capacity, self._tokens + self._refill)
+
+
+def _at_least_one(_instance: object, _attribute: object, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("max_attempts must be a whole number from 1")
+
+
+def _check_seconds(instance: object, attribute: Any, value: object) -> None:
+    if value is not None:
+        seconds(attribute.name, value, zero=True)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how patiently a call is repeated. *Whether* it may be is the error's `retryable`, never this.
+
+    `RetryPolicy.none()` puts exactly one request on the wire: for workers whose queue retries.
+    """
+
+    max_attempts: int = field(default=3, validator=_at_least_one)
+    """Attempts in all, the first included. (One more is made when a 401 was cured by a fresh token.)"""
+    backoff_base: float = field(default=0.5, validator=_check_seconds)
+    """Without a hint from the server, wait up to base * 2^(n-1) seconds before retry n (full jitter) ..."""
+    backoff_cap: float = field(default=20.0, validator=_check_seconds)
+    """... but never longer than this."""
+    max_retry_after: float = field(default=120.0, validator=_check_seconds)
+    """The longest delay to sit out, in seconds. A longer one is raised at once, with `.retry_after`."""
+    rate_limit_wait: float | None = field(default=None, validator=_check_seconds)
+    """Seconds to wait after a 429 that names no delay. None: what the API's documentation implies
+    (Membership: 60, its limiter refuses the whole next minute), else back-off."""
+    budget: RetryBudget | None = field(factory=RetryBudget, eq=False)
+    """Shared by the calls of all clients with this policy; None: no budget."""
+    sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
+    """How to wait. Tests inject their own."""
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    """Monotonic seconds: deadlines and elapsed times are measured with it."""
+    wall_clock: Callable[[], float] = field(default=time.time, repr=False)
+    """Seconds since the epoch, for an HTTP-date in Retry-After."""
+
+    @classmethod
+    def none(cls) -> "RetryPolicy":
+        """Return the policy that never repeats anything."""
+        return cls(max_attempts=1, budget=None)
+
+    def backoff(self, retry_number: int) -> float:
+        """Return a random delay before the n-th retry (from 1): capped exponential, full jitter."""
+        # Past 2^32 the cap has long decided; the bound keeps the power a small number.
+        return random.uniform(0, min(self.backoff_cap, self.backoff_base * 2 ** min(retry_number - 1, 32)))  # noqa: S311
+
+
+def parse_retry_after(text: str | None, *, now: float) -> float | None:
+    """Return the seconds a Retry-After header asks for: delta-seconds or an HTTP-date; None if it says nothing usable.
+
+    Args:
+        text: the header's value.
+        now: seconds since the epoch, to measure a date against.
+    """
+    if text is None:
+        return None
+    try:
+        delay = float(text) if text[:1].isdigit() else _parse_http_date(text) - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return delay if 0 <= delay < float("inf") else None
+
+
+def _parse_http_date(text: str) -> float:
+    moment = parsedate_to_datetime(text)
+    # "-0000" and asctime dates come back naive; HTTP dates are always GMT.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Allow-list: only our own errors, and only those that say so. Cancellation is never among them."""
+    return isinstance(error, SdkError) and error.retryable
+
+
+async def retry(
+    policy: RetryPolicy,
+    first_failure: SdkError,
+    attempt: Callable[[float, SdkError], Awaitable[T]],
+    *,
+    deadline: float,
+) -> T:
+    """Repeat `attempt` after its `first_failure` for as long as `policy` allows; raise the last failure as it was.
+
+    Args:
+        policy: how often, how long.
+        first_failure: what the first attempt raised.
+        attempt: one more try; it is told the seconds waited before it, and the failure it makes good for.
+        deadline: on `policy.clock`; a wait that would end after it is not started.
+    """
+    waited = 0.0
+    last_failure: SdkError | None = None
+
+    def wait(state: RetryCallState) -> float:
+        asked = _failure(state).retry_after
+        if asked is None:
+            return policy.backoff(state.attempt_number)
+        # Never earlier than asked; a little later, so that a fleet does not return in one instant.
+        late = asked + random.random() * min(1.0, asked / 10)  # noqa: S311
+        return max(asked, min(late, deadline - policy.clock()))
+
+    def stop(state: RetryCallState) -> bool:
+        nonlocal last_failure
+        last_failure = error = _failure(state)
+        if state.attempt_number >= policy.max_attempts:
+            return True
+        if (error.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep > deadline:
+            return True
+        if policy.budget is not None and not policy.budget.withdraw():
+            error.args[1]["retries_suppressed"] = True
+            return True
+        _log.warning(
+            "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
+            error.operation,
+            state.upcoming_sleep,
+            len(error.attempts),
+            type(error).__name__,
+            error.correlation_id,
+        )
+        return False
+
+    async def again() -> T:
+        if last_failure is None:
+            raise first_failure
+        return await attempt(waited, last_failure)
+
+    async def sleep(delay: float) -> None:
+        nonlocal waited
+        waited = delay
+        await policy.sleep(delay)
+
+    # One AsyncRetrying per failing call: a shared one miscounts under concurrency.
+    return await AsyncRetrying(retry=retry_if_exception(is_retryable), wait=wait, stop=stop, sleep=sleep, reraise=True)(
+        again
+    )
+
+
+def _failure(state: RetryCallState) -> SdkError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, SdkError)  # noqa: S101  wait and stop only run after is_retryable said yes
+    return error

@@ -1,0 +1,145 @@
+"""aiohttp sessions: one per running event loop, opened on first use, closed with the loop.
+
+A client may be a module global used from several `asyncio.run()` calls, from threads with loops of their own and
+from forked workers. A session lives inside an async generator, because the event loop itself closes those when
+`asyncio.run()` ends, and when the last reference to one is dropped: no session outlives its loop, and a forgotten
+`aclose()` leaks nothing.
+"""
+
+import copy
+import os
+import threading
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from ssl import SSLContext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector, ThreadedResolver
+from attrs import field, frozen
+
+from sdk_core.errors import ClientClosedError
+
+__all__ = ["Connection", "Sessions"]
+
+_METHODS_AIOHTTP_REPLAYS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+@frozen(kw_only=True)
+class Connection:
+    """How the sessions a client opens itself connect."""
+
+    ssl: SSLContext | bool = True
+    """A ready-made context for a private CA or client certificates. (False would switch verification off.)"""
+    proxy: str | None = field(default=None, repr=False)
+    """URL of an HTTP proxy."""
+    proxy_auth: BasicAuth | None = field(default=None, repr=False)
+    trust_env: bool = False
+    """Whether to read HTTP_PROXY, NO_PROXY and .netrc. Off: looked up for each request, they double its cost."""
+    limit: int = 100
+    """Connections at a time; further calls wait in line, within their `total_timeout`."""
+    keepalive_timeout: float = 50.0
+    """Seconds an idle connection is kept: less than the 60 s after which common load balancers hang up."""
+
+
+_graveyard: list[Any] = []
+"""What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share."""
+
+
+class Sessions:
+    """The sessions of one client: its own, or the one that was injected."""
+
+    def __init__(self, connection: Connection, injected: ClientSession | None) -> None:
+        self._connection = connection
+        self._injected = injected
+        self._closed = False
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._open: WeakKeyDictionary[AbstractEventLoop, tuple[AsyncGenerator[ClientSession, None], ClientSession]]
+        self._open = WeakKeyDictionary()
+
+    async def current(self) -> ClientSession:
+        """Return the session of the running loop; ClientClosedError if there can't be one any more."""
+        if self._closed:
+            raise ClientClosedError("the client is closed: build a new one")
+        if self._injected is not None:
+            if self._injected.closed:
+                raise ClientClosedError("the injected aiohttp session is closed")
+            return self._injected
+        if self._pid != os.getpid():
+            self._start_over_in_child()
+        entry = self._open.get(get_running_loop())
+        if entry is None or entry[1].closed:
+            # Nothing below gives way to another task, so a loop never gets two sessions.
+            lifetime = _lifetime(self._connection)
+            entry = lifetime, await anext(lifetime)
+            with self._lock:
+                self._open[get_running_loop()] = entry
+        return entry[1]
+
+    async def aclose(self) -> None:
+        """Close what we opened, on every loop; again is harmless. An injected session is not touched."""
+        self._closed = True
+        with self._lock:
+            here = self._open.pop(get_running_loop(), None)
+            # Dropped, a session of another loop is closed by that loop (see above), in that loop's thread.
+            self._open.clear()
+        if here is not None:
+            await here[0].aclose()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose()` was called."""
+        return self._closed
+
+    @contextmanager
+    def without_replay(self, session: ClientSession, method: str) -> Iterator[ClientSession]:
+        """Give a session that sends each request once.
+
+        aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. Our own sessions
+        are switched off when they are opened; of an injected one, which is never changed, a shallow copy is used
+        for the one request: the same connector, headers, cookies and tracing.
+        """
+        if session is not self._injected or method not in _METHODS_AIOHTTP_REPLAYS:
+            yield session
+            return
+        view = copy.copy(session)
+        _switch_replay_off(view)
+        try:
+            yield view
+        finally:
+            view.detach()
+
+    def _start_over_in_child(self) -> None:
+        with self._lock:
+            _graveyard.extend((loop, entry) for loop, entry in self._open.items())
+            self._open = WeakKeyDictionary()
+            self._pid = os.getpid()
+
+
+async def _lifetime(connection: Connection) -> AsyncGenerator[ClientSession, None]:
+    session = ClientSession(
+        connector=TCPConnector(
+            ssl=connection.ssl,
+            limit=connection.limit,
+            keepalive_timeout=connection.keepalive_timeout,
+            # c-ares would be picked just because aiodns is installed, and ignores the system's resolver settings.
+            resolver=ThreadedResolver(),
+        ),
+        cookie_jar=DummyCookieJar(),
+        proxy=connection.proxy,
+        proxy_auth=connection.proxy_auth,
+        trust_env=connection.trust_env,
+    )
+    _switch_replay_off(session)
+    try:
+        yield session
+    finally:
+        await session.close()
+
+
+def _switch_replay_off(session: ClientSession) -> None:
+    # Private, therefore guarded; a test counts requests on the wire and fails when the attribute goes away.
+    if hasattr(session, "_retry_connection"):
+        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

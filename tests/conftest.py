@@ -1,0 +1,32 @@
+"""Fixtures shared by all tests."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+from aioresponses import aioresponses
+from wire import FakeTime
+
+
+class _Response(ClientResponse):
+    """What aioresponses 0.7.9 builds lacks an argument that aiohttp 3.14 requires."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+@pytest.fixture
+def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
+    """aioresponses, for the mapping of requests and responses; connections and time need real sockets."""
+    monkeypatch.setattr("aioresponses.core.ClientResponse", _Response)
+    with aioresponses() as mock:
+        yield mock
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    """A clock and a sleep that need no time."""
+    return FakeTime()
