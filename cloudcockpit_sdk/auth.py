@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
+import attrs
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from attrs import field, frozen
 from yarl import URL
 
 from sdk_core import codec
-from sdk_core.arguments import base_url, header_text
+from sdk_core.arguments import base_url, header_text, valid
 from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
-from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError
+from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError, safe_code
 from sdk_core.retry import parse_retry_after
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
@@ -25,15 +26,11 @@ _TIMEOUT: Final = ClientTimeout(total=30)
 _BODY_LIMIT: Final = 2**16
 
 
-def _check_text(_instance: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, str):
+def _check_text(_instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  callers without a type checker
         raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
     if not value or not value.isprintable():
         raise ValueError(f"{attribute.name} must be non-empty text without control characters")
-
-
-def _check_url(_instance: object, attribute: Any, value: object) -> None:
-    base_url(attribute.name, value)
 
 
 @frozen
@@ -46,7 +43,7 @@ class ClientCredentials:
 
     client_id: str = field(validator=_check_text)
     client_secret: str = field(repr=False, validator=_check_text)
-    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, validator=_check_url)
+    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, validator=valid(base_url))
     scope: str = field(default=DEFAULT_SCOPE, kw_only=True, validator=_check_text)
 
 
@@ -64,6 +61,7 @@ class AccessToken(Protocol):
         ...
 
 
+@runtime_checkable
 class TokenCredential(Protocol):
     """Any of azure-identity's asynchronous credentials (`azure.identity.aio`)."""
 
@@ -83,8 +81,8 @@ def bearer(token: TokenArgument) -> Auth:
             return FixedToken("Authorization", f"Bearer {header_text('token', token)}")
         case ClientCredentials():
             return BearerToken(_client_credentials(token))
-        case _ if hasattr(token, "get_token"):
-            return BearerToken(_credential(token))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        case TokenCredential():
+            return BearerToken(_credential(token))
         case _ if callable(token):
             return BearerToken(_provider(token))
         case _:
@@ -145,31 +143,22 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
 
 def _read_token(body: bytes) -> Token | None:
     """Return the token of a token answer; None if it is not one. A missing lifetime is an unknown one."""
-    try:
-        match codec.parse(body):
-            case {"access_token": str(value), **rest}:
-                lifetime = rest.get("expires_in")
-                return Token(value, float(lifetime) if isinstance(lifetime, int) else None)
-            case _:
-                return None
-    except codec.NotJsonError:
+    answer = codec.as_object(codec.parse_or_none(body))
+    value, lifetime = answer.get("access_token"), answer.get("expires_in")
+    if not isinstance(value, str):
         return None
+    return Token(value, float(lifetime) if isinstance(lifetime, int) else None)
 
 
 def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:
     # OAuth2 (RFC 6749, 5.2): `error` is a code; `error_description` is text that may repeat what was sent.
-    try:
-        answer = codec.parse(body)
-    except codec.NotJsonError:
-        answer = None
-    code = answer.get("error") if isinstance(answer, dict) else None
+    code = safe_code(codec.as_text(codec.as_object(codec.parse_or_none(body)).get("error")))
     passing = status == 429 or status >= 500  # noqa: PLR2004
     facts = _facts(retryable=passing, status=status, retry_after=retry_after)
-    details = ErrorDetails(code=code if isinstance(code, str) else None, recognised=code is not None)
-    text = f"the token endpoint answered {status}" + (f" ({details.code})" if details.code else "")
+    text = f"the token endpoint answered {status}" + (f" ({code})" if code else "")
     if not passing:
         text += ": check client id, secret, scope and token URL"
-    return AuthenticationError.from_details(text, facts, details)
+    return AuthenticationError.from_details(text, facts, ErrorDetails(code=code, recognised=code is not None))
 
 
 def _facts(**more: Any) -> dict[str, Any]:

@@ -9,38 +9,22 @@ __all__ = ["read_error"]
 
 
 def read_error(body: bytes) -> ErrorDetails:
-    """Read an error body; one that is not the API's envelope gives details that are not `recognised`."""
-    excerpt = body[:2048]
-    try:
-        raw = codec.parse(body)
-    except codec.NotJsonError:
-        return ErrorDetails(body=excerpt)
-    match raw:
-        case {"statusCode": int()}:
-            return ErrorDetails(
-                code=_text(raw.get("type")),
-                message=_text(raw.get("description")),
-                fields=tuple(map(_field_error, _list(raw.get("errors")))),
-                trace_id=_text(raw.get("correlationId")),
-                recognised=True,
-                raw=raw,
-                body=excerpt,
-            )
-        case _:
-            return ErrorDetails(raw=raw, body=excerpt)
+    """Read an error body, whatever it is."""
+    raw = codec.parse_or_none(body)
+    envelope = codec.as_object(raw)
+    return ErrorDetails(
+        code=codec.as_text(envelope.get("type")),
+        message=codec.as_text(envelope.get("description")),
+        fields=tuple(map(_field_error, codec.as_list(envelope.get("errors")))),
+        trace_id=codec.as_text(envelope.get("correlationId")),
+        # The only field that can't be null.
+        recognised=type(envelope.get("statusCode")) is int,
+        raw=raw,
+        body=body[:2048],
+    )
 
 
 def _field_error(item: Any) -> FieldError:
-    match item:
-        case {"propertyName": name}:
-            return FieldError(_text(name), tuple(filter(None, map(_text, _list(item.get("description"))))))
-        case _:
-            return FieldError(None)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    error = codec.as_object(item)
+    messages = map(codec.as_text, codec.as_list(error.get("description")))
+    return FieldError(codec.as_text(error.get("propertyName")), tuple(text for text in messages if text is not None))

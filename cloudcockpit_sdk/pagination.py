@@ -1,7 +1,7 @@
 """All items of a paged list, page by page, each fetched when it is asked for."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cloudcockpit_sdk.models import Page
 
@@ -37,7 +37,7 @@ class Paginator(Generic[T]):
                 yield item
 
 
-def _has_more(page: Page[object], number: int) -> bool:
+def _has_more(page: Page[Any], number: int) -> bool:
     # The total wins: a server that says "more" beyond its own total would be asked for ever.
     if page.total_pages is not None:
         return number < page.total_pages

@@ -1,7 +1,5 @@
 """The error envelope of the Membership API: errorMessage, errorCode, traceId, reference, args, typedArgs."""
 
-from typing import Any
-
 from sdk_core import codec
 from sdk_core.errors import ErrorDetails
 
@@ -9,26 +7,17 @@ __all__ = ["read_error"]
 
 
 def read_error(body: bytes) -> ErrorDetails:
-    """Read an error body; one that is not the API's envelope gives details that are not `recognised`."""
-    excerpt = body[:2048]
-    try:
-        raw = codec.parse(body)
-    except codec.NotJsonError:
-        return ErrorDetails(body=excerpt)
-    match raw:
-        case {"errorMessage": str(message)}:
-            return ErrorDetails(
-                code=_text(raw.get("errorCode")),
-                message=message,
-                reference=_text(raw.get("reference")),
-                trace_id=_text(raw.get("traceId")),
-                recognised=True,
-                raw=raw,
-                body=excerpt,
-            )
-        case _:
-            return ErrorDetails(raw=raw, body=excerpt)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """Read an error body, whatever it is. The deprecated `args` and `typedArgs` are in `ErrorDetails.raw`."""
+    raw = codec.parse_or_none(body)
+    envelope = codec.as_object(raw)
+    message = codec.as_text(envelope.get("errorMessage"))
+    return ErrorDetails(
+        code=codec.as_text(envelope.get("errorCode")),
+        message=message,
+        reference=codec.as_text(envelope.get("reference")),
+        trace_id=codec.as_text(envelope.get("traceId")),
+        # The only field the API always sends.
+        recognised=message is not None,
+        raw=raw,
+        body=body[:2048],
+    )

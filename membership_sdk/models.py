@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
+from sdk_core import codec
 from sdk_core.arguments import int64_id, plain_date, valid
 from sdk_core.client import Empty
 from sdk_core.codec import OpenEnum
@@ -119,7 +120,7 @@ class VoidResult(Empty):
     @classmethod
     def from_answer(cls, answer: Any, correlation_id: str) -> Self:  # noqa: ARG003  the API has no such id
         """Accept any JSON, or nothing."""
-        return cls(success=answer.get("success") if isinstance(answer, dict) else None)
+        return cls(success=codec.as_object(answer).get("success"))
 
 
 @frozen(kw_only=True)

@@ -28,12 +28,15 @@ class Auth(Protocol):
 
     def current(self) -> Mapping[str, str] | None:
         """Return the headers to send, or None if a token must be fetched first."""
+        ...
 
     async def fetch(self, session: ClientSession) -> Mapping[str, str]:
         """Fetch a token and return the headers to send."""
+        ...
 
     def reject(self, headers: Mapping[str, str]) -> bool:
         """Take note that the server answered 401 to `headers`; return whether others may be had."""
+        ...
 
 
 class FixedToken:

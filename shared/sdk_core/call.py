@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from aiohttp import ClientTimeout
-from attrs import Factory, asdict, field, frozen
+from attrs import Factory, field, frozen
 
 from sdk_core.errors import Attempt, CallTimeoutError, Outcome, SdkError
 from sdk_core.operation import Effect, Operation, Request
@@ -19,12 +19,15 @@ _NEVER = float("inf")
 
 
 def client_timeout(limit: float) -> ClientTimeout:
+    """Return aiohttp's form of the limit of one attempt, in seconds."""
     # The connect limit fires first, so a timeout says whether anything was sent. No rounding up to full seconds.
     return ClientTimeout(total=limit + _CONNECT_GRACE, connect=limit, ceil_threshold=_NEVER)
 
 
 @frozen
 class Options:
+    """What `with_options` can change."""
+
     retry: RetryPolicy
     attempt_timeout: float
     total_timeout: float
@@ -69,10 +72,12 @@ class Call:
         delay: float,
         elapsed: float,
     ) -> None:
+        """Note how one attempt ended."""
         number = len(self.attempts) + 1
         self.attempts.append(Attempt(number, status, error, round(delay, 3), round(elapsed, 3), outcome))
 
     def may_have_taken_effect(self) -> bool:
+        """Return whether an attempt so far may have changed something on the server."""
         return self.operation.effect is not Effect.READ and any(a.outcome is Outcome.UNKNOWN for a in self.attempts)
 
     def maybe_echo(self, status: int) -> bool:
@@ -89,16 +94,18 @@ class Call:
             "outcome": outcome.value,
             "retryable": retryable,
             "correlation_id": self.correlation_id,
-            "attempts": [{**asdict(a), "outcome": a.outcome and a.outcome.value} for a in self.attempts],
+            "attempts": [attempt.to_facts() for attempt in self.attempts],
             **more,
         }
 
     def fail(self, kind: type[E], what: str, outcome: Outcome, *, retryable: bool, **more: Any) -> E:
+        """Build an error of this call."""
         return kind(what, self.facts(outcome, retryable=retryable, **more))
 
     def timed_out(
         self, limit: str, outcome: Outcome, what: str, *, retryable: bool = False, **more: Any
     ) -> CallTimeoutError:
+        """Build the error of a limit that passed, with the last real failure as its cause."""
         error = self.fail(CallTimeoutError, what, outcome, retryable=retryable, limit=limit, **more)
         error.__cause__ = self.last_failure
         return error

@@ -5,7 +5,7 @@ import logging
 import warnings
 from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Self, TypedDict, TypeVar
+from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
 import aiohttp
 from aiohttp import ClientSession
@@ -436,13 +436,14 @@ def user_agent(product: str) -> str:
 def _decode(operation: Operation[T], body: bytes | None, correlation_id: str) -> T:
     if body is None:
         raise codec.NotJsonError
-    shape = operation.returns
+    shape: Any = operation.returns
     if isinstance(shape, type) and issubclass(shape, Empty):
-        return shape.from_answer(codec.parse(body) if body.strip() else None, correlation_id)
+        nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, correlation_id)
+        return cast("T", nothing)
     value = codec.parse(body)
     if operation.lone_item and isinstance(value, dict):
-        value = [value]
-    return codec.structure(value, shape)
+        value = [codec.as_object(value)]
+    return codec.structure(value, operation.returns)
 
 
 def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:
@@ -462,6 +463,6 @@ async def _never_fails(awaitable: Awaitable[T], otherwise: T) -> T:
     """Return what a rate limiter says; one that fails is not a reason to fail the call."""
     try:
         return await awaitable
-    except Exception:
+    except Exception:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
         _log.exception("the rate limiter failed; going on without it")
         return otherwise

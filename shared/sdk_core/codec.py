@@ -7,12 +7,12 @@ text without a float in between.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Any, NoReturn, Self, TypeVar, Union, get_args, get_origin
+from typing import Any, NoReturn, Self, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -25,14 +25,19 @@ __all__ = [
     "OpenEnum",
     "OpenEnumObject",
     "ShapeError",
+    "as_list",
+    "as_object",
+    "as_text",
     "dump",
     "encode_datetime",
     "load",
     "parse",
+    "parse_or_none",
     "structure",
 ]
 
 T = TypeVar("T")
+_Hook = Callable[[Any, Any], Any]
 
 
 class OpenEnum(StrEnum):
@@ -94,6 +99,29 @@ def parse(text: bytes) -> Any:
         raise NotJsonError from None
 
 
+def parse_or_none(text: bytes) -> Any:
+    """Return the JSON value in `text`, or None if it is no JSON."""
+    try:
+        return parse(text)
+    except NotJsonError:
+        return None
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return `value` if it is a JSON object, else an empty one: for reading what may be anything."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return `value` if it is a JSON list, else an empty one."""
+    return [*value] if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str | None:
+    """Return `value` if it is a JSON string, else None."""
+    return value if isinstance(value, str) else None
+
+
 def structure(value: Any, shape: type[T]) -> T:
     """Return the JSON value as `shape`.
 
@@ -127,9 +155,9 @@ def _json(value: Any) -> str:
     # The stdlib encoder has no exact form for Decimal: it would need a float.
     match value:
         case dict():
-            return "{" + ",".join(f"{json.dumps(str(key))}:{_json(item)}" for key, item in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ",".join(map(_json, value)) + "]"
+            return "{" + ",".join(f"{json.dumps(key)}:{_json(item)}" for key, item in as_object(value).items()) + "}"
+        case list():
+            return "[" + ",".join(map(_json, as_list(value))) + "]"
         case Decimal():
             if not value.is_finite():
                 raise ValueError("a JSON number must be finite")
@@ -173,7 +201,7 @@ def _json_name(attribute: "attrs.Attribute[Any]") -> str:
     return attribute.metadata.get("json") or head + "".join(word.capitalize() for word in rest)
 
 
-def _expect(kind: type, what: str) -> Callable[[Any, Any], Any]:
+def _expect(kind: type, what: str) -> _Hook:
     def hook(value: Any, _type: Any) -> Any:
         # Exact: JSON gives no subclasses, and `True` is an int to isinstance.
         if type(value) is not kind:
@@ -233,8 +261,9 @@ def _enum(value: Any, kind: type[OpenEnum]) -> OpenEnum:
 
 
 def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
-    if type(value) is dict and type(value.get("name")) is str:
-        return kind(value["name"])
+    name = as_object(value).get("name")
+    if name is not None and type(name) is str:
+        return kind(name)
     raise _WrongTypeError('expected an object {"name": "..."}')
 
 
@@ -254,90 +283,89 @@ def _is_subclass_of(kind: type) -> Callable[[Any], bool]:
     return lambda shape: isinstance(shape, type) and issubclass(shape, kind)
 
 
-def _accepts_null(attribute: "attrs.Attribute[Any]") -> bool:
-    return type(None) in get_args(attribute.type) or attribute.type is Any
+def _is(kind: object) -> Callable[[Any], bool]:
+    return lambda shape: shape is kind
+
+
+def _is_generic(kind: type) -> Callable[[Any], bool]:
+    return lambda shape: get_origin(shape) is kind
+
+
+def _has_attrs(shape: Any) -> bool:
+    return attrs.has(get_origin(shape) or shape)
+
+
+def _null_means_default(attribute: "attrs.Attribute[Any]", converter: Converter) -> _Hook | None:
+    """Return the hook of an attribute that JSON may leave out, for when it is sent as null instead."""
+    default = attribute.default
+    if default is attrs.NOTHING or attribute.type is Any or NoneType in get_args(attribute.type):
+        return None
+    return lambda value, shape: default if value is None else converter.structure(value, shape)
+
+
+def _from_object(cls: Any, converter: Converter) -> _Hook:
+    overrides: dict[str, Any] = {
+        attribute.name: override(rename=_json_name(attribute), struct_hook=_null_means_default(attribute, converter))
+        for attribute in attrs.fields(attrs.resolve_types(get_origin(cls) or cls))
+    }
+    structure_attributes = make_dict_structure_fn(cls, converter, **overrides)
+
+    def hook(value: Any, shape: Any) -> Any:
+        if type(value) is not dict:
+            raise _WrongTypeError("expected an object")
+        return structure_attributes(cast(dict[str, Any], value), shape)
+
+    return hook
+
+
+def _from_list(make_hook: Callable[[Any, Converter], _Hook]) -> Callable[[Any, Converter], _Hook]:
+    def make(shape: Any, converter: Converter) -> _Hook:
+        structure_items = make_hook(shape, converter)
+
+        def hook(value: Any, _shape: Any) -> Any:
+            if type(value) is not list:
+                raise _WrongTypeError("expected a list")
+            return structure_items(value, shape)
+
+        return hook
+
+    return make
+
+
+def _to_object(cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+    overrides: dict[str, Any] = {a.name: override(rename=_json_name(a)) for a in attrs.fields(cls)}
+    return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **overrides)
+
+
+_EXACT: Mapping[type, _Hook] = {
+    str: _expect(str, "a string"),
+    int: _expect(int, "a whole number"),
+    bool: _expect(bool, "true or false"),
+    Decimal: _decimal,
+    date: _date,
+    datetime: _datetime,
+    UUID: _uuid,
+}
 
 
 def _converter(*, detailed: bool) -> Converter:
     converter = Converter(detailed_validation=detailed)
-
-    def null_means_default(attribute: "attrs.Attribute[Any]") -> Callable[[Any, Any], Any] | None:
-        if attribute.default is attrs.NOTHING or _accepts_null(attribute):
-            return None
-        default = attribute.default
-        factory = default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
-        return lambda value, shape: factory() if value is None else converter.structure(value, shape)
-
-    def from_object(cls: Any) -> Callable[[Any, Any], Any]:
-        attributes = attrs.fields(attrs.resolve_types(get_origin(cls) or cls))
-        structure_fields = make_dict_structure_fn(
-            cls,
-            converter,
-            **{
-                attribute.name: override(rename=_json_name(attribute), struct_hook=null_means_default(attribute))
-                for attribute in attributes
-            },
-        )
-
-        def hook(value: Any, shape: Any) -> Any:
-            if type(value) is not dict:
-                raise _WrongTypeError("expected an object")
-            return structure_fields(value, shape)
-
-        return hook
-
-    def from_list(factory: Callable[[Any, Any], Any]) -> Callable[[Any], Callable[[Any, Any], Any]]:
-        def make(shape: Any) -> Callable[[Any, Any], Any]:
-            structure_items = factory(shape, converter)
-
-            def hook(value: Any, _shape: Any) -> Any:
-                if type(value) is not list:
-                    raise _WrongTypeError("expected a list")
-                return structure_items(value, shape)
-
-            return hook
-
-        return make
-
-    def to_object(cls: Any) -> Callable[[Any], dict[str, Any]]:
-        return make_dict_unstructure_fn(
-            cls,
-            converter,
-            _cattrs_omit_if_default=True,
-            **{attribute.name: override(rename=_json_name(attribute)) for attribute in attrs.fields(cls)},
-        )
-
-    def has_attrs(shape: Any) -> bool:
-        return attrs.has(get_origin(shape) or shape)
-
-    exact: dict[type, Callable[[Any, Any], Any]] = {
-        str: _expect(str, "a string"),
-        int: _expect(int, "a whole number"),
-        bool: _expect(bool, "true or false"),
-        Decimal: _decimal,
-        date: _date,
-        datetime: _datetime,
-        UUID: _uuid,
-    }
-    # By predicate: a hook registered for `str` would catch the enums too, which are strings.
-    converter.register_structure_hook_func(exact.__contains__, lambda value, shape: exact[shape](value, shape))
+    for kind, hook in _EXACT.items():
+        # By predicate: a hook registered for `str` would catch the enums too, which are strings.
+        converter.register_structure_hook_func(_is(kind), hook)
     converter.register_structure_hook_func(_is_subclass_of(OpenEnum), _enum)
     converter.register_structure_hook_func(_is_subclass_of(OpenEnumObject), _enum_object)
     converter.register_structure_hook_func(_is_optional_enum_object, _optional_enum_object)
-    converter.register_structure_hook_factory(
-        lambda shape: get_origin(shape) is list, from_list(list_structure_factory)
-    )
-    converter.register_structure_hook_factory(
-        lambda shape: get_origin(shape) is tuple, from_list(homogenous_tuple_structure_factory)
-    )
-    converter.register_structure_hook_factory(has_attrs, from_object)
+    converter.register_structure_hook_factory(_is_generic(list), _from_list(list_structure_factory))
+    converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))
+    converter.register_structure_hook_factory(_has_attrs, _from_object)
 
     converter.register_unstructure_hook(date, date.isoformat)
     converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
     converter.register_unstructure_hook(UUID, str)
     converter.register_unstructure_hook_func(_is_subclass_of(OpenEnum), str)
     converter.register_unstructure_hook_func(_is_subclass_of(OpenEnumObject), lambda value: {"name": str(value)})
-    converter.register_unstructure_hook_factory(has_attrs, to_object)
+    converter.register_unstructure_hook_factory(_has_attrs, _to_object)
     return converter
 
 

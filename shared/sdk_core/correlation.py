@@ -1,6 +1,6 @@
 """One id per logical call: minted before the first attempt, or taken from whoever calls us."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from random import getrandbits
@@ -14,7 +14,7 @@ _scope: ContextVar[str | None] = ContextVar("sdk_correlation_id", default=None)
 
 
 @contextmanager
-def correlation_scope(correlation_id: str) -> Iterator[str]:
+def correlation_scope(correlation_id: str) -> Generator[str]:
     """Give every call inside the block this correlation id; other tasks are not affected.
 
     Args:

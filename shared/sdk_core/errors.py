@@ -7,12 +7,12 @@ neither into `str`, `repr`, `to_dict()` nor into a pickle.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 __all__ = [
     "ApiError",
@@ -67,6 +67,17 @@ class Attempt:
     """Seconds the attempt took."""
     outcome: Outcome | None
     """What is known of this attempt's effect; None for a success. NOT_SENT: the server saw nothing of it."""
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Rebuild an attempt from the JSON data of an error."""
+        outcome = facts["outcome"]
+        rebuilt: dict[str, Any] = {**facts, "outcome": None if outcome is None else Outcome(outcome)}
+        return cls(**rebuilt)
+
+    def to_facts(self) -> dict[str, Any]:
+        """Return the attempt as JSON data."""
+        return {**asdict(self), "outcome": self.outcome and self.outcome.value}
 
 
 @frozen
@@ -156,10 +167,7 @@ class SdkError(Exception):
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """All attempts of the call; empty if none was made."""
-        return tuple(
-            Attempt(**{**a, "outcome": None if a["outcome"] is None else Outcome(a["outcome"])})
-            for a in self._facts.get("attempts", ())
-        )
+        return tuple(Attempt.from_facts(facts) for facts in self._facts.get("attempts", ()))
 
     @property
     def cause(self) -> str | None:
@@ -197,7 +205,7 @@ class ConfigurationError(SdkError, ValueError):
 
 
 @contextmanager
-def configuring() -> Iterator[None]:
+def configuring() -> Generator[None]:
     """Turn the ValueError of a setting into a ConfigurationError; a TypeError stays one."""
     try:
         yield

@@ -48,17 +48,17 @@ class Query:
 
     name: str
     """Its name on the wire."""
-    type: type = str
+    kind: type = str
     """`str`, `int`, `bool`, `UUID` or `datetime` (aware)."""
     minimum: int | None = None
     maximum: int | None = None
 
     def encode(self, argument: str, value: object) -> str:
         """Return the text to send, or raise TypeError/ValueError naming `argument`."""
-        if self.type is UUID:
+        if self.kind is UUID:
             return str(uuid_id(argument, value))
-        if not isinstance(value, self.type) or (self.type is int and isinstance(value, bool)):
-            raise TypeError(f"{argument} must be {self.type.__name__}, not {type(value).__name__}")
+        if not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool)):
+            raise TypeError(f"{argument} must be {self.kind.__name__}, not {type(value).__name__}")
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, datetime):

@@ -56,12 +56,12 @@ class RetryBudget:
                 self._tokens = min(self._capacity, self._tokens + self._refill)
 
 
-def _at_least_one(_instance: object, _attribute: object, value: int) -> None:
+def _at_least_one(_instance: object, _attribute: object, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("max_attempts must be a whole number from 1")
 
 
-def _check_seconds(instance: object, attribute: Any, value: object) -> None:
+def _check_seconds(_instance: object, attribute: Any, value: object) -> None:
     if value is not None:
         seconds(attribute.name, value, zero=True)
 

@@ -10,7 +10,7 @@ import copy
 import os
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from ssl import SSLContext
 from typing import Any
@@ -94,7 +94,7 @@ class Sessions:
         return self._closed
 
     @contextmanager
-    def without_replay(self, session: ClientSession, method: str) -> Iterator[ClientSession]:
+    def without_replay(self, session: ClientSession, method: str) -> Generator[ClientSession]:
         """Give a session that sends each request once.
 
         aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. Our own sessions
