@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from aiohttp import ClientTimeout
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from sdk_core.errors import Attempt, CallTimeoutError, Outcome, SdkError
 from sdk_core.operation import Effect, Operation, Request
@@ -37,31 +37,19 @@ class Options:
     )
 
 
+@define(eq=False)
 class Call:
     """What one logical call remembers from attempt to attempt."""
 
-    __slots__ = (
-        "attempts",
-        "correlation_id",
-        "deadline",
-        "last_failure",
-        "operation",
-        "options",
-        "reauthenticated",
-        "request",
-    )
-
-    def __init__(
-        self, operation: Operation[Any], request: Request, options: Options, correlation_id: str, deadline: float
-    ) -> None:
-        self.operation = operation
-        self.request = request
-        self.options = options
-        self.correlation_id = correlation_id
-        self.deadline = deadline
-        self.attempts: list[Attempt] = []
-        self.reauthenticated = False
-        self.last_failure: SdkError | None = None
+    operation: Operation[Any]
+    request: Request
+    options: Options
+    correlation_id: str
+    deadline: float
+    """On `options.retry.clock`."""
+    attempts: list[Attempt] = field(factory=list[Attempt])
+    reauthenticated: bool = False
+    last_failure: SdkError | None = None
 
     def record(
         self,

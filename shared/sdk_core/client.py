@@ -21,6 +21,7 @@ from sdk_core.call import Call, Options, client_timeout
 from sdk_core.correlation import checked_correlation_id, current_correlation_id, new_correlation_id
 from sdk_core.errors import (
     Attempt,
+    ClientClosedError,
     ConnectionFailedError,
     ErrorDetails,
     InvalidResponseError,
@@ -221,7 +222,7 @@ class Client:
             options.retry.clock() + options.total_timeout,
         )
         if operation.deprecated is not None:
-            self._warn_deprecated(operation, operation.deprecated)
+            self._warn_deprecated(operation, operation.deprecated, stacklevel=4)
         if self._rate_limiter is not None:
             await self._wait_for_slot(call, self._rate_limiter)
         try:
@@ -239,7 +240,10 @@ class Client:
 
     async def _attempt(self, call: Call, delay: float = 0.0) -> Reply[Any]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
-        session = await self._sessions.current()
+        try:
+            session = await self._sessions.current()
+        except ClientClosedError as error:
+            raise call.fail(ClientClosedError, error.args[0], Outcome.NOT_SENT, retryable=False) from None
         headers = self._backend.auth.current() or await self._fetch_token(call, session)
         answer = await self._exchange(call, session, headers, delay)
         if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
@@ -266,8 +270,12 @@ class Client:
         started = clock()
         remaining = call.deadline - started
         if remaining <= 0:
-            raise call.timed_out("total_timeout", Outcome.NOT_SENT, "the total timeout passed before it was sent")
-        timeout = options.client_timeout if remaining >= options.attempt_timeout else client_timeout(remaining)
+            what = "the total timeout passed before it was sent"
+            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+        if remaining >= options.attempt_timeout:
+            limit, timeout = "attempt_timeout", options.client_timeout
+        else:
+            limit, timeout = "total_timeout", client_timeout(remaining)
         try:
             with self._sessions.without_replay(session, call.operation.method) as sender:
                 async with sender.request(
@@ -282,7 +290,7 @@ class Client:
                     body = await self._read(response)
                     return _Answer(response.status, response.headers, body, clock() - started)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            failure = self._transport_failure(call, error, delay=delay, elapsed=clock() - started)
+            failure = self._transport_failure(call, error, limit, delay=delay, elapsed=clock() - started)
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
         raise failure
 
@@ -305,12 +313,11 @@ class Client:
             return None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _transport_failure(self, call: Call, error: Exception, *, delay: float, elapsed: float) -> SdkError:
+    def _transport_failure(self, call: Call, error: Exception, limit: str, *, delay: float, elapsed: float) -> SdkError:
         outcome = of_failure(error)
         call.record(outcome, error=type(error).__name__, delay=delay, elapsed=elapsed)
         retryable = may_repeat(call.operation.effect, outcome, passing=True)
         if isinstance(error, TimeoutError):
-            limit = "total_timeout" if call.deadline <= call.options.retry.clock() else "attempt_timeout"
             phase = "could not connect" if outcome is Outcome.NOT_SENT else "no complete answer"
             return call.timed_out(limit, outcome, f"{phase} within the {limit.replace('_', ' ')}", retryable=retryable)
         cause = safe_cause(error)
@@ -417,15 +424,17 @@ class Client:
     def _notice_deprecation(self, operation: Operation[Any], headers: Mapping[str, str]) -> None:
         if "Deprecation" in headers or "Sunset" in headers:
             try:
-                self._warn_deprecated(operation, "the server announces the operation's end (Deprecation/Sunset header)")
+                why = "the server announces the operation's end (Deprecation/Sunset header)"
+                self._warn_deprecated(operation, why, stacklevel=7)
             except OperationDeprecatedWarning as warning:
                 # With warnings as errors: the call has succeeded, and its result must not be lost.
                 _log.warning("%s", warning)
 
-    def _warn_deprecated(self, operation: Operation[Any], why: str) -> None:
+    def _warn_deprecated(self, operation: Operation[Any], why: str, *, stacklevel: int) -> None:
+        """Warn once, at the line that called the SDK's method: `stacklevel` frames above our caller."""
         if operation.name not in self._warned:
             self._warned.add(operation.name)
-            warnings.warn(f"{operation.name}: {why}", OperationDeprecatedWarning, stacklevel=5)
+            warnings.warn(f"{operation.name}: {why}", OperationDeprecatedWarning, stacklevel=stacklevel + 1)
 
 
 def user_agent(product: str) -> str:
