@@ -18,8 +18,8 @@ class Paginator(Generic[T]):
     """
 
     def __init__(self, fetch: Callable[[int], Awaitable[Page[T]]], *, start_page: int = 1) -> None:
-        self._fetch = fetch
-        self.next_page = start_page
+        self._fetch: Callable[[int], Awaitable[Page[T]]] = fetch
+        self.next_page: int = start_page
         """Number of the page that is fetched next, from 1."""
 
     async def pages(self) -> AsyncIterator[Page[T]]:
