@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout
 from attrs import field, frozen
 from yarl import URL
 
@@ -14,6 +14,7 @@ from sdk_core.arguments import base_url, header_text, valid
 from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
 from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError, safe_code
 from sdk_core.retry import parse_retry_after
+from sdk_core.session import EXCHANGE_ERRORS, read_at_most
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
 
@@ -121,12 +122,17 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
     async def fetch(session: ClientSession) -> Token:
         try:
             async with session.post(
-                url, data=form, headers={"Accept": "application/json"}, allow_redirects=False, timeout=_TIMEOUT
+                url,
+                data=form,
+                headers={"Accept": "application/json"},
+                allow_redirects=False,
+                timeout=_TIMEOUT,
+                raise_for_status=False,
             ) as response:
                 status = response.status
                 retry_after = parse_retry_after(response.headers.get("Retry-After"), now=time.time())
-                body = await response.content.read(_BODY_LIMIT)
-        except (ClientError, OSError) as error:
+                body = await read_at_most(response, _BODY_LIMIT) or b""
+        except EXCHANGE_ERRORS as error:
             failure: SdkError = ConnectionFailedError(
                 "could not reach the token endpoint", _facts(retryable=True, cause=type(error).__name__)
             )

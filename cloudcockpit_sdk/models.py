@@ -101,7 +101,12 @@ class MarginRule(OpenEnumObject):
 
 
 class Currency(OpenEnumObject):
-    """Currency of a price, by its ISO 4217 code as far as seen; no list is documented."""
+    """Currency of a price, by its ISO 4217 code as far as seen. No list is documented; these are for comparing."""
+
+    CHF = "CHF"
+    EUR = "EUR"
+    GBP = "GBP"
+    USD = "USD"
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from aiohttp import ClientTimeout
 from attrs import Factory, define, field, frozen
 
-from sdk_core.errors import Attempt, CallTimeoutError, Outcome, SdkError
+from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
 from sdk_core.operation import Effect, Operation, Request
 from sdk_core.retry import RetryPolicy
 
@@ -89,6 +89,10 @@ class Call:
     def fail(self, kind: type[E], what: str, outcome: Outcome, *, retryable: bool, **more: Any) -> E:
         """Build an error of this call."""
         return kind(what, self.facts(outcome, retryable=retryable, **more))
+
+    def closed(self, what: str) -> ClientClosedError:
+        """Build the error of a client that can't send any more."""
+        return self.fail(ClientClosedError, what, Outcome.NOT_SENT, retryable=False)
 
     def timed_out(
         self, limit: str, outcome: Outcome, what: str, *, retryable: bool = False, **more: Any

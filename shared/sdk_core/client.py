@@ -7,9 +7,7 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-import aiohttp
-from aiohttp import ClientSession
-from aiohttp.http import HttpProcessingError
+from aiohttp import ClientResponse, ClientSession
 from attrs import evolve, field, frozen
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -35,7 +33,7 @@ from sdk_core.operation import Operation
 from sdk_core.outcome import may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, parse_retry_after, retry
-from sdk_core.session import Connection, Sessions
+from sdk_core.session import EXCHANGE_ERRORS, Connection, Sessions, read_at_most
 from sdk_core.version import __version__
 
 __all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]
@@ -44,6 +42,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("sdk_core")
 _log.addHandler(logging.NullHandler())
+_LIMITER_TIMEOUT = 1.0
 _NO_CONTENT_TYPE = ("Content-Type",)
 
 
@@ -243,7 +242,7 @@ class Client:
         try:
             session = await self._sessions.current()
         except ClientClosedError as error:
-            raise call.fail(ClientClosedError, error.args[0], Outcome.NOT_SENT, retryable=False) from None
+            raise call.closed(error.args[0]) from None
         headers = self._backend.auth.current() or await self._fetch_token(call, session)
         answer = await self._exchange(call, session, headers, delay)
         if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
@@ -266,6 +265,8 @@ class Client:
             headers[self._backend.correlation_header] = call.correlation_id
         if request.body is not None:
             headers["Content-Type"] = "application/json"
+        if session.closed:
+            raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
         started = clock()
         remaining = call.deadline - started
@@ -286,32 +287,25 @@ class Client:
                     allow_redirects=False,
                     skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
                     timeout=timeout,
+                    raise_for_status=False,
                 ) as response:
                     body = await self._read(response)
                     return _Answer(response.status, response.headers, body, clock() - started)
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        except EXCHANGE_ERRORS as error:
             failure = self._transport_failure(call, error, limit, delay=delay, elapsed=clock() - started)
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+    async def _read(self, response: ClientResponse) -> bytes | None:
         """Return the body; None if it is larger than allowed, or if an error's body could not be read to its end."""
-        chunks: list[bytes] = []
-        size = 0
         try:
-            while chunk := await response.content.readany():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > self._max_response_bytes:
-                    response.close()
-                    return None
-        except (aiohttp.ClientError, HttpProcessingError, OSError):
+            return await read_at_most(response, self._max_response_bytes)
+        except EXCHANGE_ERRORS:
             # An error status says what it says without its body; a success is one only with all of it.
             if response.status < 400:  # noqa: PLR2004
                 raise
             response.close()
             return None
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _transport_failure(self, call: Call, error: Exception, limit: str, *, delay: float, elapsed: float) -> SdkError:
         outcome = of_failure(error)
@@ -377,7 +371,7 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                await _never_fails(self._rate_limiter.on_rate_limited(operation.name, pause), None)
+                await _within_reason(self._rate_limiter.on_rate_limited(operation.name, pause), None)
         facts = call.facts(
             outcome,
             retryable=not echo and may_repeat(operation.effect, outcome, passing=passing),
@@ -406,7 +400,7 @@ class Client:
 
     async def _wait_for_slot(self, call: Call, limiter: RateLimiter) -> None:
         patience = call.deadline - call.options.retry.clock()
-        wait = await _never_fails(limiter.acquire(call.operation.name, patience), 0.0)
+        wait = await _within_reason(limiter.acquire(call.operation.name, patience), 0.0)
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
@@ -468,10 +462,11 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-async def _never_fails(awaitable: Awaitable[T], otherwise: T) -> T:
-    """Return what a rate limiter says; one that fails is not a reason to fail the call."""
+async def _within_reason(awaitable: Awaitable[T], otherwise: T) -> T:
+    """Return what a rate limiter says; one that fails, or hangs, is not a reason to fail the call."""
     try:
-        return await awaitable
+        async with timeout(_LIMITER_TIMEOUT):
+            return await awaitable
     except Exception:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
         _log.exception("the rate limiter failed; going on without it")
         return otherwise

@@ -95,7 +95,8 @@ def parse(text: bytes) -> Any:
     """
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
+        # Arithmetic: an exponent beyond what Decimal can hold.
         raise NotJsonError from None
 
 

@@ -154,15 +154,16 @@ async def retry(
         if asked is None:
             return policy.backoff(state.attempt_number)
         # Never earlier than asked; a little later, so that a fleet does not return in one instant.
-        late = asked + random.random() * min(1.0, asked / 10)  # noqa: S311
-        return max(asked, min(late, deadline - policy.clock()))
+        # At most half of the time that is left goes there: the attempt needs some too.
+        slack = max(0.0, deadline - policy.clock() - asked)
+        return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311
 
     def stop(state: RetryCallState) -> bool:
         nonlocal last_failure
         last_failure = error = _failure(state)
         if state.attempt_number >= policy.max_attempts:
             return True
-        if (error.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep > deadline:
+        if (error.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep >= deadline:
             return True
         if policy.budget is not None and not policy.budget.withdraw():
             error.args[1]["retries_suppressed"] = True

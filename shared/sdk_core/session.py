@@ -13,15 +13,26 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from ssl import SSLContext
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Final
 
-from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector, ThreadedResolver
+from aiohttp import (
+    BasicAuth,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    DummyCookieJar,
+    TCPConnector,
+    ThreadedResolver,
+)
+from aiohttp.http import HttpProcessingError
 from attrs import field, frozen
 
 from sdk_core.errors import ClientClosedError
 
-__all__ = ["Connection", "Sessions"]
+__all__ = ["EXCHANGE_ERRORS", "Connection", "Sessions", "read_at_most"]
+
+EXCHANGE_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
+"""What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors."""
 
 _METHODS_AIOHTTP_REPLAYS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -56,8 +67,7 @@ class Sessions:
         self._closed = False
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._open: WeakKeyDictionary[AbstractEventLoop, tuple[AsyncGenerator[ClientSession, None], ClientSession]]
-        self._open = WeakKeyDictionary()
+        self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[ClientSession, None], ClientSession]] = {}
 
     async def current(self) -> ClientSession:
         """Return the session of the running loop; ClientClosedError if there can't be one any more."""
@@ -75,12 +85,17 @@ class Sessions:
             lifetime = _lifetime(self._connection)
             entry = lifetime, await anext(lifetime)
             with self._lock:
+                # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
+                for loop in [loop for loop, (_, session) in self._open.items() if session.closed]:
+                    del self._open[loop]
                 self._open[get_running_loop()] = entry
         return entry[1]
 
     async def aclose(self) -> None:
         """Close what we opened, on every loop; again is harmless. An injected session is not touched."""
         self._closed = True
+        if self._pid != os.getpid():
+            self._start_over_in_child()
         with self._lock:
             here = self._open.pop(get_running_loop(), None)
             # Dropped, a session of another loop is closed by that loop (see above), in that loop's thread.
@@ -112,10 +127,22 @@ class Sessions:
             view.detach()
 
     def _start_over_in_child(self) -> None:
-        with self._lock:
-            _graveyard.extend((loop, entry) for loop, entry in self._open.items())
-            self._open = WeakKeyDictionary()
-            self._pid = os.getpid()
+        _graveyard.append(self._open)
+        # The lock too: a thread of the parent may have held it at the fork.
+        self._open, self._lock, self._pid = {}, threading.Lock(), os.getpid()
+
+
+async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
+    """Return the body, decompressed; None, and the connection closed, if it is larger than `limit` bytes."""
+    chunks: list[bytes] = []
+    left = limit
+    while chunk := await response.content.readany():
+        chunks.append(chunk)
+        left -= len(chunk)
+        if left < 0:
+            response.close()
+            return None
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _lifetime(connection: Connection) -> AsyncGenerator[ClientSession, None]:
