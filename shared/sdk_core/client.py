@@ -371,7 +371,7 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                await _within_reason(self._rate_limiter.on_rate_limited(operation.name, pause), None)
+                await _within_reason(self._rate_limiter.on_rate_limited(operation.name, pause), None, _LIMITER_TIMEOUT)
         facts = call.facts(
             outcome,
             retryable=not echo and may_repeat(operation.effect, outcome, passing=passing),
@@ -400,7 +400,7 @@ class Client:
 
     async def _wait_for_slot(self, call: Call, limiter: RateLimiter) -> None:
         patience = call.deadline - call.options.retry.clock()
-        wait = await _within_reason(limiter.acquire(call.operation.name, patience), 0.0)
+        wait = await _within_reason(limiter.acquire(call.operation.name, patience), 0.0, patience)
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
@@ -462,10 +462,10 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-async def _within_reason(awaitable: Awaitable[T], otherwise: T) -> T:
+async def _within_reason(awaitable: Awaitable[T], otherwise: T, patience: float) -> T:
     """Return what a rate limiter says; one that fails, or hangs, is not a reason to fail the call."""
     try:
-        async with timeout(_LIMITER_TIMEOUT):
+        async with timeout(min(_LIMITER_TIMEOUT, patience)):
             return await awaitable
     except Exception:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
         _log.exception("the rate limiter failed; going on without it")

@@ -284,10 +284,6 @@ def _is_subclass_of(kind: type) -> Callable[[Any], bool]:
     return lambda shape: isinstance(shape, type) and issubclass(shape, kind)
 
 
-def _is(kind: object) -> Callable[[Any], bool]:
-    return lambda shape: shape is kind
-
-
 def _is_generic(kind: type) -> Callable[[Any], bool]:
     return lambda shape: get_origin(shape) is kind
 
@@ -338,7 +334,7 @@ def _to_object(cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]
     return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **overrides)
 
 
-_EXACT: Mapping[type, _Hook] = {
+_HOOKS: Mapping[type, _Hook] = {
     str: _expect(str, "a string"),
     int: _expect(int, "a whole number"),
     bool: _expect(bool, "true or false"),
@@ -346,16 +342,16 @@ _EXACT: Mapping[type, _Hook] = {
     date: _date,
     datetime: _datetime,
     UUID: _uuid,
+    OpenEnum: _enum,
+    OpenEnumObject: _enum_object,
 }
 
 
 def _converter(*, detailed: bool) -> Converter:
     converter = Converter(detailed_validation=detailed)
-    for kind, hook in _EXACT.items():
-        # By predicate: a hook registered for `str` would catch the enums too, which are strings.
-        converter.register_structure_hook_func(_is(kind), hook)
-    converter.register_structure_hook_func(_is_subclass_of(OpenEnum), _enum)
-    converter.register_structure_hook_func(_is_subclass_of(OpenEnumObject), _enum_object)
+    # By class, not by predicate: cattrs asks the class hooks first, and has one of its own for every Enum.
+    for kind, hook in _HOOKS.items():
+        converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_func(_is_optional_enum_object, _optional_enum_object)
     converter.register_structure_hook_factory(_is_generic(list), _from_list(list_structure_factory))
     converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))

@@ -7,7 +7,7 @@ can tell "sent twice" from "done twice".
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -25,6 +25,8 @@ __all__ = ["Fault", "LedgerEntry", "ReceivedRequest", "RefusalError", "Sandbox"]
 
 # Quiet unless the application sets up logging: "sdk_core" has a NullHandler.
 _log = logging.getLogger("sdk_core.sandbox")
+_SHUTDOWN = 0.05
+"""Seconds of grace for answers under way; aiohttp takes 0 for "for ever"."""
 _GARBAGE = "<html><body>Please sign in to the network.</body></html>"
 
 
@@ -32,7 +34,7 @@ _GARBAGE = "<html><body>Please sign in to the network.</body></html>"
 class Fault:
     """One request that goes wrong, once. Build it with the methods below, queue it with `sandbox.fail(...)`."""
 
-    kind: Literal["status", "delay", "drop", "garbage", "truncated"]
+    kind: Literal["none", "status", "delay", "drop", "garbage", "truncated"]
     applies: bool
     """Whether the request takes effect all the same."""
     http_status: int = 200
@@ -72,7 +74,7 @@ class Fault:
         return cls("truncated", applies=True)
 
 
-_NO_FAULT = Fault("delay", applies=True)
+_NO_FAULT = Fault("none", applies=True)
 
 
 @frozen
@@ -130,6 +132,7 @@ class Sandbox:
         self.ledger: list[LedgerEntry] = []
         """Every effect that was applied, in order, whatever the caller was told of it."""
         self._faults: list[tuple[str | None, Fault]] = []
+        self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -160,13 +163,14 @@ class Sandbox:
             app.router.add_route(operation.method, operation.template, partial(self._serve, operation))
         self.add_routes(app.router)
         app.router.add_route("*", "/{path:.*}", partial(self._serve, None))
-        # No grace on shutdown: an answer that is still being delayed has nobody left to wait for it.
-        self._runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=0)
+        self._closing = asyncio.Event()
+        self._runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=_SHUTDOWN)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -204,7 +208,9 @@ class Sandbox:
         response = perform() if fault.applies else web.Response()
         match fault.kind:
             case "delay":
-                await asyncio.sleep(fault.seconds)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(fault.seconds):
+                        await self._closing.wait()
             case "status":
                 refusal = RefusalError(fault.http_status, "SCRIPTED_FAULT", "The sandbox was asked to fail.")
                 response = _json(envelope(refusal, request), fault.http_status)
@@ -217,6 +223,8 @@ class Sandbox:
                 response = web.Response(status=fault.http_status, text=_GARBAGE, content_type="text/html")
             case "truncated":
                 return await _truncate(request, response)
+            case "none":
+                pass
         return response
 
     def next_fault(self, *targets: str | None) -> Fault:
