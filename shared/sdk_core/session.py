@@ -86,7 +86,7 @@ class Sessions:
             entry = lifetime, await anext(lifetime)
             with self._lock:
                 # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-                for loop in [loop for loop, (_, session) in self._open.items() if session.closed]:
+                for loop in [loop for loop, (_, session) in self._open.items() if session.closed or loop.is_closed()]:
                     del self._open[loop]
                 self._open[get_running_loop()] = entry
         return entry[1]
