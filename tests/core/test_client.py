@@ -1,0 +1,539 @@
+"""What callers see of a client beyond the answers: correlation ids, views, arguments, warnings, the rate limiter."""
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from wire import DROP, STALL, FakeTime, Reply, WireServer
+
+from cloudcockpit_sdk import CloudCockpitClient
+from membership_sdk import MembershipClient
+from membership_sdk.models import ContractCancelationReason, VoidResult
+from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
+from sdk_core.errors import (
+    AuthenticationError,
+    CallTimeoutError,
+    ConfigurationError,
+    OperationDeprecatedWarning,
+    Outcome,
+    SdkError,
+    ServerError,
+)
+from sdk_core.operation import Effect, Operation, Query
+from sdk_core.ratelimit import LocalRateLimiter
+from sdk_core.retry import RetryPolicy
+
+READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
+HEADER = "x-correlation-id"
+CONTROL = ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\x00b", "a\tb", "a\x7fb", "", " a", "a ", "ä"]
+
+
+def membership(server: WireServer, **options: Any) -> MembershipClient:
+    return MembershipClient(server.url, "key", **options)
+
+
+def cloudcockpit(server: WireServer, **options: Any) -> CloudCockpitClient:
+    return CloudCockpitClient("tenant.example", "token", base_url=server.url, **options)
+
+
+def policy(time: FakeTime, **changes: Any) -> RetryPolicy:
+    return RetryPolicy(**{"sleep": time.sleep, "clock": time.clock, **changes})
+
+
+async def failure(call: Awaitable[Any]) -> SdkError:
+    with pytest.raises(SdkError) as caught:
+        await call
+    return caught.value
+
+
+# -- Correlation ids (R-26) --------------------------------------------------------------------------------------------
+
+
+async def test_one_correlation_id_for_all_attempts(fake_time: FakeTime) -> None:
+    """Minted once a call, sent with each of its three requests, and on the error; the next call has another."""
+    async with WireServer(Reply(500)) as server, cloudcockpit(server, retry=policy(fake_time)) as client:
+        errors = [await failure(client.call(READ)) for _ in range(2)]
+    sent = [request.headers[HEADER] for request in server.requests]
+    assert sent == [errors[0].correlation_id] * 3 + [errors[1].correlation_id] * 3
+    assert len({str(UUID(text)) for text in sent}) == 2
+    assert all(str(error.correlation_id) in str(error) for error in errors)
+
+
+async def test_correlation_id_comes_back_with_a_success() -> None:
+    """On the reply, and on what CloudCockpit answers to a change: it finds the call in the portal's audit log."""
+    async with WireServer() as server, cloudcockpit(server) as client:
+        reply = await client.call_with_reply(READ)
+        accepted = await client.suspend_subscription(customer_id=UUID(int=1), subscription_id=UUID(int=2))
+    assert [request.headers[HEADER] for request in server.requests] == [reply.correlation_id, accepted.correlation_id]
+
+
+async def test_correlation_id_is_sent_only_where_the_api_has_a_header() -> None:
+    """Membership documents none: there the id is ours alone, and still on the error."""
+    async with WireServer(Reply(404)) as server, membership(server) as client:
+        with correlation_scope("mine"):
+            error = await failure(client.call(READ))
+    assert error.correlation_id == "mine"
+    assert "mine" not in str(server.requests)
+
+
+async def test_callers_scope_wins_over_the_provider() -> None:
+    """The innermost scope, else the client's provider, asked once a call, else a fresh UUID."""
+    provided = iter(["one", "two"])
+    async with WireServer() as server, cloudcockpit(server, correlation_id=lambda: next(provided)) as client:
+        await client.call(READ)
+        with correlation_scope("outer"):
+            await client.call(READ)
+            with correlation_scope("inner"):
+                await client.call(READ)
+            await client.call(READ)
+        await client.call(READ)
+    assert [request.headers[HEADER] for request in server.requests] == ["one", "outer", "inner", "outer", "two"]
+
+
+async def test_concurrent_calls_have_ids_of_their_own() -> None:
+    """100 calls at once, 100 ids."""
+    async with WireServer() as server, cloudcockpit(server) as client:
+        await asyncio.gather(*(client.call(READ) for _ in range(100)))
+    assert len({request.headers[HEADER] for request in server.requests}) == 100
+
+
+async def test_scope_does_not_bleed_between_tasks() -> None:
+    """Each task sees its own scope, however they interleave, and none is left behind."""
+
+    async def task(name: str) -> None:
+        with correlation_scope(name):
+            await client.call(
+                Operation(name="it", method="GET", path="/" + name, returns=VoidResult, effect=Effect.READ)
+            )
+            assert current_correlation_id() == name
+
+    async with WireServer() as server, cloudcockpit(server) as client:
+        await asyncio.gather(*(task(f"task-{number}") for number in range(20)))
+    assert current_correlation_id() is None
+    assert {(request.target, request.headers[HEADER]) for request in server.requests} == {
+        (f"/task-{number}", f"task-{number}") for number in range(20)
+    }
+
+
+@pytest.mark.parametrize("text", [*CONTROL, "x" * 129])
+async def test_unsendable_correlation_ids_are_refused(text: str) -> None:
+    """In a scope at once; from a provider before anything is sent."""
+    with pytest.raises(ValueError, match="correlation_id"), correlation_scope(text):
+        pytest.fail("the scope was entered")
+    async with WireServer() as server, cloudcockpit(server, correlation_id=lambda: text) as client:
+        with pytest.raises(ValueError, match="correlation_id"):
+            await client.call(READ)
+        assert server.requests == []
+
+
+def test_new_correlation_ids_are_random_uuids() -> None:
+    """Version 4, in the text form of a UUID."""
+    ids = {new_correlation_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {(UUID(text).version, str(UUID(text)) == text) for text in ids} == {(4, True)}
+
+
+# -- Views (R-38) ------------------------------------------------------------------------------------------------------
+
+
+async def test_with_options_changes_nothing_of_the_client(fake_time: FakeTime) -> None:
+    """A view of the same kind on the same connection; both are used at once, each with its own options."""
+    async with WireServer(Reply(500)) as server, membership(server, retry=policy(fake_time, budget=None)) as client:
+        once = client.with_options(retry=RetryPolicy.none())
+        assert type(once) is MembershipClient
+        calls = [failure(view.call(READ)) for _ in range(10) for view in (client, once)]
+        errors = await asyncio.gather(*calls)
+        assert [len(error.attempts) for error in errors] == [3, 1] * 10
+        assert await client._sessions.current() is await once._sessions.current()
+
+
+async def test_with_options_keeps_what_is_not_named(fake_time: FakeTime) -> None:
+    """Options add up, view on view."""
+    async with WireServer(STALL) as server, membership(server) as client:
+        view = client.with_options(retry=policy(fake_time, max_attempts=2)).with_options(attempt_timeout=0.05)
+        error = await failure(view.with_options(total_timeout=500).call(READ))
+    assert len(error.attempts) == 2
+
+
+# -- Calls -------------------------------------------------------------------------------------------------------------
+
+
+async def test_declared_operation_gets_all_of_it(fake_time: FakeTime) -> None:
+    """An endpoint the SDK does not list: typed slots, query, decoding, retries and the credential, for one value."""
+    declared = Operation(
+        name="get_reasons",
+        method="GET",
+        path="/v1/studios/{name:str}/reasons/{number:int}/{key:uuid}",
+        returns=list[ContractCancelationReason],
+        effect=Effect.READ,
+        query={
+            "limit": Query("pageLimit", int, minimum=1, maximum=9),
+            "active": Query("onlyActive", bool),
+            "since": Query("since", datetime),
+            "text": Query("q"),
+        },
+    )
+    answer = [{"cancelationReasonId": 7, "cancelationReasonName": "moved", "new": 1}]
+    async with WireServer(DROP, Reply(body=answer)) as server, membership(server, retry=policy(fake_time)) as client:
+        [reason] = await client.call(
+            declared,
+            name="a/../ü?#%2e",
+            number=7,
+            key="{12345678-1234-5678-1234-567812345678}",
+            limit=3,
+            active=True,
+            since=datetime(2026, 1, 31, tzinfo=UTC),
+            text="a b&c=d",
+        )
+    assert reason == ContractCancelationReason(cancelation_reason_id=7, cancelation_reason_name="moved")
+    assert len(server.requests) == 2
+    request = server.requests[-1]
+    path, _, query = request.target.partition("?")
+    assert path == "/v1/studios/a%2F..%2F%C3%BC%3F%23%252e/reasons/7/12345678-1234-5678-1234-567812345678"
+    assert sorted(query.split("&")) == [
+        "onlyActive=true",
+        "pageLimit=3",
+        "q=a+b%26c%3Dd",
+        "since=2026-01-31T00:00:00%2B00:00",
+    ]
+    assert request.headers["x-api-key"] == "key"
+
+
+async def test_call_with_reply_tells_everything(fake_time: FakeTime) -> None:
+    """Status, headers without case, all attempts with the successful one last, the correlation id."""
+    steps = [Reply(500), Reply(202, headers={"X-Remaining": "7"})]
+    async with WireServer(*steps) as server, membership(server, retry=policy(fake_time)) as client:
+        with correlation_scope("mine"):
+            reply = await client.call_with_reply(READ)
+    assert (reply.value, reply.status, reply.correlation_id) == (VoidResult(), 202, "mine")
+    assert reply.headers["x-remaining"] == "7"
+    assert [(a.number, a.status, a.error, a.outcome) for a in reply.attempts] == [
+        (1, 500, None, Outcome.UNKNOWN),
+        (2, 202, None, None),
+    ]
+
+
+# -- Arguments: refused before anything is sent ------------------------------------------------------------------------
+
+M, C, ID, DAY = "membership", "cloudcockpit", UUID(int=1), date(2026, 1, 31)
+CANCEL = {"customer_id": 1, "contract_id": 2, "cancelation_date": DAY, "cancelation_reason_id": 3}
+
+BAD_IDS = [0, -1, 2**63, True, "1", "", None, 1.0]
+BAD_UUIDS = ["", "..", "1", "123e4567-e89b-42d3-a456-42661417400g", 1, None, b"x"]
+BAD_DATES = [datetime(2026, 1, 31, tzinfo=UTC), "2026-01-31", None, 20260131]
+
+REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
+    *((M, "get_contract_data", {"customer_id": bad}, "customer_id") for bad in BAD_IDS),
+    *((M, "withdraw_contract_cancelation", {"customer_id": 1, "contract_id": bad}, "contract_id") for bad in BAD_IDS),
+    *((M, "create_contract_cancelation_amendment", {**CANCEL, "contract_id": bad}, "contract_id") for bad in BAD_IDS),
+    *(
+        (M, "create_contract_cancelation_amendment", {**CANCEL, "cancelation_reason_id": b}, "reason_id")
+        for b in BAD_IDS
+    ),
+    *(
+        (M, "create_contract_cancelation_amendment", {**CANCEL, "cancelation_date": b}, "cancelation_date")
+        for b in BAD_DATES
+    ),
+    *((C, "get_subscription", {"customer_id": bad, "subscription_id": ID}, "customer_id") for bad in BAD_UUIDS),
+    *((C, "suspend_subscription", {"customer_id": ID, "subscription_id": bad}, "subscription_id") for bad in BAD_UUIDS),
+    *(
+        (C, "list_customer_subscriptions", {"customer_id": ID, "page_size": b}, "page_size")
+        for b in (0, -1, 2001, "9", True)
+    ),
+    *((C, "list_customer_subscriptions", {"customer_id": ID, "page_number": bad}, "page_number") for bad in (0, 1.0)),
+    *((C, "list_customer_subscriptions", {"customer_id": ID, "offer_id": bad}, "offer_id") for bad in ("", "x", 1)),
+    (C, "list_customer_subscriptions", {"customer_id": ID, "sort_property_name": ""}, "sort_property_name"),
+    (C, "list_customer_subscriptions", {"customer_id": ID, "sort_property_name": 1}, "sort_property_name"),
+    (M, "get_contract_data", {}, "customer_id"),
+    (M, "get_contract_data", {"customer_id": 1, "contract_id": 2}, "contract_id"),
+    (C, "get_subscription", {"customer_id": ID}, "subscription_id"),
+    (C, "get_subscription", {"customer_id": ID, "subscription_id": ID, "sub_id": ID}, "sub_id"),
+]
+
+
+@pytest.mark.parametrize(("api", "method", "arguments", "name"), REFUSED)
+async def test_wrong_arguments_send_nothing(api: str, method: str, arguments: dict[str, Any], name: str) -> None:
+    """TypeError or ValueError that names the argument, and no request: a slip must not reach another endpoint."""
+    async with WireServer() as server, {M: membership, C: cloudcockpit}[api](server) as client:
+        with pytest.raises((TypeError, ValueError), match=name):
+            await getattr(client, method)(**arguments)
+        assert server.connections == 0
+
+
+DECLARED = Operation(
+    name="name_it",
+    method="GET",
+    path="/it/{name:str}/end",
+    returns=VoidResult,
+    effect=Effect.READ,
+    query={"q": Query("q")},
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "."}, "name"),
+        ({"name": ".."}, "name"),
+        ({"name": 1}, "name"),
+        ({"name": None}, "name"),
+        ({}, "name"),
+        ({"name": "x", "q": ""}, "q"),
+        ({"name": "x", "q": 1}, "q"),
+        ({"name": "x", "other": 1}, "other"),
+        ({"name": "x", "body": {}}, "body"),
+    ],
+)
+async def test_wrong_arguments_of_a_declared_operation_send_nothing(arguments: dict[str, Any], name: str) -> None:
+    """`call` checks as the methods do: dot segments would be collapsed on the way, and reach another endpoint."""
+    async with WireServer() as server, membership(server) as client:
+        with pytest.raises((TypeError, ValueError), match=name):
+            await client.call(DECLARED, **arguments)
+        assert server.connections == 0
+
+
+async def test_missing_or_foreign_body_sends_nothing() -> None:
+    """A body is a value of the operation's class, not a dict that looks like it."""
+    operation = Operation(
+        name="send_it",
+        method="POST",
+        path="/it",
+        body=ContractCancelationReason,
+        returns=VoidResult,
+        effect=Effect.WRITE,
+    )
+    async with WireServer() as server, membership(server) as client:
+        for arguments in ({}, {"body": None}, {"body": {"cancelationReasonId": 1}}, {"body": VoidResult()}):
+            with pytest.raises(TypeError, match="body"):
+                await client.call(operation, **arguments)
+        assert server.connections == 0
+
+
+def test_unknown_slot_types_are_refused_where_they_are_declared() -> None:
+    with pytest.raises(ValueError, match="float"):
+        Operation(name="x", method="GET", path="/{x:float}", returns=VoidResult, effect=Effect.READ)
+
+
+# -- Settings ----------------------------------------------------------------------------------------------------------
+
+URL = "https://studio.example"
+SETTINGS: dict[str, Callable[[str], Any]] = {
+    "api_key": lambda text: MembershipClient(URL, text),
+    "language": lambda text: MembershipClient(URL, "key", language=text),
+    "tenant": lambda text: CloudCockpitClient(text, "token"),
+    "token": lambda text: CloudCockpitClient("tenant.example", text),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("text", CONTROL)
+def test_settings_that_would_break_a_header_are_refused(name: str, text: str) -> None:
+    """At construction, by name, and without repeating what may be a secret."""
+    secret = f"s3cret{text}" if text.strip() == text and text else text
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        SETTINGS[name](secret)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tenant", ["", "a.b", "a/b", "-a", "a-", "A", "ä", "a@b", "a\n", "x" * 64])
+def test_tenants_that_would_change_the_host_are_refused(tenant: str) -> None:
+    with pytest.raises(ConfigurationError, match="tenant"):
+        MembershipClient.for_tenant(tenant, api_key="key")
+
+
+@pytest.mark.parametrize("text", CONTROL)
+async def test_provided_token_that_would_break_a_header_is_refused(text: str) -> None:
+    """A provider may return anything: what can't stand in a header is not sent, and not shown."""
+
+    async def provide() -> str:
+        return text
+
+    async with WireServer() as server:
+        async with CloudCockpitClient("tenant.example", provide, base_url=server.url) as client:
+            error = await failure(client.call(READ))
+        assert server.requests == []
+    assert isinstance(error, AuthenticationError)
+    assert error.outcome is Outcome.NOT_SENT
+    assert not error.retryable
+
+
+# -- Deprecation -------------------------------------------------------------------------------------------------------
+
+MODULE = {"contract_id": 1, "additional_module_contract_id": 2, "cancelation_date": DAY, "cancelation_reason_id": 3}
+
+
+async def test_deprecated_operation_warns_once() -> None:
+    """The first call of a client warns, at the caller's line, with what is known; the others do not."""
+    async with WireServer() as server, membership(server) as client:
+        with pytest.warns(OperationDeprecatedWarning, match="create_module_contract_cancelation_amendment") as caught:
+            await client.create_module_contract_cancelation_amendment(**MODULE)
+        await client.create_module_contract_cancelation_amendment(**MODULE)
+        await client.with_options(total_timeout=9).create_module_contract_cancelation_amendment(**MODULE)
+        assert len(server.requests) == 3
+    assert [warning.filename for warning in caught] == [__file__]
+    assert "no replacement is known" in str(caught[0].message)
+
+
+async def test_deprecation_as_an_error_sends_nothing() -> None:
+    """With warnings as errors the mark stops the call before it is sent, not after."""
+    async with WireServer() as server, membership(server) as client:
+        with warnings.catch_warnings(action="error"), pytest.raises(OperationDeprecatedWarning):
+            await client.create_module_contract_cancelation_amendment(**MODULE)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("header", ["Deprecation", "Sunset"])
+async def test_server_announces_the_end_of_an_operation(header: str) -> None:
+    """The header warns once; as an error it is only logged: the result must not be lost."""
+    async with WireServer(Reply(headers={header: "Fri, 31 Dec 2027 23:59:59 GMT"})) as server:
+        async with membership(server) as client:
+            with pytest.warns(OperationDeprecatedWarning, match="read_it"):
+                await client.call(READ)
+            await client.call(READ)
+        async with membership(server) as client:
+            with warnings.catch_warnings(action="error"):
+                assert await client.call(READ) == VoidResult()
+
+
+# -- The rate limiter --------------------------------------------------------------------------------------------------
+
+
+async def test_local_limiter_keeps_to_its_window() -> None:
+    """At most `limit` starts in any `period`, per operation; a start that is refused takes no slot."""
+    now = 0.0
+    limiter = LocalRateLimiter(2, 60, clock=lambda: now)
+    assert [await limiter.acquire("a", 100) for _ in range(5)] == [0, 0, 60, 60, 120]
+    assert await limiter.acquire("b", 0) == 0
+    assert await limiter.acquire("a", 119) == 120
+    assert await limiter.acquire("a", 120) == 120
+    now = 200.0
+    assert [await limiter.acquire("a", 0) for _ in range(3)] == [0, 0, 60]
+
+
+async def test_local_limiter_never_starts_too_many_in_a_window(fake_time: FakeTime) -> None:
+    """The property itself, over 300 calls that come at uneven times."""
+    limiter = LocalRateLimiter(10, 60, clock=fake_time.clock)
+    starts = []
+    for number in range(300):
+        fake_time.now += number % 7
+        starts.append(fake_time.now + await limiter.acquire("a", float("inf")))
+    for start in starts:
+        assert sum(start <= other < start + 60 for other in starts) <= 10
+
+
+async def test_429_pauses_new_calls_of_the_operation(fake_time: FakeTime) -> None:
+    """Everybody who shares the limiter waits; other operations do not; a longer pause is not cut short."""
+    limiter = LocalRateLimiter(9, 60, clock=fake_time.clock)
+    await limiter.on_rate_limited("a", 30)
+    await limiter.on_rate_limited("a", 5)
+    assert await limiter.acquire("a", 60) == 30
+    assert await limiter.acquire("b", 60) == 0
+    fake_time.now += 31
+    assert await limiter.acquire("a", 60) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "period"), [(0, 60), (-1, 60), (1, 0), (1, -1), (1, float("inf")), (1, float("nan"))]
+)
+def test_limiter_settings_are_checked(limit: int, period: float) -> None:
+    with pytest.raises(ValueError, match="limit"):
+        LocalRateLimiter(limit, period)
+
+
+async def test_calls_wait_for_their_slot(fake_time: FakeTime) -> None:
+    """The third call of a minute with two slots waits a minute, with the policy's sleep."""
+    limiter = LocalRateLimiter(2, 60, clock=fake_time.clock)
+    async with WireServer() as server:
+        async with membership(server, rate_limiter=limiter, retry=policy(fake_time)) as client:
+            for _ in range(3):
+                await client.call(READ)
+        assert len(server.requests) == 3
+    assert fake_time.sleeps == [60]
+
+
+async def test_429_of_one_client_pauses_the_other(fake_time: FakeTime) -> None:
+    """Two clients with one limiter: what one is told holds for both."""
+    limiter = LocalRateLimiter(99, clock=fake_time.clock)
+    options: dict[str, Any] = {"rate_limiter": limiter, "total_timeout": 500}
+    once = policy(fake_time, max_attempts=1)
+    async with (
+        WireServer(Reply(429, headers={"Retry-After": "30"}), Reply()) as server,
+        membership(server, retry=once, **options) as one,
+        membership(server, retry=once, **options) as other,
+    ):
+        await failure(one.call(READ))
+        assert fake_time.sleeps == []
+        await other.call(READ)
+    assert fake_time.sleeps == [30]
+
+
+async def test_slot_beyond_the_deadline_is_not_waited_for(fake_time: FakeTime) -> None:
+    """Nothing is sent and nothing is slept; the error tells when there will be a slot."""
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    options: dict[str, Any] = {"rate_limiter": limiter, "retry": policy(fake_time), "total_timeout": 10}
+    async with WireServer() as server, membership(server, **options) as client:
+        await client.call(READ)
+        error = await failure(client.call(READ))
+        assert len(server.requests) == 1
+    assert isinstance(error, CallTimeoutError)
+    assert (error.limit, error.outcome, error.retryable) == ("total_timeout", Outcome.NOT_SENT, True)
+    assert (error.retry_after, error.attempts, fake_time.sleeps) == (60, (), [])
+
+
+class BrokenLimiter:
+    """A limiter whose store is gone."""
+
+    async def acquire(self, _operation: str, _patience: float) -> float:
+        raise ConnectionError("no store")
+
+    async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
+        raise ConnectionError("no store")
+
+
+async def test_failing_limiter_never_fails_a_call(fake_time: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the call goes on without it, through a 429 as well."""
+    async with WireServer(Reply(429), Reply()) as server:
+        async with membership(server, rate_limiter=BrokenLimiter(), retry=policy(fake_time)) as client:
+            await client.call(READ)
+        assert len(server.requests) == 2
+    assert sum("rate limiter failed" in record.message for record in caplog.records) == 2
+
+
+async def test_cancelled_wait_for_a_slot_sends_nothing() -> None:
+    """Cancellation passes through the limiter's wait and is not taken for its failure."""
+    asleep = asyncio.Event()
+
+    async def sleep(_seconds: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    limiter = LocalRateLimiter(1)
+    async with (
+        WireServer() as server,
+        membership(server, rate_limiter=limiter, retry=RetryPolicy(sleep=sleep)) as client,
+    ):
+        await client.call(READ)
+        call = asyncio.create_task(client.call(READ))
+        await asleep.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert len(server.requests) == 1
+
+
+async def test_membership_limits_itself_by_default(fake_time: FakeTime) -> None:
+    """1000 a minute and operation, as documented; CloudCockpit documents no limit and has none."""
+    async with WireServer(Reply(500)) as server:
+        async with membership(server) as client:
+            limiter = client._rate_limiter
+            assert isinstance(limiter, LocalRateLimiter)
+            waits = [await limiter.acquire("a", 0) for _ in range(1001)]
+            assert waits[:1000] == [0] * 1000
+            assert 59 < waits[1000] <= 60
+            assert isinstance(await failure(client.with_options(retry=RetryPolicy.none()).call(READ)), ServerError)
+        assert cloudcockpit(server)._rate_limiter is None

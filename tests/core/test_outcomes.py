@@ -1,0 +1,308 @@
+"""What becomes of a call when it fails: every operation of both SDKs x every place where it can fail.
+
+The expectations stand here once more, written from the documentation and not imported from the code: a change of
+either shows.
+"""
+
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+from attrs import fields, frozen
+from wire import DROP, STALL, FakeTime, Raw, Reply, WireServer
+
+import cloudcockpit_sdk.models
+import membership_sdk.models
+from cloudcockpit_sdk import CloudCockpitClient
+from cloudcockpit_sdk.operations import OPERATIONS as CLOUDCOCKPIT
+from membership_sdk import MembershipClient
+from membership_sdk.operations import OPERATIONS as MEMBERSHIP
+from sdk_core.client import Client
+from sdk_core.errors import (
+    ApiError,
+    AuthenticationError,
+    BadRequestError,
+    CallTimeoutError,
+    ConflictError,
+    ConnectionFailedError,
+    InvalidResponseError,
+    NotFoundError,
+    Outcome,
+    PermissionDeniedError,
+    RateLimitError,
+    SdkError,
+    ServerError,
+    ServiceUnavailableError,
+)
+from sdk_core.operation import Effect, Operation
+from sdk_core.retry import RetryPolicy
+
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+
+# -- The two APIs ------------------------------------------------------------------------------------------------------
+
+
+def _put(api: str, returns: type[Any], *, retry_conflict: bool) -> Operation[Any]:
+    """Neither API documents an idempotent change; users may declare one."""
+    return Operation(
+        name=f"put_{api}",
+        method="PUT",
+        path="/v1/things/{thing_id:int}",
+        returns=returns,
+        effect=Effect.IDEMPOTENT,
+        retry_conflict=retry_conflict,
+    )
+
+
+@frozen
+class Api:
+    name: str
+    client: Callable[..., Client]
+    operations: tuple[Operation[Any], ...]
+    envelope: dict[str, Any]
+
+
+APIS = (
+    Api(
+        "membership",
+        lambda url, **options: MembershipClient(url, "key", **options),
+        (*MEMBERSHIP, _put("membership", membership_sdk.models.VoidResult, retry_conflict=True)),
+        {"errorMessage": "no", "errorCode": "SOME_CODE"},
+    ),
+    Api(
+        "cloudcockpit",
+        lambda url, **options: CloudCockpitClient("tenant.example", "token", base_url=url, **options),
+        (*CLOUDCOCKPIT, _put("cloudcockpit", cloudcockpit_sdk.models.Accepted, retry_conflict=False)),
+        {"statusCode": 400, "type": "SomeType", "description": "no"},
+    ),
+)
+
+_VALUES = {int: 7, date: date(2026, 1, 31), UUID: UUID(int=7), str: "x"}
+
+
+def valid_arguments(operation: Operation[Any]) -> dict[str, Any]:
+    """Return arguments that `operation` accepts, from its slots and its body alone."""
+    kinds = dict(re.findall(r"\{(\w+):(\w+)\}", operation.path))
+    arguments: dict[str, Any] = {
+        name: {"int": 7, "uuid": UUID(int=7), "str": "x"}[kind] for name, kind in kinds.items()
+    }
+    if operation.body is not None:
+        arguments["body"] = operation.body(**{field.name: _VALUES[field.type] for field in fields(operation.body)})
+    return arguments
+
+
+# -- The table ---------------------------------------------------------------------------------------------------------
+
+NOT_SENT, REJECTED, UNKNOWN, APPLIED = Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED
+
+REFUSED = object()
+"""Nobody listens."""
+ENVELOPE = object()
+"""The body is the API's own error envelope."""
+PAGE = "<html>Bad gateway</html>"
+
+
+@frozen
+class Case:
+    """What the server does, and what is to come of it with three attempts allowed."""
+
+    name: str
+    step: Any
+    error: type[SdkError]
+    outcome: Outcome
+    repeated: int
+    """Attempts of a READ or IDEMPOTENT operation."""
+    written: int
+    """Attempts of a WRITE."""
+    only: str | None = None
+    """The API it is true of; None: both."""
+    success_if_void: bool = False
+    """Whether it is a success where the documented answer carries nothing."""
+
+
+def _status(
+    status: int,
+    error: type[ApiError],
+    outcome: Outcome,
+    repeated: int,
+    written: int,
+    *,
+    body: Any = ENVELOPE,
+    only: str | None = None,
+    **headers: str,
+) -> Case:
+    notes = [str(status), "envelope" if body is ENVELOPE else "page", *headers.values(), *([only] if only else [])]
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Case("-".join(notes), Reply(status, body, headers), error, outcome, repeated, written, only)
+
+
+_CUT_HEAD = Raw(b"HTTP/1.1 200 OK\r\nContent-Le")
+_HALF_A_BODY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"id"'
+_NO_GZIP = Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope")
+_HALF_AN_ERROR = _HALF_A_BODY.replace(b"200 OK", b"404 Not Found")
+
+CASES = (
+    # Below HTTP.
+    Case("refused", REFUSED, ConnectionFailedError, NOT_SENT, 3, 3),
+    Case("dropped", DROP, ConnectionFailedError, UNKNOWN, 3, 1),
+    Case("cut-in-head", _CUT_HEAD, ConnectionFailedError, UNKNOWN, 3, 1),
+    Case("cut-in-body", Raw(_HALF_A_BODY), ConnectionFailedError, UNKNOWN, 3, 1),
+    Case("no-http", Raw(b"SSH-2.0-OpenSSH_9\r\n\r\n"), ConnectionFailedError, UNKNOWN, 3, 1),
+    Case("broken-gzip", _NO_GZIP, ConnectionFailedError, UNKNOWN, 3, 1),
+    Case("stalled", STALL, CallTimeoutError, UNKNOWN, 3, 1),
+    Case("stalled-in-body", Raw(_HALF_A_BODY, close=False), CallTimeoutError, UNKNOWN, 3, 1),
+    # Refusals. Each API documents its own reasons to try again, and only its own envelope proves it spoke.
+    _status(400, BadRequestError, REJECTED, 1, 1),
+    _status(400, BadRequestError, REJECTED, 1, 1, body=PAGE),
+    _status(401, AuthenticationError, REJECTED, 1, 1),
+    _status(403, PermissionDeniedError, REJECTED, 1, 1),
+    _status(404, NotFoundError, REJECTED, 1, 1),
+    _status(404, NotFoundError, REJECTED, 1, 1, body=PAGE),
+    Case("404-cut-in-body", Raw(_HALF_AN_ERROR), NotFoundError, REJECTED, 1, 1),
+    _status(409, ConflictError, REJECTED, 3, 3, only="membership"),
+    _status(409, ConflictError, REJECTED, 1, 1, only="cloudcockpit"),
+    _status(409, ConflictError, REJECTED, 1, 1, body=PAGE),
+    _status(418, ApiError, REJECTED, 1, 1),
+    _status(429, RateLimitError, REJECTED, 3, 3),
+    _status(429, RateLimitError, REJECTED, 3, 3, body=PAGE),
+    _status(429, RateLimitError, REJECTED, 3, 3, Retry_After="2"),
+    _status(503, ServiceUnavailableError, REJECTED, 3, 3, only="membership"),
+    _status(503, ServiceUnavailableError, UNKNOWN, 3, 1, only="cloudcockpit"),
+    _status(503, ServiceUnavailableError, UNKNOWN, 3, 1, body=PAGE),
+    # Server errors.
+    *(_status(status, ServerError, UNKNOWN, 3, 1) for status in (500, 502, 504)),
+    *(_status(status, ServerError, UNKNOWN, 3, 1, body=PAGE) for status in (500, 502, 504)),
+    _status(501, ServerError, UNKNOWN, 1, 1),
+    # Successes that are none.
+    Case("200-garbage", Reply(body=b"\x00\xff\xfe"), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-html", Reply(body=PAGE, content_type="text/html"), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-half-json", Reply(body='{"items": ['), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-empty", Reply(), InvalidResponseError, UNKNOWN, 1, 1, success_if_void=True),
+    Case("204", Raw(b"HTTP/1.1 204 X\r\n\r\n"), InvalidResponseError, UNKNOWN, 1, 1, success_if_void=True),
+    Case("200-other-shape", Reply(body="42"), InvalidResponseError, APPLIED, 1, 1, success_if_void=True),
+    Case("302", Reply(302, headers={"Location": "/elsewhere"}), InvalidResponseError, UNKNOWN, 1, 1),
+)
+
+
+ROWS = [
+    pytest.param(api, operation, case, id=f"{operation.name}-{case.name}")
+    for api in APIS
+    for operation in api.operations
+    for case in CASES
+    if case.only in {None, api.name}
+]
+
+
+@pytest.mark.parametrize(("api", "operation", "case"), ROWS)
+async def test_the_table_holds(api: Api, operation: Operation[Any], case: Case, fake_time: FakeTime) -> None:
+    """Requests on the wire, class, outcome, retryable and the count of attempts, for each operation and failure."""
+    written = operation.effect is Effect.WRITE
+    attempts = case.written if written else case.repeated
+    step = case.step
+    if isinstance(step, Reply) and step.body is ENVELOPE:
+        step = Reply(step.status, api.envelope, step.headers)
+
+    with _nobody() as nobody:
+        async with WireServer(step) as server:
+            url = nobody if step is REFUSED else server.url
+            policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+            async with api.client(url, retry=policy, attempt_timeout=0.05, total_timeout=1000) as client:
+                call = client.call(operation, **valid_arguments(operation))
+                if case.success_if_void and operation.effect is not Effect.READ:
+                    await call
+                    assert len(server.requests) == 1
+                    return
+                error = await _failure(call)
+
+    assert type(error) is case.error
+    assert error.outcome is case.outcome
+    assert error.retryable is (attempts > 1)
+    assert len(error.attempts) == attempts
+    assert len(server.requests) == (0 if step is REFUSED else attempts)
+    _assert_counts_agree(error, server)
+
+
+def _assert_counts_agree(error: SdkError, server: WireServer) -> None:
+    assert len(server.requests) == sum(attempt.outcome is not NOT_SENT for attempt in error.attempts)
+    assert [attempt.number for attempt in error.attempts] == list(range(1, len(error.attempts) + 1))
+    plural = "" if len(error.attempts) == 1 else "s"
+    assert f"; {len(error.attempts)} attempt{plural};" in str(error)
+
+
+async def _failure(call: Awaitable[Any]) -> SdkError:
+    with pytest.raises(SdkError) as caught:
+        await call
+    return caught.value
+
+
+@contextmanager
+def _nobody() -> Iterator[str]:
+    """Give the URL of a port that is taken, so that nobody else gets it, but where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+# -- Attempts of different kinds in one call ---------------------------------------------------------------------------
+
+
+async def test_error_counts_attempts_of_every_kind(fake_time: FakeTime) -> None:
+    """Dropped, 500, 429, 404: the error tells them all, in order, with the delays before them."""
+    async with WireServer(DROP, Reply(500), Reply(429, headers={"Retry-After": "3"}), Reply(404)) as server:
+        policy = RetryPolicy(max_attempts=9, sleep=fake_time.sleep, clock=fake_time.clock)
+        async with MembershipClient(server.url, "key", retry=policy) as client:
+            error = await _failure(client.get_contract_data(customer_id=7))
+        _assert_counts_agree(error, server)
+    assert [attempt.status for attempt in error.attempts] == [None, 500, 429, 404]
+    assert [attempt.error is None for attempt in error.attempts] == [False, True, True, True]
+    assert [attempt.outcome for attempt in error.attempts] == [UNKNOWN, UNKNOWN, REJECTED, REJECTED]
+    assert [attempt.delay for attempt in error.attempts] == [0, *(round(delay, 3) for delay in fake_time.sleeps)]
+    assert error.outcome is REJECTED
+
+
+async def test_write_is_repeated_after_refusals_but_not_beyond_an_unknown_outcome(fake_time: FakeTime) -> None:
+    """409, then 500: the second attempt of the WRITE may have happened, so there is no third."""
+    conflict = Reply(409, APIS[0].envelope)
+    async with WireServer(conflict, Reply(500), Reply()) as server:
+        policy = RetryPolicy(max_attempts=9, sleep=fake_time.sleep, clock=fake_time.clock)
+        async with MembershipClient(server.url, "key", retry=policy) as client:
+            error = await _failure(client.withdraw_contract_cancelation(customer_id=7, contract_id=8))
+        _assert_counts_agree(error, server)
+    assert [attempt.status for attempt in error.attempts] == [409, 500]
+    assert error.outcome is UNKNOWN
+
+
+async def test_write_that_was_refused_at_first_succeeds(fake_time: FakeTime) -> None:
+    """The same request, byte for byte, goes out again after a concurrent modification."""
+    conflict = Reply(409, APIS[0].envelope)
+    async with WireServer(conflict, conflict, Reply(body={"success": True})) as server:
+        policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+        async with MembershipClient(server.url, "key", retry=policy) as client:
+            operation = next(o for o in MEMBERSHIP if o.body is not None)
+            reply = await client.call_with_reply(operation, **valid_arguments(operation))
+    assert [attempt.status for attempt in reply.attempts] == [409, 409, 200]
+    assert reply.attempts[-1].outcome is None
+    assert len({(r.method, r.target, r.body) for r in server.requests}) == 1
+
+
+async def test_conflict_codes_of_an_operation_decide(fake_time: FakeTime) -> None:
+    """R-02: a 409 is repeated for the codes an operation lists, and for no others."""
+    operation = Operation(
+        name="lock_thing",
+        method="POST",
+        path="/v1/things",
+        returns=membership_sdk.models.VoidResult,
+        effect=Effect.WRITE,
+        retry_conflict=frozenset({"LOCKED"}),
+    )
+    for code, requests in (("LOCKED", 3), ("OTHER", 1), (None, 1)):
+        async with WireServer(Reply(409, {"errorMessage": "no", "errorCode": code})) as server:
+            policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+            async with MembershipClient(server.url, "key", retry=policy) as client:
+                await _failure(client.call(operation))
+            assert len(server.requests) == requests, code
