@@ -99,7 +99,7 @@ class BearerToken:
         self._headers: Mapping[str, str] | None = None
         self._stale_at = self._expires_at = 0.0
         self._failure: SdkError | None = None
-        self._failure_until = 0.0
+        self._failure_until = self._retry_at = 0.0
         self._flights: WeakKeyDictionary[AbstractEventLoop, Task[Mapping[str, str]]] = WeakKeyDictionary()
 
     def current(self) -> Mapping[str, str] | None:
@@ -108,8 +108,13 @@ class BearerToken:
 
     async def fetch(self, session: ClientSession) -> Mapping[str, str]:
         """Join the fetch under way on this loop, or start it, and return the headers to send."""
-        if self._failure is not None and (left := self._failure_until - time.monotonic()) > 0:
-            raise type(self._failure)(self._failure.args[0], {**self._failure.args[1], "retry_after": round(left, 3)})
+        now = time.monotonic()
+        if self._failure is not None and now < self._failure_until:
+            # Told anew: each caller adds the facts of its own call to the error it gets.
+            facts = {**self._failure.args[1]}
+            if self._failure.retryable:
+                facts["retry_after"] = round(max(self._retry_at, self._failure_until) - now, 3)
+            raise type(self._failure)(self._failure.args[0], facts)
         loop = asyncio.get_running_loop()
         flight = self._flights.get(loop)
         if flight is None:
@@ -134,28 +139,37 @@ class BearerToken:
         try:
             token = await self._source(session)
             headers = {"Authorization": f"Bearer {header_text('token', token.value)}"}
-        except Exception as error:
-            if self._headers is not None and time.monotonic() < self._expires_at:
-                return self._headers
+        except Exception as error:  # noqa: BLE001  a provider may raise anything
             failure = error if isinstance(error, SdkError) else _provider_failure(error)
-            self._failure, self._failure_until = failure, time.monotonic() + _FAILURE_PAUSE
-            if failure is error:
-                raise
-            raise failure from error
-        lifetime = float("inf") if token.lifetime is None else token.lifetime
+        else:
+            self._keep(headers, token.lifetime)
+            return headers
+        now = time.monotonic()
+        if self._headers is not None and now < self._expires_at:
+            # The old token is still good: ask again a little later, not with every call.
+            self._stale_at = min(self._expires_at, now + _FAILURE_PAUSE)
+            return self._headers
+        self._failure, self._failure_until = failure, now + _FAILURE_PAUSE
+        if failure.retryable:
+            # An earlier retry would only be told of this failure again.
+            failure.args[1]["retry_after"] = max(failure.retry_after or 0.0, _FAILURE_PAUSE)
+            self._retry_at = now + failure.args[1]["retry_after"]
+        # Raised here, not in the handler: the text of a foreign exception may hold the secret.
+        raise failure
+
+    def _keep(self, headers: Mapping[str, str], known_lifetime: float | None) -> None:
+        lifetime = float("inf") if known_lifetime is None else known_lifetime
         # Up to five minutes early, at a random point, so that a fleet does not refresh in one instant.
-        early = min(300.0, lifetime / 10) * random.uniform(0.5, 1) if lifetime != float("inf") else 0.0  # noqa: S311
+        early = min(300.0, lifetime / 10) * random.uniform(0.5, 1) if known_lifetime is not None else 0.0  # noqa: S311
         now = time.monotonic()
         self._headers, self._stale_at, self._expires_at = headers, now + lifetime - early, now + lifetime
         self._failure = None
-        return headers
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
 
 
 def _provider_failure(error: Exception) -> AuthenticationError:
-    # The text of a foreign exception may hold the secret: only its type is told.
     return AuthenticationError(
         f"the token provider failed with {type(error).__name__}",
         {"outcome": Outcome.NOT_SENT.value, "retryable": False, "cause": type(error).__name__},

@@ -146,6 +146,8 @@ class Client:
     ) -> None:
         if session is not None and connection is not None:
             raise ValueError("pass session or connection, not both: an injected session has connected its own way")
+        if session is not None and session.auth is not None:
+            raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
         self._backend = backend
         self._base_url = backend.base_url
         self._base_path = backend.base_url.raw_path.rstrip("/")
@@ -249,7 +251,8 @@ class Client:
             call.reauthenticated = True
             call.record(Outcome.REJECTED, answer.status, delay=delay, elapsed=answer.elapsed)
             delay = 0.0
-            headers = await self._fetch_token(call, session)
+            # Another call may have replaced the token meanwhile.
+            headers = self._backend.auth.current() or await self._fetch_token(call, session)
             answer = await self._exchange(call, session, headers, delay)
         if 200 <= answer.status < 300:  # noqa: PLR2004
             return self._accept(call, answer, delay)
@@ -358,7 +361,7 @@ class Client:
         operation, policy, status = call.operation, call.options.retry, answer.status
         if status < 400:  # noqa: PLR2004
             call.record(Outcome.UNKNOWN, status, delay=delay, elapsed=answer.elapsed)
-            what = f"status {status}: redirects are not followed, check the base URL"
+            what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
             return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
         details = self._backend.read_error(answer.body or b"")
         outcome, passing = of_refusal(operation, status, details, throttles_with_503=self._backend.throttles_with_503)

@@ -268,20 +268,18 @@ def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
     raise _WrongTypeError('expected an object {"name": "..."}')
 
 
-def _optional_enum_object(value: Any, union: Any) -> OpenEnumObject | None:
-    if value is None or value == {"name": None}:
+def _optional_enum(value: Any, union: Any) -> OpenEnum | None:
+    # An empty text is no value either: what a server sends when it has none to send.
+    if value in (None, "", {"name": None}):
         return None
-    return _enum_object(value, next(member for member in get_args(union) if member is not NoneType))
+    kind: type[OpenEnum] = next(member for member in get_args(union) if member is not NoneType)
+    return _enum_object(value, kind) if issubclass(kind, OpenEnumObject) else _enum(value, kind)
 
 
-def _is_optional_enum_object(shape: Any) -> bool:
+def _is_optional_enum(shape: Any) -> bool:
     return get_origin(shape) in (Union, UnionType) and any(
-        isinstance(member, type) and issubclass(member, OpenEnumObject) for member in get_args(shape)
+        isinstance(member, type) and issubclass(member, OpenEnum) for member in get_args(shape)
     )
-
-
-def _is_subclass_of(kind: type) -> Callable[[Any], bool]:
-    return lambda shape: isinstance(shape, type) and issubclass(shape, kind)
 
 
 def _is_generic(kind: type) -> Callable[[Any], bool]:
@@ -352,7 +350,7 @@ def _converter(*, detailed: bool) -> Converter:
     # By class, not by predicate: cattrs asks the class hooks first, and has one of its own for every Enum.
     for kind, hook in _HOOKS.items():
         converter.register_structure_hook(kind, hook)
-    converter.register_structure_hook_func(_is_optional_enum_object, _optional_enum_object)
+    converter.register_structure_hook_func(_is_optional_enum, _optional_enum)
     converter.register_structure_hook_factory(_is_generic(list), _from_list(list_structure_factory))
     converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))
     converter.register_structure_hook_factory(_has_attrs, _from_object)
@@ -360,8 +358,8 @@ def _converter(*, detailed: bool) -> Converter:
     converter.register_unstructure_hook(date, date.isoformat)
     converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
     converter.register_unstructure_hook(UUID, str)
-    converter.register_unstructure_hook_func(_is_subclass_of(OpenEnum), str)
-    converter.register_unstructure_hook_func(_is_subclass_of(OpenEnumObject), lambda value: {"name": str(value)})
+    converter.register_unstructure_hook(OpenEnum, str)
+    converter.register_unstructure_hook(OpenEnumObject, lambda value: {"name": str(value)})
     converter.register_unstructure_hook_factory(_has_attrs, _to_object)
     return converter
 

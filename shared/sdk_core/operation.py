@@ -89,7 +89,7 @@ def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], obj
         raise ValueError(f"unknown slot type {error} in {operation.path!r}: use int, uuid or str") from None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Operation(Generic[T]):
     """One operation of an API, as its documentation states it.
 
@@ -124,10 +124,10 @@ class Operation(Generic[T]):
     """Where the API documents it."""
 
     slots: Mapping[str, Callable[[str, object], object]] = field(
-        init=False, repr=False, eq=False, default=Factory(_slots, takes_self=True)
+        init=False, repr=False, default=Factory(_slots, takes_self=True)
     )
     template: str = field(
-        init=False, repr=False, eq=False, default=Factory(lambda self: _SLOT.sub(r"{\1}", self.path), takes_self=True)
+        init=False, repr=False, default=Factory(lambda self: _SLOT.sub(r"{\1}", self.path), takes_self=True)
     )
     """The path with bare slot names, `/v1/memberships/{customer_id}/...`: what errors and logs show."""
 

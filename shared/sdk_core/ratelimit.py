@@ -32,12 +32,13 @@ class _Lane:
 
 
 class LocalRateLimiter:
-    """At most `limit` attempts of an operation in any `period` seconds, in this process.
+    """At most `limit` new calls of an operation in any `period` seconds, in this process.
 
-    A 429 pauses new attempts of that operation for every call that shares the limiter.
+    A 429 pauses new calls of that operation for all that share the limiter. Retries are not held back: they have
+    waited as long as the server asked.
 
     Args:
-        limit: attempts per period and operation.
+        limit: calls per period and operation.
         period: seconds.
         clock: monotonic seconds.
     """
@@ -67,6 +68,6 @@ class LocalRateLimiter:
         return start - now
 
     async def on_rate_limited(self, operation: str, retry_after: float) -> None:
-        """Hold back new attempts of `operation` for `retry_after` seconds."""
+        """Hold back new calls of `operation` for `retry_after` seconds."""
         lane = self._lanes.setdefault(operation, _Lane())
         lane.paused_until = max(lane.paused_until, self._clock() + retry_after)

@@ -16,7 +16,6 @@ from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import (
-    BasicAuth,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -44,8 +43,7 @@ class Connection:
     ssl: SSLContext | bool = True
     """A ready-made context for a private CA or client certificates. (False would switch verification off.)"""
     proxy: str | None = field(default=None, repr=False)
-    """URL of an HTTP proxy."""
-    proxy_auth: BasicAuth | None = field(default=None, repr=False)
+    """URL of an HTTP proxy, with `user:password@` if it wants them."""
     trust_env: bool = False
     """Whether to read HTTP_PROXY, NO_PROXY and .netrc. Off: looked up for each request, they double its cost."""
     limit: int = 100
@@ -156,7 +154,6 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[ClientSession, Non
         ),
         cookie_jar=DummyCookieJar(),
         proxy=connection.proxy,
-        proxy_auth=connection.proxy_auth,
         trust_env=connection.trust_env,
     )
     _switch_replay_off(session)

@@ -1,0 +1,21 @@
+"""`python -m cloudcockpit_sdk` and the command `cloudcockpit-sdk`."""
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line and return its exit code; 2 if the extra it needs is not installed."""
+    try:
+        from cloudcockpit_sdk.cli import run  # noqa: PLC0415  the SDK itself works without the extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "rich":
+            raise
+        print("cloudcockpit-sdk needs: pip install 'membership-cloudcockpit-sdk[cli]'", file=sys.stderr)  # noqa: T201
+        return 2
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

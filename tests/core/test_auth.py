@@ -1,0 +1,548 @@
+"""Tokens: fetched once for everybody, replaced in time, dropped when refused, and never told."""
+
+import asyncio
+import base64
+import json
+import threading
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiohttp import ClientSession
+from attrs import frozen
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from wire import DROP, FakeTime, Raw, Reply, WireRequest, WireServer
+
+from cloudcockpit_sdk import (
+    AuthenticationError,
+    ClientCredentials,
+    CloudCockpitClient,
+    ConnectionFailedError,
+    Outcome,
+    PermissionDeniedError,
+    RetryPolicy,
+    SdkError,
+)
+from membership_sdk import MembershipClient
+from sdk_core.auth import BearerToken, Token, jwt_expiry
+
+CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
+SECRET = "CANARY-client-secret"
+SESSION: Any = None
+"""What a source of tokens gets, where it needs none."""
+
+
+def token(name: str = "token-1", **more: object) -> Reply:
+    return Reply(body={"token_type": "Bearer", "access_token": name, "expires_in": 3599, **more})
+
+
+def numbered(login: WireServer) -> Reply:
+    return token(f"token-{len(login.requests)}")
+
+
+class Setup:
+    """A token endpoint, an API and a client between them."""
+
+    def __init__(self, login: WireServer, server: WireServer, client: CloudCockpitClient) -> None:
+        self.login, self.server, self.client = login, server, client
+
+    async def read(self) -> None:
+        await self.client.list_customer_subscriptions(customer_id=CUSTOMER)
+
+    async def write(self) -> None:
+        await self.client.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
+
+    @property
+    def requests(self) -> tuple[int, int]:
+        """How many the token endpoint and the API saw."""
+        return len(self.login.requests), len(self.server.requests)
+
+    @property
+    def tokens_seen(self) -> list[str]:
+        return [request.headers["authorization"].removeprefix("Bearer ") for request in self.server.requests]
+
+
+@pytest.fixture
+async def setup(fake_time: FakeTime) -> AsyncIterator[Setup]:
+    """An API that takes everything, and a token endpoint that numbers its tokens; tests replace the scripts."""
+    async with WireServer() as login, WireServer(Reply(body={})) as server:
+        login.script = [lambda _request: numbered(login)]
+        policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+        credentials = ClientCredentials("app-1", SECRET, token_url=f"{login.url}/token")
+        async with CloudCockpitClient("t.example", credentials, base_url=server.url, retry=policy) as client:
+            yield Setup(login, server, client)
+
+
+@pytest.fixture
+def auth_time(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """The clock of tokens, driven by hand; the event loop's stays what it is."""
+    monkeypatch.setattr("sdk_core.auth.time", SimpleNamespace(monotonic=fake_time.clock))
+    return fake_time
+
+
+class Source:
+    """A source of tokens that counts."""
+
+    def __init__(self, lifetime: float | None = 3600.0) -> None:
+        self.lifetime = lifetime
+        self.fetches = 0
+        self.error: Exception | None = None
+
+    async def __call__(self, _session: ClientSession) -> Token:
+        self.fetches += 1
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return Token(f"token-{self.fetches}", self.lifetime)
+
+
+# One fetch for all (R-21)
+
+
+@pytest.mark.parametrize("lifetime", [None, 3599, 0], ids=["first", "valid", "expired at once"])
+async def test_200_concurrent_calls_need_one_token(setup: Setup, lifetime: int | None) -> None:
+    """However many calls wait, the endpoint sees one request - also for a token that is stale on arrival."""
+    setup.login.script = [token(expires_in=lifetime)]
+    await asyncio.gather(*(setup.read() for _ in range(200)))
+    assert setup.requests == (1, 200)
+    assert set(setup.tokens_seen) == {"token-1"}
+
+
+async def test_cancelled_leader_takes_nobody_along(setup: Setup) -> None:
+    """The call that started the fetch may go: the others still get their token, from the same fetch."""
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: WireRequest) -> Reply:
+        arrived.set()
+        await answer.wait()
+        return token()
+
+    setup.login.script = [slow]
+    leader = asyncio.create_task(setup.read())
+    await arrived.wait()
+    followers = [asyncio.create_task(setup.read()) for _ in range(20)]
+    await asyncio.sleep(0)
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    answer.set()
+    await asyncio.gather(*followers)
+    assert setup.requests == (1, 20)
+
+
+async def test_token_of_a_cancelled_call_is_kept(setup: Setup) -> None:
+    """Nobody waits any more, but the fetch is under way: the next call uses what it brings."""
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: WireRequest) -> Reply:
+        arrived.set()
+        await answer.wait()
+        return token()
+
+    setup.login.script = [slow]
+    only = asyncio.create_task(setup.read())
+    await arrived.wait()
+    only.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await only
+    answer.set()
+    await setup.read()
+    assert setup.requests == (1, 1)
+
+
+async def test_failed_fetch_fails_all_who_wait_once(setup: Setup) -> None:
+    """One request, fifty errors; and who comes within the pause does not ask again."""
+    gate = asyncio.Event()
+
+    async def refuse(_request: WireRequest) -> Reply:
+        await gate.wait()
+        return Reply(400, {"error": "invalid_client"})
+
+    setup.login.script = [refuse]
+    calls = [asyncio.create_task(setup.read()) for _ in range(50)]
+    while not setup.login.requests:
+        await asyncio.sleep(0)
+    gate.set()
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(error) for error in errors} == {AuthenticationError}
+    assert len({id(error) for error in errors}) == 50, "each call has an error of its own"
+    assert len({error.correlation_id for error in errors if isinstance(error, SdkError)}) == 50
+    with pytest.raises(AuthenticationError, match="invalid_client") as caught:
+        await setup.read()
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 1
+    assert setup.requests == (1, 0)
+
+
+async def test_endpoint_is_asked_again_after_the_pause(auth_time: FakeTime) -> None:
+    """A failure is remembered for a second, no longer."""
+    source = Source()
+    auth = BearerToken(source)
+    source.error = RuntimeError()
+    for _ in range(3):
+        with pytest.raises(AuthenticationError):
+            await auth.fetch(SESSION)
+    assert source.fetches == 1
+    auth_time.now += 1.01
+    source.error = None
+    assert await auth.fetch(SESSION) == {"Authorization": "Bearer token-2"}
+
+
+async def test_two_loops_fetch_at_the_same_time() -> None:
+    """A client in a module global, used by two threads: neither waits for the other loop's fetch."""
+    both = threading.Barrier(2, timeout=10)
+
+    async def provide() -> str:
+        await asyncio.to_thread(both.wait)
+        return "opaque"
+
+    async with WireServer(Reply(body={})) as server:
+        client = CloudCockpitClient("t.example", provide, base_url=server.url)
+
+        def run() -> None:
+            asyncio.run(_close_after(client.list_customer_subscriptions(customer_id=CUSTOMER)))
+
+        await asyncio.gather(asyncio.to_thread(run), asyncio.to_thread(run))
+    assert len(server.requests) == 2
+
+
+async def _close_after(call: Any) -> None:
+    await call
+
+
+# In time
+
+
+async def test_token_is_replaced_before_it_expires(auth_time: FakeTime) -> None:
+    """An hour's token goes 2.5 to 5 minutes early, at a random point."""
+    source = Source()
+    auth = BearerToken(source)
+    assert auth.current() is None
+    headers = await auth.fetch(SESSION)
+    started = auth_time.now
+    auth_time.now = started + 3299
+    assert auth.current() is headers
+    auth_time.now = started + 3451
+    assert auth.current() is None
+    assert await auth.fetch(SESSION) == {"Authorization": "Bearer token-2"}
+
+
+async def test_short_token_is_used_for_most_of_its_life(auth_time: FakeTime) -> None:
+    """Five minutes early would be never, for a token of four."""
+    auth = BearerToken(Source(lifetime=240.0))
+    await auth.fetch(SESSION)
+    auth_time.now += 215
+    assert auth.current() is not None
+
+
+async def test_failed_refresh_falls_back_on_a_token_that_still_holds(auth_time: FakeTime) -> None:
+    """Early refreshing makes a short outage of the endpoint invisible; a long one is an error."""
+    source = Source()
+    auth = BearerToken(source)
+    headers = await auth.fetch(SESSION)
+    source.error = RuntimeError()
+    auth_time.now += 3500
+    assert await auth.fetch(SESSION) is headers
+    auth_time.now += 101
+    with pytest.raises(AuthenticationError):
+        await auth.fetch(SESSION)
+
+
+async def test_failed_refresh_is_not_repeated_by_each_call(auth_time: FakeTime) -> None:
+    """While the old token holds, calls must not pay for a dead endpoint one after the other."""
+    source = Source()
+    auth = BearerToken(source)
+    headers = await auth.fetch(SESSION)
+    source.error = RuntimeError()
+    auth_time.now += 3500
+    for _ in range(10):
+        assert (auth.current() or await auth.fetch(SESSION)) is headers
+    assert source.fetches == 2
+
+
+async def test_refused_token_is_no_fallback(auth_time: FakeTime) -> None:
+    """What the server answered 401 to is not sent again, however long it is still valid."""
+    source = Source()
+    auth = BearerToken(source)
+    auth.reject(await auth.fetch(SESSION))
+    source.error = RuntimeError()
+    with pytest.raises(AuthenticationError):
+        await auth.fetch(SESSION)
+
+
+# When the server refuses (R-22)
+
+
+@pytest.mark.parametrize("call", [Setup.read, Setup.write], ids=["READ", "WRITE"])
+async def test_endless_401_ends_after_one_fresh_token(
+    setup: Setup, call: Callable[[Setup], Any], fake_time: FakeTime
+) -> None:
+    """Two requests, two tokens, no waiting - per call, and for each further call."""
+    setup.server.script = [Reply(401)]
+    for calls in (1, 2, 3):
+        before = setup.requests
+        with pytest.raises(AuthenticationError) as caught:
+            await call(setup)
+        used = [now - then for now, then in zip(setup.requests, before, strict=True)]
+        assert max(used) <= 2, calls
+        assert (caught.value.status, caught.value.outcome) == (401, Outcome.REJECTED)
+        assert [attempt.status for attempt in caught.value.attempts] == [401, 401]
+    assert fake_time.sleeps == []
+
+
+@pytest.mark.parametrize("call", [Setup.read, Setup.write], ids=["READ", "WRITE"])
+async def test_401_is_cured_by_a_fresh_token(setup: Setup, call: Callable[[Setup], Any]) -> None:
+    """A 401 was not processed: even a WRITE may go again."""
+    setup.server.script = [Reply(401), Reply(202, {})]
+    await call(setup)
+    assert setup.tokens_seen == ["token-1", "token-2"]
+
+
+async def test_retries_bring_no_further_tokens(setup: Setup) -> None:
+    """One fresh token per call, however many attempts it takes: a second 401 is final, also after a 500."""
+    setup.server.script = [Reply(401), Reply(500), Reply(401), Reply(200, {})]
+    with pytest.raises(AuthenticationError) as caught:
+        await setup.read()
+    assert [attempt.status for attempt in caught.value.attempts] == [401, 500, 401]
+    assert setup.requests == (2, 3)
+
+
+async def test_concurrent_401s_cause_one_refresh(setup: Setup) -> None:
+    """Also those that arrive when the token has long been replaced: only the refused token is dropped."""
+    calls = 20
+    all_here, refreshed = asyncio.Event(), asyncio.Event()
+    first = Counter[str]()
+
+    async def answer(request: WireRequest) -> Reply:
+        if request.headers["authorization"] != "Bearer token-1":
+            refreshed.set()
+            return Reply(202)
+        first["old"] += 1
+        if first["old"] == calls:
+            all_here.set()
+        await all_here.wait()
+        if request is not setup.server.requests[0]:
+            await refreshed.wait()
+        return Reply(401)
+
+    setup.server.script = [answer]
+    await asyncio.gather(*(setup.write() for _ in range(calls)))
+    assert setup.requests == (2, 2 * calls)
+    assert Counter(setup.tokens_seen) == {"token-1": calls, "token-2": calls}
+
+
+async def test_failed_refresh_after_a_401_tells_of_both(setup: Setup) -> None:
+    """The error is the endpoint's; the refused attempt is on record."""
+    setup.login.script = [token(), Reply(400, {"error": "invalid_client"})]
+    setup.server.script = [Reply(401)]
+    with pytest.raises(AuthenticationError, match="invalid_client") as caught:
+        await setup.write()
+    assert [attempt.status for attempt in caught.value.attempts] == [401]
+    assert setup.requests == (2, 1)
+
+
+async def test_403_is_final(setup: Setup) -> None:
+    """Another token would have the same rights."""
+    setup.server.script = [Reply(403)]
+    with pytest.raises(PermissionDeniedError):
+        await setup.read()
+    assert setup.requests == (1, 1)
+
+
+async def test_policy_none_sends_one_request_even_after_a_401(setup: Setup) -> None:
+    """One request on the wire means one; but the token is dropped for the next call."""
+    setup.server.script = [Reply(401), Reply(202)]
+    once = setup.client.with_options(retry=RetryPolicy.none())
+    with pytest.raises(AuthenticationError):
+        await once.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
+    assert setup.requests == (1, 1)
+    await once.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
+    assert setup.tokens_seen == ["token-1", "token-2"]
+
+
+async def test_what_never_changes_is_not_tried_again() -> None:
+    """An API key and a token given as text: one request each."""
+    async with WireServer(Reply(401)) as server:
+        async with MembershipClient(server.url, "key") as membership:
+            with pytest.raises(AuthenticationError):
+                await membership.get_contract_data(customer_id=1)
+        async with CloudCockpitClient("t.example", "made.up.jwt", base_url=server.url) as cloudcockpit:
+            with pytest.raises(AuthenticationError):
+                await cloudcockpit.list_customer_subscriptions(customer_id=CUSTOMER)
+    assert len(server.requests) == 2
+
+
+# When the token endpoint fails
+
+
+@frozen
+class Failure:
+    step: Any
+    kind: type[SdkError]
+    retryable: bool
+    code: str | None = None
+    text: str = ""
+
+
+FAILURES = {
+    "wrong secret": Failure(
+        Reply(401, {"error": "invalid_client", "error_description": f"AADSTS7000215: '{SECRET}' is not valid"}),
+        AuthenticationError,
+        retryable=False,
+        code="invalid_client",
+        text="check client id, secret",
+    ),
+    "wrong scope": Failure(
+        Reply(400, {"error": "invalid_scope"}), AuthenticationError, retryable=False, code="invalid_scope"
+    ),
+    "code that is no code": Failure(Reply(400, {"error": f"{SECRET} no"}), AuthenticationError, retryable=False),
+    "html": Failure(Reply(200, f"<html>{SECRET}"), AuthenticationError, retryable=False, text="answered 200"),
+    "no token": Failure(Reply(200, {"access_token": None}), AuthenticationError, retryable=False),
+    "list": Failure(Reply(200, [SECRET]), AuthenticationError, retryable=False),
+    "token with a line break": Failure(token(f"{SECRET}\r\nX: y"), AuthenticationError, retryable=False),
+    "redirect": Failure(
+        Reply(302, headers={"Location": f"http://127.0.0.1:9/{SECRET}"}), AuthenticationError, retryable=False
+    ),
+    "busy": Failure(Reply(503, SECRET), AuthenticationError, retryable=True, text="answered 503"),
+    "too many": Failure(Reply(429, headers={"Retry-After": "5"}), AuthenticationError, retryable=True),
+    "dropped": Failure(DROP, ConnectionFailedError, retryable=True),
+    "garbage": Failure(Raw(f"{SECRET}\r\n\r\n".encode()), ConnectionFailedError, retryable=True),
+    "truncated": Failure(
+        Raw(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"access_token": "x"'),
+        ConnectionFailedError,
+        retryable=True,
+    ),
+    "broken compression": Failure(
+        Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"),
+        ConnectionFailedError,
+        retryable=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_token_endpoint_errors_are_typed_and_secret_free(setup: Setup, name: str) -> None:
+    """The API saw nothing, the error says which side failed, and repeats nothing that was sent or answered."""
+    failure = FAILURES[name]
+    setup.login.script = [failure.step]
+    client = setup.client.with_options(retry=RetryPolicy.none())
+    with pytest.raises(SdkError) as caught:
+        await client.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
+    error = caught.value
+    assert type(error) is failure.kind
+    assert (error.outcome, error.retryable, error.attempts) == (Outcome.NOT_SENT, failure.retryable, ())
+    assert (error.operation, error.correlation_id is not None) == ("suspend_subscription", True)
+    assert failure.text in str(error)
+    if isinstance(error, AuthenticationError):
+        assert error.code == failure.code
+    told = (
+        "".join(traceback.format_exception(error))
+        + repr(error)
+        + json.dumps(error.to_dict())
+        + repr(error.details if isinstance(error, AuthenticationError) else "")
+    )
+    assert SECRET not in told
+    assert setup.requests == (1, 0)
+
+
+async def test_unreachable_token_endpoint(setup: Setup) -> None:
+    """Connection refused: nothing was sent, and the API is not to blame."""
+    async with WireServer() as gone:
+        credentials = ClientCredentials("app-1", SECRET, token_url=gone.url)
+    client = CloudCockpitClient("t.example", credentials, base_url=setup.server.url, retry=RetryPolicy.none())
+    async with client:
+        with pytest.raises(ConnectionFailedError, match="token endpoint") as caught:
+            await client.list_customer_subscriptions(customer_id=CUSTOMER)
+    assert (caught.value.outcome, caught.value.retryable) == (Outcome.NOT_SENT, True)
+    assert setup.requests == (0, 0)
+
+
+@pytest.mark.parametrize("step", [Reply(503), Reply(429), DROP], ids=["busy", "too many", "dropped"])
+async def test_passing_failure_of_the_endpoint_is_retried_in_earnest(
+    setup: Setup, auth_time: FakeTime, step: Any
+) -> None:
+    """Even by a WRITE, and even with two attempts: the second asks the endpoint, not the memory of the first."""
+    setup.login.script = [step, token()]
+    patient = RetryPolicy(max_attempts=2, sleep=auth_time.sleep, clock=auth_time.clock)
+    await setup.client.with_options(retry=patient).suspend_subscription(
+        customer_id=CUSTOMER, subscription_id=SUBSCRIPTION
+    )
+    assert setup.requests == (2, 1)
+
+
+async def test_endpoints_retry_after_is_kept(setup: Setup, auth_time: FakeTime) -> None:
+    """The wait the endpoint asks for is the wait that is made."""
+    setup.login.script = [Reply(429, headers={"Retry-After": "7"}), token()]
+    await setup.write()
+    (waited,) = auth_time.sleeps
+    assert 7 <= waited <= 8
+    assert setup.requests == (2, 1)
+
+
+async def test_failing_provider_is_told_by_type_only(setup: Setup) -> None:
+    """Of a foreign exception only the type is told: its text, also further down the traceback, may hold the secret."""
+
+    async def provide() -> str:
+        raise LookupError(SECRET)
+
+    async with CloudCockpitClient("t.example", provide, base_url=setup.server.url) as client:
+        with pytest.raises(AuthenticationError, match="failed with LookupError") as caught:
+            await client.list_customer_subscriptions(customer_id=CUSTOMER)
+    assert (caught.value.outcome, caught.value.cause) == (Outcome.NOT_SENT, "LookupError")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("given_token", [None, 5, "", "x\ny"], ids=str)
+async def test_provider_that_returns_no_token(setup: Setup, given_token: Any) -> None:
+    """Typed like every other failure, and nothing is sent."""
+
+    async def provide() -> Any:
+        return given_token
+
+    async with CloudCockpitClient("t.example", provide, base_url=setup.server.url) as client:
+        with pytest.raises(AuthenticationError, match="token provider failed"):
+            await client.list_customer_subscriptions(customer_id=CUSTOMER)
+    assert setup.requests == (0, 0)
+
+
+# The expiry of a JWT
+
+
+def jwt(payload: bytes) -> str:
+    return f"h.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.s"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text() | st.binary().map(jwt) | st.text().map(lambda text: f"a.{text}.c"))
+@example(jwt(b"[" * 100_000))
+@example(jwt(b'{"exp": 1' + b"0" * 400 + b"}"))
+@example(jwt(b'{"exp": NaN}'))
+@example(jwt(b'{"exp": []}'))
+@example("a.\ud800.c")
+def test_expiry_of_anything_is_a_number_or_nothing(text: str) -> None:
+    expiry = jwt_expiry(text)
+    assert expiry is None or 0 < expiry < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("payload", "expiry"),
+    [
+        (b'{"exp": 1700000000}', 1700000000.0),
+        (b'{"exp": 1700000000.5, "a": "\xc3\xa4"}', 1700000000.5),
+        (b'{"exp": "1700000000"}', 1700000000.0),
+        (b'{"exp": 0}', None),
+        (b'{"exp": -1}', None),
+        (b'{"exp": null}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (b'"exp"', None),
+    ],
+)
+def test_expiry_is_read_from_the_claims(payload: bytes, expiry: float | None) -> None:
+    """Unverified: it only decides when to ask for another."""
+    assert jwt_expiry(jwt(payload)) == expiry

@@ -1,0 +1,547 @@
+"""The codec, over every model of both SDKs: strict about types, open about what is new, silent about values."""
+
+import copy
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from types import ModuleType, NoneType
+from typing import Any, TypeVar, get_args, get_origin
+from uuid import UUID
+
+import attrs
+import cattrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from payloads import payload
+from wire import Reply, WireServer
+
+import cloudcockpit_sdk.models
+import membership_sdk.models
+from cloudcockpit_sdk import (
+    BillingFrequency,
+    Page,
+    Price,
+    Subscription,
+    SubscriptionListItem,
+    SubscriptionStatus,
+    TermDuration,
+)
+from membership_sdk import (
+    AdditionalModuleContractCancelation,
+    AdditionalModuleContractExtended,
+    CancelationStatus,
+    ContractCancelationReason,
+    ContractData,
+    InvalidResponseError,
+    MainContractCancelation,
+    MembershipClient,
+    Money,
+    Outcome,
+    TimePeriod,
+)
+from sdk_core import codec
+from sdk_core.client import Empty
+
+FEW = settings(max_examples=60, deadline=None)
+NEW = "ZZZ_NEW"
+CANARY = "CANARY-VALUE"
+CANARY_NUMBER = 987654321
+
+ROOTS: tuple[Any, ...] = (
+    ContractData,
+    ContractCancelationReason,
+    AdditionalModuleContractExtended,
+    MainContractCancelation,
+    AdditionalModuleContractCancelation,
+    Page[SubscriptionListItem],
+    Subscription,
+)
+"""What is sent and answered; every other model is a part of these."""
+
+
+@attrs.frozen
+class Site:
+    """A place in the JSON of a model."""
+
+    root: Any
+    keys: tuple[str | int, ...]
+    shape: Any
+    """Without `| None`."""
+    required: bool
+    default: Any = None
+    is_item: bool = False
+    attribute: str = ""
+
+    @property
+    def path(self) -> str:
+        return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys)
+
+    def __str__(self) -> str:
+        return f"{(get_origin(self.root) or self.root).__name__}{self.path.removeprefix('$')}"
+
+
+def camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(map(str.capitalize, rest))
+
+
+def bare(shape: Any) -> Any:
+    members = [member for member in get_args(shape) if member is not NoneType]
+    return members[0] if NoneType in get_args(shape) else shape
+
+
+def fields_of(shape: Any) -> Iterator[tuple["attrs.Attribute[Any]", Any]]:
+    for attribute in attrs.fields(attrs.resolve_types(get_origin(shape) or shape)):
+        kind = attribute.type
+        if get_origin(kind) is tuple and isinstance(get_args(kind)[0], TypeVar):
+            kind = tuple[get_args(shape)[0], ...]  # type: ignore[misc]
+        yield attribute, bare(kind)
+
+
+def sites(root: Any, shape: Any, keys: tuple[str | int, ...] = ()) -> Iterator[Site]:
+    for attribute, kind in fields_of(shape) if attrs.has(get_origin(shape) or shape) else ():
+        here = (*keys, camel(attribute.name))
+        required = attribute.default is attrs.NOTHING
+        yield Site(root, here, kind, required, attribute.default, attribute=attribute.name)
+        if get_origin(kind) is tuple:
+            yield Site(root, (*here, 0), get_args(kind)[0], required=True, is_item=True)
+            yield from sites(root, get_args(kind)[0], (*here, 0))
+        else:
+            yield from sites(root, kind, here)
+
+
+def is_enum(shape: Any) -> bool:
+    return isinstance(shape, type) and issubclass(shape, Enum)
+
+
+def as_json(shape: Any, name: str) -> Any:
+    """Return an enum's value as it travels."""
+    return {"name": name} if issubclass(shape, codec.OpenEnumObject) else name
+
+
+def full(shape: Any) -> Any:
+    """Return the JSON of a model with every field filled."""
+    if attrs.has(get_origin(shape) or shape):
+        return {camel(attribute.name): full(kind) for attribute, kind in fields_of(shape)}
+    if get_origin(shape) is tuple:
+        return [full(get_args(shape)[0])]
+    if is_enum(shape):
+        return as_json(shape, next(iter(shape)).value)
+    return {
+        str: "text",
+        int: 7,
+        bool: True,
+        Decimal: 12,
+        date: "2023-01-25",
+        datetime: "2024-05-04T09:42:00+00:00",
+        UUID: "11111111-1111-4111-8111-111111111111",
+        Any: {"raw": [1]},
+    }[shape]
+
+
+def wrong(shape: Any) -> list[Any]:
+    """Return JSON values of other types, or of the same type with an impossible value."""
+    if attrs.has(get_origin(shape) or shape):
+        return [CANARY, CANARY_NUMBER, True, []]
+    if get_origin(shape) is tuple:
+        return [CANARY, CANARY_NUMBER, True, {}, {"0": 1}]
+    if is_enum(shape):
+        other = CANARY if issubclass(shape, codec.OpenEnumObject) else {"name": CANARY}
+        return [other, CANARY_NUMBER, True, [], {}, {"name": CANARY_NUMBER}]
+    not_dates = ["", CANARY, CANARY_NUMBER, True, [], "20230125", "2023-W04-3", "2023-02-30", "2023-1-25"]
+    return {
+        str: [CANARY_NUMBER, True, 1.5, [], {}, [CANARY]],
+        int: [CANARY, "7", True, False, 1.5, 7.0, [], {}],
+        bool: [CANARY, "true", 0, 1, [], {}],
+        Decimal: [CANARY, "1.5", True, [], {}, {"amount": CANARY_NUMBER}],
+        date: [*not_dates, "2023-01-25T00:00:00Z", "2023-01-25 "],
+        datetime: [*not_dates, "2024-05-04", "2024-05-04T09:42:00", "2024-05-04T25:00:00Z", CANARY + "T"],
+        UUID: ["", CANARY, CANARY_NUMBER, True, [], {}],
+    }[shape]
+
+
+def changed(site: Site, value: Any) -> bytes:
+    document = full(site.root)
+    parent = document
+    for key in site.keys[:-1]:
+        parent = parent[key]
+    parent[site.keys[-1]] = value
+    return json.dumps(document).encode()
+
+
+def dropped(site: Site) -> bytes:
+    document = full(site.root)
+    parent = document
+    for key in site.keys[:-1]:
+        parent = parent[key]
+    del parent[site.keys[-1]]
+    return json.dumps(document).encode()
+
+
+def value_at(site: Site, value: Any) -> Any:
+    for key in site.keys:
+        if isinstance(key, int):
+            value = value[key]
+        else:
+            value = next(getattr(value, a.name) for a in attrs.fields(type(value)) if camel(a.name) == key)
+    return value
+
+
+SITES = tuple(site for root in ROOTS for site in sites(root, root))
+ENUM_SITES = tuple(site for site in SITES if is_enum(site.shape))
+OPTIONAL_SITES = tuple(site for site in SITES if not site.required)
+REQUIRED_SITES = tuple(site for site in SITES if site.required)
+TYPED_SITES = tuple(site for site in SITES if site.shape is not Any)
+MODULES: tuple[ModuleType, ...] = (membership_sdk.models, cloudcockpit_sdk.models)
+MODELS = [value for module in MODULES for value in map(vars(module).get, module.__all__) if isinstance(value, type)]
+ENUMS = [model for model in MODELS if issubclass(model, Enum)]
+
+
+def test_no_model_is_left_out() -> None:
+    """The roots above reach every model and every enumeration of both SDKs."""
+    reached = {get_origin(shape) or shape for shape in (*ROOTS, *(site.shape for site in SITES))}
+    assert [model.__name__ for model in MODELS if model not in reached and not issubclass(model, Empty)] == []
+
+
+# Open about what is new
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=str)
+def test_full_model_survives_a_round_trip(root: Any) -> None:
+    """Every field is read, and written as it was."""
+    value = codec.load(json.dumps(full(root)).encode(), root)
+    assert codec.parse(codec.dump(value)) == full(root)
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    """`None` and empty defaults are left out, at every level; False and zero are not."""
+    item = SubscriptionListItem(id=UUID(int=1), is_trial_offer=False, quantity=0, list_price=Price())
+    assert codec.parse(codec.dump(Page(items=(item,)))) == {
+        "items": [{"id": str(UUID(int=1)), "isTrialOffer": False, "quantity": 0, "listPrice": {}}]
+    }
+
+
+@pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
+def test_enumeration_has_members(kind: type[Enum]) -> None:
+    """Python looks no value up, known or not, in an enumeration without any."""
+    assert len(kind) > 0
+
+
+@pytest.mark.parametrize("site", ENUM_SITES, ids=str)
+def test_unknown_enum_value_is_kept_and_sent_back(site: Site) -> None:
+    """A value the API adds tomorrow neither fails the answer nor changes on its way back."""
+    text = changed(site, as_json(site.shape, NEW))
+    value = codec.load(text, site.root)
+    member = value_at(site, value)
+    assert type(member) is site.shape
+    assert (member.value, member.is_known) == (NEW, False)
+    assert codec.parse(codec.dump(value)) == json.loads(text)
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=str)
+def test_unknown_keys_are_ignored_at_every_level(root: Any) -> None:
+    """A field the API adds tomorrow is no error, whatever it holds."""
+
+    def grown(value: Any) -> Any:
+        match value:
+            case {"raw": _}:
+                return value
+            case dict():
+                grown_ones = {key: grown(item) for key, item in value.items()}
+                return grown_ones if set(value) == {"name"} else {**grown_ones, "zzzNew": [{"a": None}], "": 1}
+            case list():
+                return [grown(item) for item in value]
+            case _:
+                return value
+
+    assert codec.structure(grown(full(root)), root) == codec.structure(full(root), root)
+
+
+def test_enum_object_may_grow_too() -> None:
+    """A second key beside `name` is ignored like any other."""
+    assert codec.load(b'{"currency": {"name": "EUR", "zzzNew": 1}}', Price).currency == "EUR"
+
+
+@pytest.mark.parametrize("site", OPTIONAL_SITES, ids=str)
+def test_optional_field_may_be_absent_or_null(site: Site) -> None:
+    """Both give the default."""
+    for text in (dropped(site), changed(site, None)):
+        assert value_at(site, codec.load(text, site.root)) == site.default
+    if is_enum(site.shape) and issubclass(site.shape, codec.OpenEnumObject):
+        assert value_at(site, codec.load(changed(site, {"name": None}), site.root)) is None
+
+
+@pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("text", [NEW, "", "active", "ä\n\x00", "_value_", "name"])
+def test_open_member_behaves_like_its_text(kind: type[codec.OpenEnum], text: str) -> None:
+    """Equality, hash, pickle, copy, JSON and format, all as of the str it is."""
+    member = kind(text)
+    assert (member.value, member.name, str(member), f"{member}", member.is_known) == (text, text, text, text, False)
+    assert member == text
+    assert member == kind(text)
+    assert member != kind("another")
+    assert hash(member) == hash(text)
+    assert {member: 1}[text] == 1
+    assert {text, kind(text), member} == {text}
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(member, protocol))
+        assert (type(again), again, again.is_known) == (kind, text, False)
+    assert copy.copy(member) == copy.deepcopy(member) == member
+    assert json.loads(json.dumps({"a": member})) == {"a": text}
+    assert list(kind) == list(kind.__members__.values()), "an unknown value must not become a known one"
+
+
+@pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
+def test_known_member_behaves_like_its_text(kind: type[codec.OpenEnum]) -> None:
+    """The very same object for the same text, known, and equal to it in sets and dicts."""
+    for member in kind:
+        assert kind(member.value) is member
+        assert member.is_known
+        assert {member.value: 1}[member] == 1
+        assert pickle.loads(pickle.dumps(member)) is member
+
+
+def test_one_enum_does_not_know_the_others_values() -> None:
+    """Known is a matter of the type."""
+    assert not CancelationStatus("ACTIVE").is_known
+    assert BillingFrequency("Monthly") is BillingFrequency.MONTHLY
+    assert not SubscriptionStatus("Monthly").is_known
+
+
+# Strict about types, silent about values
+
+
+@pytest.mark.parametrize("site", REQUIRED_SITES, ids=str)
+def test_required_field_may_be_neither_absent_nor_null(site: Site) -> None:
+    """The JSON path is named, and nothing else fails."""
+    texts = [changed(site, None)] + ([] if site.is_item else [dropped(site)])
+    for text in texts:
+        with pytest.raises(codec.ShapeError) as caught:
+            codec.load(text, site.root)
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"{site.path}: ")
+
+
+@pytest.mark.parametrize("site", TYPED_SITES, ids=str)
+def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -> None:
+    """No bool for int, no float for int, no str for list: nothing is converted."""
+    for value in wrong(site.shape):
+        with pytest.raises(codec.ShapeError) as caught:
+            codec.load(changed(site, value), site.root)
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"{site.path}: expected "), value
+        told = repr(caught.value) + str(caught.value.__cause__) + repr(caught.value.__context__)
+        assert CANARY not in told
+        assert str(CANARY_NUMBER) not in told
+
+
+def test_all_problems_are_named() -> None:
+    """One answer, one look: not the first misfit only."""
+    document = full(ContractData) | {"id": "7", "rateName": None, "availableCancelationDates": ["2023-01-25", 5, "x"]}
+    document["priceDetails"]["basePrice"] = {"amount": "20"}
+    with pytest.raises(codec.ShapeError) as caught:
+        codec.structure(document, ContractData)
+    assert sorted(caught.value.problems) == [
+        "$.availableCancelationDates[1]: expected a date like 2023-01-25",
+        "$.availableCancelationDates[2]: expected a date like 2023-01-25",
+        "$.id: expected a whole number",
+        "$.priceDetails.basePrice.amount: expected a number",
+        "$.priceDetails.basePrice.currency: required, but missing",
+        "$.rateName: expected a string",
+    ]
+
+
+async def test_misshapen_success_is_an_applied_call() -> None:
+    """The server said yes: not repeated, and the outcome says so."""
+    answer = full(AdditionalModuleContractExtended) | {"startDate": CANARY, "price": {"amount": True}}
+    async with WireServer(Reply(body=answer)) as server, MembershipClient(server.url, "key") as client:
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_additional_module_contract(contract_id=1, additional_module_contract_id=2)
+    error = caught.value
+    assert (error.outcome, error.retryable, error.status) == (Outcome.APPLIED, False, 200)
+    assert set(error.problems) == {
+        "$.startDate: expected a date like 2023-01-25",
+        "$.price.amount: expected a number",
+        "$.price.currency: required, but missing",
+    }
+    assert "$.price.amount" in str(error)
+    assert CANARY not in str(error)
+    assert len(server.requests) == 1
+
+
+async def test_misshapen_list_names_the_element() -> None:
+    """Of a list, too."""
+    answer = [full(ContractData), full(ContractData) | {"id": None}]
+    async with WireServer(Reply(body=answer)) as server, MembershipClient(server.url, "key") as client:
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_contract_data(customer_id=1)
+    assert caught.value.problems == ("$[1].id: expected a whole number",)
+
+
+def test_global_converter_of_cattrs_is_left_alone() -> None:
+    """An application that uses cattrs itself keeps the behaviour it knows."""
+    today = date(2023, 1, 25)
+    assert cattrs.unstructure(today) is today
+    assert cattrs.structure("7", int) == 7
+    assert cattrs.structure(5, str) == "5"
+    assert cattrs.unstructure(codec.structure({"periodValue": 1, "periodUnit": "DAY"}, TimePeriod)) == {
+        "period_value": 1,
+        "period_unit": "DAY",
+    }
+    with pytest.raises(cattrs.StructureHandlerNotFoundError):
+        cattrs.structure("2023-01-25", date)
+
+
+# Money and time
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("0.1", "0.1"),
+        ("1e-7", "0.0000001"),
+        ("12345678901234567890.12", "12345678901234567890.12"),
+        ("100", "100"),
+        ("100.00", "100.00"),
+        ("0.10", "0.10"),
+        ("-0.30", "-0.30"),
+        ("1E3", "1000"),
+        ("0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
+    ],
+)
+def test_money_is_exactly_what_the_json_says(text: str, written: str) -> None:
+    """In both directions, trailing zeros kept, without an exponent, without a float in between."""
+    money = codec.load(f'{{"amount": {text}, "currency": "EUR"}}'.encode(), Money)
+    assert type(money.amount) is Decimal
+    assert (money.amount, str(money.amount)) == (Decimal(text), str(Decimal(text)))
+    assert codec.dump(money) == f'{{"amount":{written},"currency":"EUR"}}'.encode()
+
+
+def test_raw_json_holds_no_float_either() -> None:
+    """Fields without a documented shape hold prices, too."""
+    subscription = codec.load(payload("cloudcockpit_subscription"), Subscription)
+    assert str(subscription.offer_price["costPrice"]["value"]) == "5.10"
+
+
+@pytest.mark.parametrize("value", [0.1, [1.0], {"a": 1e300}, Money(amount=0.1, currency="EUR")])  # type: ignore[arg-type]
+def test_float_is_not_sent(value: Any) -> None:
+    """It could not hold the amount it stands for."""
+    with pytest.raises(TypeError, match="Decimal, not float"):
+        codec.dump(value)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "[NaN]", "Decimal('1')", "1.", ".5", "+1", "01"])
+def test_what_json_does_not_know_is_no_number(text: str) -> None:
+    """Python's parser knows NaN; JSON does not."""
+    with pytest.raises(codec.NotJsonError):
+        codec.parse(text.encode())
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_infinite_amount_is_not_sent(value: str) -> None:
+    """JSON has no text for it."""
+    with pytest.raises(ValueError, match="finite"):
+        codec.dump(Money(amount=Decimal(value), currency="EUR"))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-05-04T09:42:00Z", datetime(2024, 5, 4, 9, 42, tzinfo=UTC)),
+        ("2024-05-04T09:42:00+00:00", datetime(2024, 5, 4, 9, 42, tzinfo=UTC)),
+        ("2024-05-04T09:42:00.1Z", datetime(2024, 5, 4, 9, 42, 0, 100000, tzinfo=UTC)),
+        ("2024-05-04T09:42:00.1234567Z", datetime(2024, 5, 4, 9, 42, 0, 123456, tzinfo=UTC)),
+        ("2024-05-04T23:59:59.9999999+02:00", datetime(2024, 5, 4, 21, 59, 59, 999999, tzinfo=UTC)),
+        ("2024-05-04T09:42:00-03:30", datetime(2024, 5, 4, 13, 12, tzinfo=UTC)),
+    ],
+)
+def test_datetimes_are_aware_instants(text: str, moment: datetime) -> None:
+    """Z, offsets, and the seven fraction digits .NET sends."""
+    value = codec.structure(text, datetime)
+    assert value.tzinfo is not None
+    assert value == moment
+
+
+def test_naive_datetime_says_what_it_lacks() -> None:
+    """Guessing a zone would shift the instant."""
+    with pytest.raises(codec.ShapeError, match="without one it names no instant"):
+        codec.structure("2024-05-04T09:42:00", datetime)
+    with pytest.raises(ValueError, match="aware"):
+        codec.encode_datetime("moment", datetime(2024, 5, 4))  # noqa: DTZ001  the subject
+
+
+@FEW
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=12))
+def test_any_amount_survives_a_round_trip(amount: Decimal) -> None:
+    money = codec.load(codec.dump(Money(amount=amount, currency="EUR")), Money)
+    assert str(money.amount) == str(amount)
+
+
+@FEW
+@given(st.dates())
+def test_any_date_survives_a_round_trip(day: date) -> None:
+    request = AdditionalModuleContractCancelation(cancelation_date=day, cancelation_reason_id=1)
+    assert codec.load(codec.dump(request), AdditionalModuleContractCancelation) == request
+
+
+@FEW
+@given(
+    st.datetimes(
+        min_value=datetime(1, 1, 3),  # noqa: DTZ001  hypothesis adds the zone
+        max_value=datetime(9999, 12, 29),  # noqa: DTZ001
+        timezones=st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+    )
+)
+def test_any_instant_survives_a_round_trip(moment: datetime) -> None:
+    item = SubscriptionListItem(id=UUID(int=1), start_date=moment)
+    again = codec.load(codec.dump(item), SubscriptionListItem).start_date
+    assert again == moment
+    assert again is not None
+    assert again.tzinfo is not None
+
+
+# Whatever comes
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=10,
+)
+SHAPES: list[Any] = [*ROOTS, list[ContractData], int, str, Decimal, datetime, UUID, CancelationStatus, TermDuration]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), st.sampled_from(SHAPES))
+@example(b"1e99999999999999999999", Decimal)
+@example(b"1e-99999999999999999999", Decimal)
+@example(b'{"zzz": 1e99999999999999999999}', ContractData)
+@example(b"9" * 5000, int)
+@example(b"[" * 100_000, ContractData)
+@example(b"[" * 900 + b"]" * 900, ContractData)
+@example(b'{"a":' * 100_000, ContractData)
+@example(b'"\\ud800"', CancelationStatus)
+@example(b"\xff\xfe\x00", str)
+@example(b"\xef\xbb\xbf{}", ContractData)
+@example(b"", str)
+def test_load_raises_nothing_but_its_two_errors(text: bytes, shape: Any) -> None:
+    with suppress(codec.NotJsonError, codec.ShapeError):
+        codec.load(text, shape)
+
+
+@FEW
+@given(JSON, st.sampled_from(SITES))
+def test_any_json_anywhere_is_read_or_refused_with_a_path(value: Any, site: Site) -> None:
+    """Every misfit is at or below the place that was changed."""
+    problems: tuple[str, ...] = (site.path,)
+    try:
+        codec.load(changed(site, value), site.root)
+    except codec.ShapeError as error:
+        problems = error.problems
+    assert problems
+    assert all(problem.startswith(site.path) for problem in problems)

@@ -1,0 +1,172 @@
+"""The two command lines: a demo that proves what it tells, and exit codes that can be trusted."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from aiohttp import web
+
+import cloudcockpit_sdk.__main__
+import membership_sdk.__main__
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk import VoidResult
+from membership_sdk.sandbox import MembershipSandbox
+from sdk_core.sandbox import RefusalError
+from sdk_core.version import __version__
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))}
+MAINS = pytest.mark.parametrize(
+    ("package", "program"),
+    [(membership_sdk.__main__, "membership-sdk"), (cloudcockpit_sdk.__main__, "cloudcockpit-sdk")],
+    ids=["membership", "cloudcockpit"],
+)
+
+
+def command(package: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-u", "-m", package, *arguments]
+
+
+@pytest.mark.parametrize("package", ["membership_sdk", "cloudcockpit_sdk"])
+def test_the_demo_succeeds_as_a_command_with_nothing_on_stderr(package: str) -> None:
+    done = subprocess.run(
+        command(package, "demo"), env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "All of it happened" in done.stdout
+
+
+@pytest.mark.parametrize("package", ["membership_sdk", "cloudcockpit_sdk"])
+def test_the_demo_can_be_printed_where_only_ascii_can(package: str) -> None:
+    ascii_only = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command(package, "demo"), env=ascii_only, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.isascii()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_ends_the_demo_with_130_and_no_traceback() -> None:
+    with subprocess.Popen(
+        command("membership_sdk", "demo"), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_the_membership_demo_shows_retries_a_note_and_an_unknown_outcome(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["membership-sdk", "demo"])
+    assert membership_sdk.__main__.main() == 0
+    told = capsys.readouterr().out
+    for word in ("409", "429", "note: create_module_contract_cancelation_amendment", "unknown", "and only once"):
+        assert word in told
+
+
+def test_the_cloudcockpit_demo_shows_the_way_from_suspended_to_active(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cloudcockpit-sdk", "demo"])
+    assert cloudcockpit_sdk.__main__.main() == 0
+    told = capsys.readouterr().out
+    assert told.index("read 1: Suspended") < told.index("read 3: Active") < told.index("correlation id")
+
+
+class Forgetful(MembershipSandbox):
+    """Says yes to a withdrawal and does nothing."""
+
+    def withdraw_contract_cancelation(self, *, customer_id: int, contract_id: int) -> VoidResult:
+        return VoidResult()
+
+
+class Locked(MembershipSandbox):
+    """Takes no key."""
+
+    def admit(self, request: web.Request) -> None:
+        raise RefusalError(401, "UNAUTHORIZED", "No.")
+
+
+class Idle(CloudCockpitSandbox):
+    """Accepts everything and never gets to it."""
+
+    def __init__(self) -> None:
+        super().__init__(settle_after=1000)
+
+
+@pytest.mark.parametrize(
+    ("program", "main", "sandbox", "reason"),
+    [
+        ("membership", membership_sdk.__main__.main, Forgetful, "the contract goes on: expected None, found CANCELED"),
+        ("membership", membership_sdk.__main__.main, Locked, "AuthenticationError"),
+        ("cloudcockpit", cloudcockpit_sdk.__main__.main, Idle, "it is active now: expected Active, found Suspended"),
+    ],
+    ids=["no effect", "refused", "never done"],
+)
+def test_a_step_that_does_not_happen_makes_the_exit_code_1_and_is_named(
+    program: str,
+    main: Callable[[], int],
+    sandbox: type,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "demo"])
+    monkeypatch.setattr("membership_sdk.cli.MembershipSandbox", sandbox)
+    monkeypatch.setattr("cloudcockpit_sdk.cli.CloudCockpitSandbox", sandbox)
+    monkeypatch.setattr("cloudcockpit_sdk.cli._POLL_INTERVAL", 0)
+    assert main() == 1
+    told = capsys.readouterr()
+    assert told.err.startswith("failed: ")
+    assert reason in " ".join(told.err.split())
+    assert "All of it happened" not in told.out
+
+
+@MAINS
+def test_without_rich_one_line_says_what_to_install(
+    package: ModuleType, program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("membership_sdk.cli", "cloudcockpit_sdk.cli", "sdk_core.narration"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert package.main() == 2
+    assert capsys.readouterr().err == f"{program} needs: pip install 'membership-cloudcockpit-sdk[cli]'\n"
+
+
+@MAINS
+def test_the_version_can_be_asked_for(
+    package: ModuleType, program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "--version"])
+    with pytest.raises(SystemExit) as caught:
+        package.main()
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"{program} {__version__}\n"
+
+
+@MAINS
+def test_arguments_that_make_no_sense_exit_with_2(
+    package: ModuleType, program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in ([], ["dance"]):
+        monkeypatch.setattr(sys, "argv", [program, *arguments])
+        with pytest.raises(SystemExit) as caught:
+            package.main()
+        assert caught.value.code == 2
+    assert f"usage: {program}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["membership_sdk", "cloudcockpit_sdk"])
+def test_importing_an_sdk_imports_neither_its_sandbox_nor_its_command_line(package: str) -> None:
+    code = f"import {package}, sys; print([m for m in sys.modules if m.split('.')[-1] in ('sandbox', 'cli', 'rich')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
