@@ -155,15 +155,17 @@ async def test_token_of_a_cancelled_call_is_kept(setup: Setup) -> None:
     assert setup.requests == (1, 1)
 
 
-async def test_failed_fetch_fails_all_who_wait_once(setup: Setup) -> None:
-    """One request, fifty errors; and who comes within the pause does not ask again."""
+@pytest.mark.parametrize("status", [400, 503], ids=["final", "passing"])
+async def test_failed_fetch_fails_all_who_wait_once(setup: Setup, auth_time: FakeTime, status: int) -> None:
+    """One request, fifty errors; and who comes within the pause does not ask again, but is told how long it takes."""
     gate = asyncio.Event()
 
     async def refuse(_request: WireRequest) -> Reply:
         await gate.wait()
-        return Reply(400, {"error": "invalid_client"})
+        return Reply(status, {"error": "invalid_client"})
 
     setup.login.script = [refuse]
+    setup.client = setup.client.with_options(retry=RetryPolicy.none())
     calls = [asyncio.create_task(setup.read()) for _ in range(50)]
     while not setup.login.requests:
         await asyncio.sleep(0)
@@ -174,8 +176,10 @@ async def test_failed_fetch_fails_all_who_wait_once(setup: Setup) -> None:
     assert len({error.correlation_id for error in errors if isinstance(error, SdkError)}) == 50
     with pytest.raises(AuthenticationError, match="invalid_client") as caught:
         await setup.read()
-    assert caught.value.retry_after is not None
-    assert 0 < caught.value.retry_after <= 1
+    assert caught.value.retryable is (status == 503)
+    if caught.value.retryable:
+        assert caught.value.retry_after is not None
+        assert 0 < caught.value.retry_after <= 1
     assert setup.requests == (1, 0)
 
 

@@ -52,12 +52,12 @@ NEW = "ZZZ_NEW"
 CANARY = "CANARY-VALUE"
 CANARY_NUMBER = 987654321
 
+REQUESTS = (MainContractCancelation, AdditionalModuleContractCancelation)
 ROOTS: tuple[Any, ...] = (
     ContractData,
     ContractCancelationReason,
     AdditionalModuleContractExtended,
-    MainContractCancelation,
-    AdditionalModuleContractCancelation,
+    *REQUESTS,
     Page[SubscriptionListItem],
     Subscription,
 )
@@ -196,6 +196,7 @@ SITES = tuple(site for root in ROOTS for site in sites(root, root))
 ENUM_SITES = tuple(site for site in SITES if is_enum(site.shape))
 OPTIONAL_SITES = tuple(site for site in SITES if not site.required)
 REQUIRED_SITES = tuple(site for site in SITES if site.required)
+ANSWER_SITES = tuple(site for site in SITES if site.root not in REQUESTS)
 TYPED_SITES = tuple(site for site in SITES if site.shape is not Any)
 MODULES: tuple[ModuleType, ...] = (membership_sdk.models, cloudcockpit_sdk.models)
 MODELS = [value for module in MODULES for value in map(vars(module).get, module.__all__) if isinstance(value, type)]
@@ -535,7 +536,7 @@ def test_load_raises_nothing_but_its_two_errors(text: bytes, shape: Any) -> None
 
 
 @FEW
-@given(JSON, st.sampled_from(SITES))
+@given(JSON, st.sampled_from(ANSWER_SITES))
 def test_any_json_anywhere_is_read_or_refused_with_a_path(value: Any, site: Site) -> None:
     """Every misfit is at or below the place that was changed."""
     problems: tuple[str, ...] = (site.path,)
