@@ -12,7 +12,7 @@ from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.sandbox import MembershipSandbox
 
 README = Path(__file__).parent.parent / "README.md"
-PROGRAMS = re.findall(r"(<!-- not run -->\n)?```python\n(.*?)```", README.read_text(), re.S)
+PROGRAMS = re.findall(r"(<!-- not run -->\n)?```python\n(.*?)```", README.read_text(), re.DOTALL)
 RUN = [program for skipped, program in PROGRAMS if not skipped]
 
 
