@@ -126,7 +126,7 @@ class Sandbox:
     """Names of what is served beside the operations; they fail only when `fail()` names them."""
 
     def __init__(self, *, today: date | None = None) -> None:
-        self.today = today or datetime.now(UTC).date()
+        self.today: date = today or datetime.now(UTC).date()
         self.requests: list[ReceivedRequest] = []
         """Every request to the API, in order."""
         self.ledger: list[LedgerEntry] = []
