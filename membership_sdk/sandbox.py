@@ -4,7 +4,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import ClassVar, Final, Unpack
+from typing import Any, ClassVar, Final, Unpack
 
 from aiohttp import web
 from attrs import evolve
@@ -29,6 +29,7 @@ from membership_sdk.models import (
 from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
 from sdk_core import codec
 from sdk_core.client import ClientOptions
+from sdk_core.operation import Operation
 from sdk_core.sandbox import Fault, LedgerEntry, ReceivedRequest, RefusalError, Sandbox
 
 __all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedRequest"]
@@ -57,7 +58,7 @@ class MembershipSandbox(Sandbox):
     """Of CONTRACT_ID; not canceled."""
     REASON_ID: Final = 11
 
-    operations: ClassVar = (*OPERATIONS, VERIFY_API_KEY)
+    operations: ClassVar[tuple[Operation[Any], ...]] = (*OPERATIONS, VERIFY_API_KEY)
 
     def __init__(
         self,
@@ -72,13 +73,15 @@ class MembershipSandbox(Sandbox):
         self.verification = verification
         if contracts is None:
             contracts = {self.CUSTOMER_ID: _contracts(self.today)}
-        self.contracts = {customer: {contract.id: contract for contract in own} for customer, own in contracts.items()}
+        self.contracts: dict[int, dict[int, ContractData]] = {
+            customer: {contract.id: contract for contract in own} for customer, own in contracts.items()
+        }
         """The state of the main contracts, by customer id and contract id."""
         if modules is None:
             modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): _module(self.today)}
-        self.modules = dict(modules)
+        self.modules: dict[tuple[int, int], AdditionalModuleContractExtended] = dict(modules)
         """The state of the module contracts, by contract id and module contract id."""
-        self.reasons = _reasons() if reasons is None else list(reasons)
+        self.reasons: list[ContractCancelationReason] = _reasons() if reasons is None else list(reasons)
 
     def client(
         self, *, api_key: str = API_KEY, language: str | None = None, **options: Unpack[ClientOptions]
