@@ -194,7 +194,7 @@ class SdkError(Exception):
             f"correlation id {facts['correlation_id']}",
         ]
         if self.retry_after is not None:
-            parts.insert(2, f"retry after {self.retry_after:g} s")
+            parts.insert(2, f"retry after {self.retry_after:.1f} s")
         return "; ".join(parts)
 
     def __repr__(self) -> str:
