@@ -7,7 +7,7 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import ClientResponse, ClientSession
+from aiohttp import ClientResponse, ClientSession, MultipartWriter
 from attrs import evolve, field, frozen
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -29,6 +29,7 @@ from sdk_core.errors import (
     api_error_class,
     safe_code,
 )
+from sdk_core.multipart import Multipart
 from sdk_core.operation import Operation
 from sdk_core.outcome import may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
@@ -183,6 +184,9 @@ class Client:
             changes["total_timeout"] = seconds("total_timeout", total_timeout)
         return self._view(evolve(self._options, **changes))
 
+    def _with_headers(self, headers: Mapping[str, str]) -> Self:
+        return self._view(evolve(self._options, headers={**self._options.headers, **headers}))
+
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
         view._options = options  # noqa: SLF001  our own copy
@@ -261,12 +265,28 @@ class Client:
     async def _exchange(
         self, call: Call, session: ClientSession, auth_headers: Mapping[str, str], delay: float
     ) -> _Answer:
-        """Send the request and read the answer; the only I/O with the API. The connection is given back in any case."""
+        """Send the request and read the answer."""
+        body = call.request.body
+        if not isinstance(body, Multipart):
+            return await self._send(call, session, auth_headers, body, delay)
+        # Opened out here: a file that is not there is the caller's error, not the connection's.
+        async with body.opened() as parts:
+            return await self._send(call, session, auth_headers, parts, delay)
+
+    async def _send(
+        self,
+        call: Call,
+        session: ClientSession,
+        auth_headers: Mapping[str, str],
+        data: bytes | MultipartWriter | None,
+        delay: float,
+    ) -> _Answer:
+        """The only I/O with the API. The connection is given back in any case."""
         options, request, clock = call.options, call.request, call.options.retry.clock
         headers = {**options.headers, **auth_headers}
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
-        if request.body is not None:
+        if isinstance(data, bytes):
             headers["Content-Type"] = "application/json"
         if session.closed:
             raise call.closed("the client was closed during the call")
@@ -285,10 +305,10 @@ class Client:
                 async with sender.request(
                     call.operation.method,
                     url.with_query(request.query) if request.query else url,
-                    data=request.body,
+                    data=data,
                     headers=headers,
                     allow_redirects=False,
-                    skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
+                    skip_auto_headers=_NO_CONTENT_TYPE if data is None else None,
                     timeout=timeout,
                     raise_for_status=False,
                 ) as response:

@@ -1,0 +1,112 @@
+"""Requests with a file: a JSON part `data` and a part `document`, streamed, never held in memory as a whole."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import attrs
+from aiohttp import MultipartWriter
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload, Payload
+from attrs import field, frozen
+
+from sdk_core.arguments import header_text, valid
+
+__all__ = ["Document", "Multipart"]
+
+_CHUNK: Final = 2**16
+
+
+def _check_source(_instance: object, _attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    if isinstance(value, bytes | Path):
+        return
+    if not (hasattr(value, "read") and hasattr(value, "seekable")):
+        raise TypeError(f"source must be bytes, a pathlib.Path or an open binary file, not {type(value).__name__}")
+    if not value.seekable():
+        raise ValueError("source must be a file that can seek: a refused attempt is sent again from its start")
+
+
+@frozen(kw_only=True)
+class Document:
+    """A file to send along.
+
+    Raises:
+        TypeError: `source` is none of the three kinds.
+        ValueError: an open file that can't seek, or a name or type that can't stand in a header.
+    """
+
+    source: bytes | Path | BinaryIO = field(repr=False, validator=_check_source)
+    """The content; a path, opened for each attempt; or an open binary file, sent from where it stands, not closed."""
+    content_type: str = field(validator=valid(header_text))
+    """MIME type, like `application/pdf`."""
+    filename: str = field(default="document", repr=False, validator=valid(header_text))
+    """The name the server sees."""
+    _start: int = field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(lambda self: 0 if isinstance(self.source, bytes | Path) else self.source.tell(), True),
+    )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Payload]:
+        """Give the content as a body part, from its start."""
+        if isinstance(self.source, bytes):
+            yield BytesPayload(self.source, content_type=self.content_type)
+            return
+        # In threads: opening, measuring and reading a file can block.
+        opened = await asyncio.to_thread(self.source.open, "rb") if isinstance(self.source, Path) else None
+        file = self.source if opened is None else opened
+        try:
+            end = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
+            await asyncio.to_thread(file.seek, self._start)
+            yield _FilePart(file, end - self._start, self.content_type)
+        finally:
+            if opened is not None:
+                await asyncio.to_thread(opened.close)
+
+
+class _FilePart(Payload):
+    """The rest of an open file; aiohttp's own part would close the caller's file after the first attempt."""
+
+    def __init__(self, file: BinaryIO, size: int, content_type: str) -> None:
+        super().__init__(file, content_type=content_type)
+        self._file = file
+        self._size = size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002  aiohttp's signature
+        raise TypeError("a file is streamed, not decoded")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        left = self._size
+        while left and (chunk := await asyncio.to_thread(self._file.read, min(left, _CHUNK))):
+            left -= len(chunk)
+            await writer.write(chunk)
+        if left:
+            raise OSError("the file became shorter while it was sent")
+
+
+@frozen
+class Multipart:
+    """The body of a `multipart/form-data` request."""
+
+    data: bytes = field(repr=False)
+    """JSON, sent as part `data` with a content type of its own."""
+    document: Document | None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[MultipartWriter]:
+        """Give the body for one attempt."""
+        writer = MultipartWriter("form-data")
+        data = BytesPayload(self.data, content_type="application/json")
+        data.set_content_disposition("form-data", name="data")
+        writer.append_payload(data)
+        if self.document is None:
+            yield writer
+            return
+        async with self.document.opened() as part:
+            part.set_content_disposition("form-data", name="document", filename=self.document.filename)
+            writer.append_payload(part)
+            yield writer
