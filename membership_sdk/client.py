@@ -35,6 +35,7 @@ from sdk_core.client import Backend, Client, ClientOptions, user_agent
 from sdk_core.errors import AuthenticationError, ConfigurationError, configuring
 from sdk_core.multipart import Document
 from sdk_core.ratelimit import LocalRateLimiter
+from sdk_core.retry import RetryPolicy
 
 __all__ = ["MembershipClient"]
 
@@ -98,7 +99,6 @@ class MembershipClient(Client):
             raise ConfigurationError("tenant must be the name before .open-api.magicline.com: a-z, 0-9 and hyphens")
         return cls(f"https://{tenant}.open-api.magicline.com", api_key, language=language, **options)
 
-    @override
     def with_options(
         self,
         *,
@@ -111,7 +111,7 @@ class MembershipClient(Client):
         view = super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
         if language is None:
             return view
-        return view._with_headers({"Accept-Language": header_text("language", language)})
+        return view.with_headers({"Accept-Language": header_text("language", language)})
 
     async def verify_api_key(self) -> bool:
         """Return whether the API accepts the key; it says nothing about scopes or ids.
@@ -279,9 +279,7 @@ class MembershipClient(Client):
 
         Source: getIdlePeriodById. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ.
         """
-        return await self.call(
-            operations.GET_IDLE_PERIOD_BY_ID, contract_id=contract_id, idle_period_id=idle_period_id
-        )
+        return await self.call(operations.GET_IDLE_PERIOD_BY_ID, contract_id=contract_id, idle_period_id=idle_period_id)
 
     async def update_idle_period(
         self,

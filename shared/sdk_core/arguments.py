@@ -8,8 +8,9 @@ from uuid import UUID
 import attrs
 from yarl import URL
 
-__all__ = ["base_url", "header_text", "int64_id", "plain_date", "seconds", "uuid_id", "valid"]
+__all__ = ["base_url", "header_text", "int32", "int64_id", "plain_date", "seconds", "uuid_id", "valid"]
 
+_INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 _HEADER_TEXT_MAX = 8192
 
@@ -20,6 +21,15 @@ def int64_id(name: str, value: object) -> int:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 1 <= value <= _INT64_MAX:
         raise ValueError(f"{name} must be a positive 64-bit id")
+    return int(value)
+
+
+def int32(name: str, value: object) -> int:
+    """Return `value` if it is a whole number from 0 to 2^31-1, a quantity."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not 0 <= value <= _INT32_MAX:
+        raise ValueError(f"{name} must be from 0 to {_INT32_MAX}")
     return int(value)
 
 

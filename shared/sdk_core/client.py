@@ -184,7 +184,8 @@ class Client:
             changes["total_timeout"] = seconds("total_timeout", total_timeout)
         return self._view(evolve(self._options, **changes))
 
-    def _with_headers(self, headers: Mapping[str, str]) -> Self:
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """Return a view of this client that sends these headers too; for the SDKs' own options."""
         return self._view(evolve(self._options, headers={**self._options.headers, **headers}))
 
     def _view(self, options: Options) -> Self:

@@ -282,6 +282,14 @@ def _is_optional_enum(shape: Any) -> bool:
     )
 
 
+def _is_raw(shape: Any) -> bool:
+    return shape is object
+
+
+def _as_it_is(value: Any, _shape: Any) -> Any:
+    return value
+
+
 def _is_generic(kind: type) -> Callable[[Any], bool]:
     return lambda shape: get_origin(shape) is kind
 
@@ -350,6 +358,7 @@ def _converter(*, detailed: bool) -> Converter:
     # By class, not by predicate: cattrs asks the class hooks first, and has one of its own for every Enum.
     for kind, hook in _HOOKS.items():
         converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook_func(_is_raw, _as_it_is)
     converter.register_structure_hook_func(_is_optional_enum, _optional_enum)
     converter.register_structure_hook_factory(_is_generic(list), _from_list(list_structure_factory))
     converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))

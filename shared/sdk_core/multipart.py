@@ -29,6 +29,10 @@ def _check_source(_instance: object, _attribute: "attrs.Attribute[Any]", value: 
         raise ValueError("source must be a file that can seek: a refused attempt is sent again from its start")
 
 
+def _position(source: bytes | Path | BinaryIO) -> int:
+    return 0 if isinstance(source, bytes | Path) else source.tell()
+
+
 @frozen(kw_only=True)
 class Document:
     """A file to send along.
@@ -47,7 +51,7 @@ class Document:
     _start: int = field(
         init=False,
         repr=False,
-        default=attrs.Factory(lambda self: 0 if isinstance(self.source, bytes | Path) else self.source.tell(), True),
+        default=attrs.Factory(lambda self: _position(self.source), takes_self=True),
     )
 
     @asynccontextmanager
@@ -57,15 +61,19 @@ class Document:
             yield BytesPayload(self.source, content_type=self.content_type)
             return
         # In threads: opening, measuring and reading a file can block.
-        opened = await asyncio.to_thread(self.source.open, "rb") if isinstance(self.source, Path) else None
-        file = self.source if opened is None else opened
-        try:
-            end = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
-            await asyncio.to_thread(file.seek, self._start)
-            yield _FilePart(file, end - self._start, self.content_type)
-        finally:
-            if opened is not None:
-                await asyncio.to_thread(opened.close)
+        if isinstance(self.source, Path):
+            file: BinaryIO = await asyncio.to_thread(self.source.open, "rb")
+            try:
+                yield await self._part(file)
+            finally:
+                await asyncio.to_thread(file.close)
+        else:
+            yield await self._part(self.source)
+
+    async def _part(self, file: BinaryIO) -> Payload:
+        end = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
+        await asyncio.to_thread(file.seek, self._start)
+        return _FilePart(file, end - self._start, self.content_type)
 
 
 class _FilePart(Payload):

@@ -73,6 +73,9 @@ class Query:
         return str(value)
 
 
+_TEXT = Query("")
+
+
 @frozen
 class Request:
     """What goes on the wire for one call, except the headers that change from attempt to attempt."""
@@ -123,6 +126,8 @@ class Operation(Generic[T]):
     """Whether a lone object may stand for a list of one in the answer."""
     scopes: tuple[str, ...] = ()
     """What the credential must be allowed, as the API names it."""
+    roles: tuple[str, ...] = ()
+    """Whose credential may call it, as the API names them; empty: not documented."""
     deprecated: str | None = None
     """Why the operation should no longer be used; the first call warns with it."""
     source: str = ""
@@ -172,12 +177,8 @@ class Operation(Generic[T]):
             for name, parameter in self.query.items()
             if (value := arguments.get(name)) is not None
         }
-        raw = arguments.get("query")
-        if self.open_query and raw is not None:
-            if not isinstance(raw, Mapping):
-                raise TypeError(f"query must be a mapping of names to text, not {type(raw).__name__}")
-            text = Query("")
-            query |= {text.encode("query", name): text.encode(f"query[{name!r}]", raw[name]) for name in raw}
+        for name, value in codec.as_object(arguments.get("query") if self.open_query else None).items():
+            query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
         return query
 
     def _encode_body(self, arguments: Mapping[str, object]) -> bytes | Multipart | None:
