@@ -22,7 +22,7 @@ from cloudcockpit_sdk.models import (
 )
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
-from sdk_core.arguments import header_text, uuid_id
+from sdk_core.arguments import header_text, text, uuid_id
 from sdk_core.client import Backend, Client, ClientOptions, user_agent
 from sdk_core.errors import configuring
 from sdk_core.operation import Operation
@@ -30,7 +30,6 @@ from sdk_core.operation import Operation
 __all__ = ["API_CLOUDCOCKPIT_COM", "DEFAULT_BASE_URL", "CloudCockpitClient"]
 
 T = TypeVar("T")
-_PO_NUMBER_MAX: Final = 255
 
 DEFAULT_BASE_URL: Final = "https://app-cloudcockpitapi-prod-01.azurewebsites.net"
 """The host of the "Reactivate a Subscription" page."""
@@ -201,7 +200,7 @@ class CloudCockpitClient(Client):
         )
 
     async def cancel_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
-        """Ask for the cancelation of a subscription; it happens some time after the answer.
+        """Ask for the cancellation of a subscription; it happens some time after the answer.
 
         Raises:
             ConflictError: the subscription can't be canceled now (REJECTED, not retried); `CancelConflict.of(error)`
@@ -288,10 +287,8 @@ class CloudCockpitClient(Client):
 
         Source: operation-patch-v1-customers-parameter-subscriptions-parameter-po-number.
         """
-        if isinstance(po_number, str) and len(po_number) > _PO_NUMBER_MAX:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"po_number must be at most {_PO_NUMBER_MAX} characters long")
         return await self.call(
-            operations.CHANGE_PO_NUMBER, customer_id=customer_id, subscription_id=subscription_id, body=po_number
+            operations.CHANGE_PO_NUMBER, customer_id=customer_id, subscription_id=subscription_id, body=text("po_number", po_number, maximum=255)
         )
 
     async def change_monthly_budget(

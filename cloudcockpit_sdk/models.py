@@ -308,7 +308,7 @@ class MonthlyBudget:
 
 @frozen(kw_only=True)
 class CancelConflict:
-    """The body of the 409 that answers a cancelation: the subscription as the portal sees it, and more not documented."""
+    """The body of the 409 that answers a cancellation; what it holds besides the portal's view is not documented."""
 
     portal_subscription: Any = field(repr=False)
     """Raw JSON: `name`, `quantity`, `nextBillingFrequency`, `autoRenewEnabled`, `autoRenewSettings` were seen."""

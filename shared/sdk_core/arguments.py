@@ -8,7 +8,7 @@ from uuid import UUID
 import attrs
 from yarl import URL
 
-__all__ = ["base_url", "header_text", "int32", "int64_id", "plain_date", "seconds", "uuid_id", "valid"]
+__all__ = ["base_url", "header_text", "int32", "int64_id", "plain_date", "seconds", "text", "uuid_id", "valid"]
 
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
@@ -60,6 +60,15 @@ def header_text(name: str, value: object) -> str:
         raise ValueError(f"{name} must be non-empty text without surrounding spaces")
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"{name} must hold printable ASCII only: no line breaks, no control characters")
+    return value
+
+
+def text(name: str, value: object, *, maximum: int) -> str:
+    """Return `value` if it is non-empty text of at most `maximum` characters."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not 1 <= len(value) <= maximum:
+        raise ValueError(f"{name} must be 1 to {maximum} characters long")
     return value
 
 

@@ -184,6 +184,11 @@ class Client:
             changes["total_timeout"] = seconds("total_timeout", total_timeout)
         return self._view(evolve(self._options, **changes))
 
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How this client repeats; workflows wait with the same clock and sleep."""
+        return self._options.retry
+
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a view of this client that sends these headers too; for the SDKs' own options."""
         return self._view(evolve(self._options, headers={**self._options.headers, **headers}))
