@@ -288,7 +288,10 @@ class CloudCockpitClient(Client):
         Source: operation-patch-v1-customers-parameter-subscriptions-parameter-po-number.
         """
         return await self.call(
-            operations.CHANGE_PO_NUMBER, customer_id=customer_id, subscription_id=subscription_id, body=text("po_number", po_number, maximum=255)
+            operations.CHANGE_PO_NUMBER,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=text("po_number", po_number, maximum=255),
         )
 
     async def change_monthly_budget(

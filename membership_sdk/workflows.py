@@ -95,7 +95,14 @@ async def cancel_contract(
         )
 
     return await settle(
-        client.retry_policy, read=read, reached=reached, act=act, describe=_contract_state, timeout=_TIMEOUT, poll=_POLL, patience=_PATIENCE
+        client.retry_policy,
+        read=read,
+        reached=reached,
+        act=act,
+        describe=_contract_state,
+        timeout=_TIMEOUT,
+        poll=_POLL,
+        patience=_PATIENCE,
     )
 
 
@@ -123,7 +130,14 @@ async def withdraw_cancelation(
         )
 
     return await settle(
-        client.retry_policy, read=read, reached=reached, act=act, describe=_contract_state, timeout=_TIMEOUT, poll=_POLL, patience=_PATIENCE
+        client.retry_policy,
+        read=read,
+        reached=reached,
+        act=act,
+        describe=_contract_state,
+        timeout=_TIMEOUT,
+        poll=_POLL,
+        patience=_PATIENCE,
     )
 
 
@@ -160,7 +174,14 @@ async def cancel_module(
         )
 
     return await settle(
-        client.retry_policy, read=read, reached=reached, act=act, describe=_module_state, timeout=_TIMEOUT, poll=_POLL, patience=_PATIENCE
+        client.retry_policy,
+        read=read,
+        reached=reached,
+        act=act,
+        describe=_module_state,
+        timeout=_TIMEOUT,
+        poll=_POLL,
+        patience=_PATIENCE,
     )
 
 
@@ -180,7 +201,14 @@ async def withdraw_module_cancelation(
         return await client.call_with_reply(operations.WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION, **ids)
 
     return await settle(
-        client.retry_policy, read=read, reached=reached, act=act, describe=_module_state, timeout=_TIMEOUT, poll=_POLL, patience=_PATIENCE
+        client.retry_policy,
+        read=read,
+        reached=reached,
+        act=act,
+        describe=_module_state,
+        timeout=_TIMEOUT,
+        poll=_POLL,
+        patience=_PATIENCE,
     )
 
 
