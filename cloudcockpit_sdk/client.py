@@ -22,7 +22,7 @@ from cloudcockpit_sdk.models import (
 )
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
-from sdk_core.arguments import header_text, text, uuid_id
+from sdk_core.arguments import header_text, mapping, text, uuid_id
 from sdk_core.client import Backend, Client, ClientOptions, user_agent
 from sdk_core.errors import configuring
 from sdk_core.operation import Operation
@@ -196,7 +196,10 @@ class CloudCockpitClient(Client):
         counts.
         """
         return await self.call(
-            operations.UPDATE_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id, body=dict(changes)
+            operations.UPDATE_SUBSCRIPTION,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=mapping("changes", changes),
         )
 
     async def cancel_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
@@ -274,7 +277,10 @@ class CloudCockpitClient(Client):
         Source: operation-patch-v1-customers-parameter-subscriptions-parameter-price-margin.
         """
         return await self.call(
-            operations.CHANGE_PRICE_MARGIN, customer_id=customer_id, subscription_id=subscription_id, body=dict(margin)
+            operations.CHANGE_PRICE_MARGIN,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=mapping("margin", margin),
         )
 
     async def change_po_number(self, *, customer_id: UUID | str, subscription_id: UUID | str, po_number: str) -> Done:
@@ -341,7 +347,10 @@ class CloudCockpitClient(Client):
         Source: operation-post-v1-customers-parameter-subscriptions-parameter-upgrade.
         """
         return await self.call(
-            operations.UPGRADE_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id, body=transition
+            operations.UPGRADE_SUBSCRIPTION,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=_checked_transition(transition),
         )
 
     async def get_migration_status(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> MigrationStatus:
@@ -470,7 +479,7 @@ class CloudCockpitClient(Client):
             page_size=page_size,
             start_date=start_date,
             end_date=end_date,
-            operations="|".join(operation_names) or None,
+            operations=_joined(operation_names),
             status=status,
             reseller=reseller,
             customer=customer,
@@ -497,9 +506,25 @@ class CloudCockpitClient(Client):
             page_size=page_size,
             start_date=start_date,
             end_date=end_date,
-            operations="|".join(operation_names) or None,
+            operations=_joined(operation_names),
             status=status,
             reseller=reseller,
             customer=customer,
             reseller_id=reseller_id,
         )
+
+
+def _joined(operation_names: Iterable[str]) -> str | None:
+    """Return names as the `|` list the API takes; None for none."""
+    if isinstance(operation_names, str):
+        raise TypeError("operation_names must be several names, not one str")
+    names = [text("operation_names", name, maximum=255) for name in operation_names]
+    if any("|" in name for name in names):
+        raise ValueError("operation_names must not hold '|': it is what separates them")
+    return "|".join(names) or None
+
+
+def _checked_transition(transition: Transition) -> Transition:
+    if not isinstance(transition, Transition):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"transition must be a Transition, not {type(transition).__name__}")
+    return transition

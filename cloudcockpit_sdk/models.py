@@ -14,7 +14,7 @@ from attrs import field, frozen
 from attrs.validators import instance_of, optional
 
 from sdk_core import codec
-from sdk_core.arguments import int32, valid
+from sdk_core.arguments import finite_decimal, int32, valid
 from sdk_core.client import Empty
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
@@ -303,7 +303,7 @@ class MonthlyBudget:
     """Request: the budget of an Azure entitlement."""
 
     # No default: null is a value here ("no budget") and is sent.
-    monthly_budget: Decimal | None = field(validator=optional(instance_of(Decimal)))
+    monthly_budget: Decimal | None = field(validator=optional(valid(finite_decimal)))
 
 
 @frozen(kw_only=True)

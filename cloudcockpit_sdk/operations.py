@@ -43,6 +43,9 @@ __all__ = [
 _SUBSCRIPTIONS: Final = "/v1/customers/{customer_id:uuid}/subscriptions"
 _SUBSCRIPTION: Final = _SUBSCRIPTIONS + "/{subscription_id:uuid}"
 _DOCS: Final = "https://developer.cloudcockpit.com/operation/operation-"
+# Each audience has a view of its own; named is one in which the page was found.
+_RESELLER_DOCS: Final = "https://developer.cloudcockpit.com/reseller/operation/operation-"
+_CUSTOMER_DOCS: Final = "https://developer.cloudcockpit.com/customer/operation/operation-"
 _PAGE_OF_SUBSCRIPTION: Final = "-v1-customers-parameter-subscriptions-parameter"
 
 # Search and ascending flag exist too (and on S1 a status filter), but the documentation copies do not show their names.
@@ -99,7 +102,7 @@ CANCEL_SUBSCRIPTION: Final = Operation(
     path=_SUBSCRIPTION,
     returns=Accepted,
     effect=Effect.WRITE,
-    source=_DOCS + "delete" + _PAGE_OF_SUBSCRIPTION,
+    source=_CUSTOMER_DOCS + "delete" + _PAGE_OF_SUBSCRIPTION,
 )
 
 SUSPEND_SUBSCRIPTION: Final = Operation(
@@ -108,7 +111,7 @@ SUSPEND_SUBSCRIPTION: Final = Operation(
     path=_SUBSCRIPTION + "/suspend",
     returns=Accepted,
     effect=Effect.WRITE,
-    source=_DOCS + "post" + _PAGE_OF_SUBSCRIPTION + "-suspend",
+    source=_RESELLER_DOCS + "post" + _PAGE_OF_SUBSCRIPTION + "-suspend",
 )
 
 REACTIVATE_SUBSCRIPTION: Final = Operation(
@@ -117,7 +120,7 @@ REACTIVATE_SUBSCRIPTION: Final = Operation(
     path=_SUBSCRIPTION + "/reactivate",
     returns=Accepted,
     effect=Effect.WRITE,
-    source=_DOCS + "post" + _PAGE_OF_SUBSCRIPTION + "-reactivate",
+    source=_RESELLER_DOCS + "post" + _PAGE_OF_SUBSCRIPTION + "-reactivate",
 )
 
 CHANGE_ASSOCIATED_RESELLER: Final = Operation(
@@ -150,7 +153,9 @@ CHANGE_PO_NUMBER: Final = Operation(
     returns=Done,
     effect=Effect.IDEMPOTENT,
     roles=("csp", "reseller"),
-    source=_DOCS + "patch" + _PAGE_OF_SUBSCRIPTION + "-po-number",
+    source="https://developer.cloudcockpit.works/reseller/operation/operation-patch"
+    + _PAGE_OF_SUBSCRIPTION
+    + "-po-number",
 )
 
 CHANGE_MONTHLY_BUDGET: Final = Operation(
@@ -220,9 +225,7 @@ LIST_ELIGIBLE_FOR_UPGRADE: Final = Operation(
     # Whether it answers with a list or one object was not seen.
     lone_item=True,
     effect=Effect.READ,
-    source="https://developer.cloudcockpit.com/customer/operation/operation-get"
-    + _PAGE_OF_SUBSCRIPTION
-    + "-eligible-for-upgrade",
+    source=_CUSTOMER_DOCS + "get" + _PAGE_OF_SUBSCRIPTION + "-eligible-for-upgrade",
 )
 
 GET_CUSTOM_TERM_END_DATES: Final = Operation(

@@ -506,6 +506,8 @@ class MembershipClient(Client):
 
 
 def _proof(document: Document | None) -> Document | None:
+    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"document must be a Document, not {type(document).__name__}")
     if document is not None and document.content_type not in _DOCUMENT_TYPES:
         raise ValueError(f"document must be one of {', '.join(sorted(_DOCUMENT_TYPES))}")
     return document

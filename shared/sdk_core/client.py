@@ -40,6 +40,7 @@ from sdk_core.version import __version__
 __all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _log = logging.getLogger("sdk_core")
 _log.addHandler(logging.NullHandler())
@@ -76,6 +77,10 @@ class Reply(Generic[T]):
     attempts: tuple[Attempt, ...]
     """All attempts, the successful one last."""
     correlation_id: str
+
+    def with_value(self, value: U) -> "Reply[U]":
+        """Return this reply with a part of its value, or one made from it."""
+        return Reply(value, self.status, self.headers, self.attempts, self.correlation_id)
 
 
 class Empty:

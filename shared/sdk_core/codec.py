@@ -156,7 +156,7 @@ def _json(value: Any) -> str:
     # The stdlib encoder has no exact form for Decimal: it would need a float.
     match value:
         case dict():
-            return "{" + ",".join(f"{json.dumps(key)}:{_json(item)}" for key, item in as_object(value).items()) + "}"
+            return "{" + ",".join(f"{_key(key)}:{_json(item)}" for key, item in as_object(value).items()) + "}"
         case list():
             return "[" + ",".join(map(_json, as_list(value))) + "]"
         case Decimal():
@@ -167,6 +167,12 @@ def _json(value: Any) -> str:
             raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
         case _:
             return json.dumps(value)
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
+    return json.dumps(key)
 
 
 def _explain(value: Any, shape: type[T]) -> T:
@@ -270,10 +276,13 @@ def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
 
 def _optional_enum(value: Any, union: Any) -> OpenEnum | None:
     # An empty text is no value either: what a server sends when it has none to send.
-    if value in (None, "", {"name": None}):
+    if value is None or value == "":
         return None
     kind: type[OpenEnum] = next(member for member in get_args(union) if member is not NoneType)
-    return _enum_object(value, kind) if issubclass(kind, OpenEnumObject) else _enum(value, kind)
+    if not issubclass(kind, OpenEnumObject):
+        return _enum(value, kind)
+    # The documentation's own samples show {}.
+    return None if type(value) is dict and as_object(value).get("name") is None else _enum_object(value, kind)
 
 
 def _is_optional_enum(shape: Any) -> bool:

@@ -4,8 +4,9 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import attrs
 from aiohttp import MultipartWriter
@@ -20,17 +21,22 @@ __all__ = ["Document", "Multipart"]
 _CHUNK: Final = 2**16
 
 
-def _check_source(_instance: object, _attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    if isinstance(value, bytes | Path):
-        return
-    if not (hasattr(value, "read") and hasattr(value, "seekable")):
-        raise TypeError(f"source must be bytes, a pathlib.Path or an open binary file, not {type(value).__name__}")
-    if not value.seekable():
+def _as_file(source: bytes | Path | BinaryIO) -> Path | BinaryIO:
+    """Return the content as something to stream; a converter, since it must come before `_start` looks at it."""
+    if isinstance(source, bytes):
+        return BytesIO(source)
+    if isinstance(source, Path):
+        return source
+    given: object = source
+    if isinstance(given, TextIOBase) or not (hasattr(given, "read") and hasattr(given, "seekable")):
+        raise TypeError(f"source must be bytes, a pathlib.Path or an open binary file, not {type(source).__name__}")
+    if not source.seekable():
         raise ValueError("source must be a file that can seek: a refused attempt is sent again from its start")
+    return source
 
 
-def _position(source: bytes | Path | BinaryIO) -> int:
-    return 0 if isinstance(source, bytes | Path) else source.tell()
+def _position(source: Path | BinaryIO) -> int:
+    return 0 if isinstance(source, Path) else source.tell()
 
 
 @frozen(kw_only=True)
@@ -42,24 +48,19 @@ class Document:
         ValueError: an open file that can't seek, or a name or type that can't stand in a header.
     """
 
-    source: bytes | Path | BinaryIO = field(repr=False, validator=_check_source)
-    """The content; a path, opened for each attempt; or an open binary file, sent from where it stands, not closed."""
+    source: Path | BinaryIO = field(repr=False, converter=_as_file)
+    """Bytes; a path, opened for each attempt; or an open binary file, sent from where it stands and not closed."""
     content_type: str = field(validator=valid(header_text))
     """MIME type, like `application/pdf`."""
     filename: str = field(default="document", repr=False, validator=valid(header_text))
     """The name the server sees."""
     _start: int = field(
-        init=False,
-        repr=False,
-        default=attrs.Factory(lambda self: _position(self.source), takes_self=True),
+        init=False, repr=False, default=attrs.Factory(lambda self: _position(self.source), takes_self=True)
     )
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[Payload]:
         """Give the content as a body part, from its start."""
-        if isinstance(self.source, bytes):
-            yield BytesPayload(self.source, content_type=self.content_type)
-            return
         # In threads: opening, measuring and reading a file can block.
         if isinstance(self.source, Path):
             file: BinaryIO = await asyncio.to_thread(self.source.open, "rb")
@@ -115,6 +116,9 @@ class Multipart:
             yield writer
             return
         async with self.document.opened() as part:
-            part.set_content_disposition("form-data", name="document", filename=self.document.filename)
+            # Unquoted: percent-encoding would change the name. Line breaks were refused above.
+            part.set_content_disposition(
+                "form-data", quote_fields=False, name="document", filename=self.document.filename
+            )
             writer.append_payload(part)
             yield writer

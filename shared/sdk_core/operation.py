@@ -11,7 +11,7 @@ from uuid import UUID
 from attrs import Factory, field, frozen
 
 from sdk_core import codec
-from sdk_core.arguments import int64_id, uuid_id
+from sdk_core.arguments import int64_id, mapping, uuid_id
 from sdk_core.multipart import Document, Multipart
 
 __all__ = ["Effect", "Operation", "Query", "Request"]
@@ -177,8 +177,10 @@ class Operation(Generic[T]):
             for name, parameter in self.query.items()
             if (value := arguments.get(name)) is not None
         }
-        for name, value in codec.as_object(arguments.get("query") if self.open_query else None).items():
-            query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
+        raw = arguments.get("query")
+        if self.open_query and raw is not None:
+            for name, value in mapping("query", raw).items():
+                query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
         return query
 
     def _encode_body(self, arguments: Mapping[str, object]) -> bytes | Multipart | None:
