@@ -91,8 +91,8 @@ class CloudCockpitSandbox(Sandbox):
     with `operation="token"`.
 
     Args:
-        subscriptions: each with an `offer` of `id`, `name` and maybe `offerType`, like `{"name": "AzurePlan"}`;
-            None: seven of CUSTOMER_ID, in several states.
+        subscriptions: of CUSTOMER_ID, unless they name another; each with an `offer` of `id`, `name` and maybe
+            `offerType`, like `{"name": "AzurePlan"}`; None: seven, in several states.
         entitlements: those of Azure plans, by the plan's id; None: one of AZURE_PLAN_ID.
         settle_after: how many reads of a subscription still show its old state after an asynchronous change.
         token_lifetime: seconds a token is valid.
@@ -219,7 +219,7 @@ class CloudCockpitSandbox(Sandbox):
                 entry.operation,
                 request.headers.get("X-Correlation-Id") or str(uuid4()),
                 self.subscriptions.get(number) or self._entitlement(number),
-                self._unsettled[number] if entry.operation in _ASYNCHRONOUS else None,
+                self._unsettled.get(number) if entry.operation in _ASYNCHRONOUS else None,
             )
         )
 
@@ -441,7 +441,9 @@ class CloudCockpitSandbox(Sandbox):
         return datetime.fromtimestamp(self._clock(), UTC)
 
     def _subscriptions_of(self, customer_id: UUID, *, otherwise: int = 404) -> list[Subscription]:
-        owned = [found for found in self.subscriptions.values() if found.customer_id == customer_id]
+        owned = [
+            found for found in self.subscriptions.values() if (found.customer_id or self.CUSTOMER_ID) == customer_id
+        ]
         if not owned and customer_id != self.CUSTOMER_ID:
             raise _not_found("customer", otherwise)
         return owned

@@ -7,7 +7,7 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import ClientResponse, ClientSession, MultipartWriter
+from aiohttp import ClientResponse, ClientSession, MultipartWriter, ServerDisconnectedError
 from attrs import evolve, field, frozen
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -355,7 +355,11 @@ class Client:
             if outcome is Outcome.NOT_SENT
             else "the connection failed before the answer was complete"
         )
-        failure = call.fail(ConnectionFailedError, what, outcome, retryable=retryable, cause=text)
+        # A kept-alive connection may be closed at any time: the first such failure is no reason to wait.
+        at_once = len(call.attempts) == 1 and isinstance(error, ServerDisconnectedError | ConnectionResetError)
+        failure = call.fail(
+            ConnectionFailedError, what, outcome, retryable=retryable, cause=text, retry_at_once=retryable and at_once
+        )
         failure.__cause__ = cause
         return failure
 

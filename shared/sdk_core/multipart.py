@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import attrs
 from aiohttp import MultipartWriter
@@ -54,6 +55,7 @@ class Document:
     """MIME type, like `application/pdf`."""
     filename: str = field(default="document", repr=False, validator=valid(header_text))
     """The name the server sees."""
+    _lock: threading.Lock = field(init=False, repr=False, eq=False, factory=threading.Lock)
     _start: int = field(
         init=False, repr=False, default=attrs.Factory(lambda self: _position(self.source), takes_self=True)
     )
@@ -63,38 +65,61 @@ class Document:
         """Give the content as a body part, from its start."""
         # In threads: opening, measuring and reading a file can block.
         if isinstance(self.source, Path):
-            file: BinaryIO = await asyncio.to_thread(self.source.open, "rb")
+            # Shielded: cancelling the call stops no thread, and what the thread opens must be closed.
+            opening = asyncio.get_running_loop().run_in_executor(None, self.source.open, "rb")
             try:
+                file: BinaryIO = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_close)
+                raise
+            with file:
                 yield await self._part(file)
-            finally:
-                await asyncio.to_thread(file.close)
         else:
             yield await self._part(self.source)
 
     async def _part(self, file: BinaryIO) -> Payload:
-        end = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
-        await asyncio.to_thread(file.seek, self._start)
-        return _FilePart(file, end - self._start, self.content_type)
+        size = await asyncio.to_thread(self._measure, file)
+        return _FilePart(self, file, size)
+
+    def _measure(self, file: BinaryIO) -> int:
+        with self._lock:
+            return max(0, file.seek(0, os.SEEK_END) - self._start)
+
+    def read_piece(self, file: BinaryIO, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset` on; blocks, and may be called from any thread."""
+        # One position, several readers: concurrent calls, or a late read of an attempt answered early.
+        with self._lock:
+            file.seek(self._start + offset)
+            return file.read(size)
+
+
+def _close(opening: "asyncio.Future[Any]") -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 class _FilePart(Payload):
     """The rest of an open file; aiohttp's own part would close the caller's file after the first attempt."""
 
-    def __init__(self, file: BinaryIO, size: int, content_type: str) -> None:
-        super().__init__(file, content_type=content_type)
+    def __init__(self, document: Document, file: BinaryIO, size: int) -> None:
+        super().__init__(file, content_type=document.content_type)
+        self._document = document
         self._file = file
-        self._size = size
+        # aiohttp's name: the sum of these is the Content-Length.
+        self._size = self._length = size
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002  aiohttp's signature
         raise TypeError("a file is streamed, not decoded")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        left = self._size
-        while left and (chunk := await asyncio.to_thread(self._file.read, min(left, _CHUNK))):
-            left -= len(chunk)
-            await writer.write(chunk)
-        if left:
-            raise OSError("the file became shorter while it was sent")
+        sent = 0
+        while sent < self._length:
+            wanted = min(self._length - sent, _CHUNK)
+            piece = await asyncio.to_thread(self._document.read_piece, self._file, sent, wanted)
+            if not piece:
+                raise OSError("the file became shorter while it was sent")
+            sent += len(piece)
+            await writer.write(piece)
 
 
 @frozen

@@ -157,6 +157,10 @@ def is_enum(shape: Any) -> bool:
     return isinstance(shape, type) and issubclass(shape, Enum)
 
 
+def is_optional_enum_object(site: Site) -> bool:
+    return not site.required and is_enum(site.shape) and issubclass(site.shape, codec.OpenEnumObject)
+
+
 def as_json(shape: Any, name: str) -> Any:
     """Return an enum's value as it travels."""
     return {"name": name} if issubclass(shape, codec.OpenEnumObject) else name
@@ -349,11 +353,12 @@ def test_enum_object_may_grow_too() -> None:
 
 @pytest.mark.parametrize("site", OPTIONAL_SITES, ids=str)
 def test_optional_field_may_be_absent_or_null(site: Site) -> None:
-    """Both give the default."""
+    """Both give the default; and so does an enumeration's object that names nothing, as in CloudCockpit's samples."""
     for text in (dropped(site), changed(site, None)):
         assert value_at(site, codec.load(text, site.root)) == site.default
-    if is_enum(site.shape) and issubclass(site.shape, codec.OpenEnumObject):
-        assert value_at(site, codec.load(changed(site, {"name": None}), site.root)) is None
+    if is_optional_enum_object(site):
+        for nameless in ({}, {"name": None}, {"name": None, "zzzNew": 1}, {"zzzNew": 1}):
+            assert value_at(site, codec.load(changed(site, nameless), site.root)) is None
 
 
 @pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
@@ -411,6 +416,8 @@ def test_required_field_may_be_neither_absent_nor_null(site: Site) -> None:
 def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -> None:
     """No bool for int, no float for int, no str for list: nothing is converted."""
     for value in wrong(site.shape):
+        if value == {} and is_optional_enum_object(site):
+            continue
         with pytest.raises(codec.ShapeError) as caught:
             codec.load(changed(site, value), site.root)
         (problem,) = caught.value.problems

@@ -79,6 +79,7 @@ MODULE = f"{BASE}/2/self-service/additional-module-contracts/3"
 MODULES = f"{BASE}/self-service/additional-modules"
 PURCHASABLE = f"{BASE}/2/self-service/additional-modules/purchasable"
 PURCHASE = f"{BASE}/2/self-service/additional-modules/purchase"
+VALIDATE = f"{BASE}/2/self-service/additional-modules/validate"
 IDLE = f"{BASE}/2/self-service/idle-periods"
 WITHDRAW = f"{BASE}/1/self-service/withdraw-ordinary-contract-cancelation/2"
 
@@ -477,7 +478,7 @@ async def test_verdicts_on_idle_periods(mocked: Any, verdict: str) -> None:
 @pytest.mark.parametrize("verdict", [*MODULE_VERDICTS, "IDLEPERIOD_CREATABLE"])
 async def test_verdicts_on_purchases(mocked: Any, verdict: str) -> None:
     """One verdict is positive; one of another enumeration is an unknown one."""
-    mocked.post(f"{MODULES.replace('/self', '/2/self')}/validate", payload={"validationStatus": verdict})
+    mocked.post(VALIDATE, payload={"validationStatus": verdict})
     async with client() as api:
         result = await api.validate_additional_module_contract_request(**BUY)
     assert result == AdditionalModuleContractValidationStatus(
@@ -496,7 +497,7 @@ async def test_purchase_without_an_id_is_applied_but_no_success(mocked: Any, bod
             await api.purchase_additional_module_contract(**BUY)
     assert (caught.value.outcome, caught.value.retryable) == (Outcome.APPLIED, False)
     assert caught.value.problems
-    assert len(mocked.requests) == 1
+    assert sum(map(len, mocked.requests.values())) == 1
 
 
 NEWER = {

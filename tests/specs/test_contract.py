@@ -14,7 +14,6 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from specs import SPECS, Described, Spec, is_required, snake
 
 from cloudcockpit_sdk.models import Accepted, Done, Page, SubscriptionListItem
 from membership_sdk import models as membership
@@ -22,6 +21,7 @@ from sdk_core import codec
 from sdk_core.client import Empty
 from sdk_core.errors import FieldError
 from sdk_core.operation import Effect, Operation
+from specs import SPECS, Described, Spec, is_required, snake
 
 BOUNDED = settings(
     max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -40,6 +40,20 @@ OTHER_NAMES: dict[str, Any] = {
     "AuditLogPage": Page[Any],
 }
 """Models whose schema has another name; elsewhere the names are the same."""
+
+MARKS = {
+    "absent",
+    "argument",
+    "deprecated",
+    "error",
+    "lone-item",
+    "min-length",
+    "minimum",
+    "null-objects",
+    "open-query",
+}
+MARKS |= {"raw", "reason", "required", "retry"}
+"""What follows `x-sdk-` in the documents."""
 
 PAIRS = [pytest.param(spec, described, id=f"{spec} {described}") for spec in SPECS for described in spec.described()]
 each_operation = pytest.mark.parametrize(("spec", "described"), PAIRS)
@@ -91,6 +105,7 @@ def test_operation_says_what_the_document_says(spec: Spec, described: Described)
     assert operation.multipart == (media == "multipart/form-data")
     assert operation.body == (None if schema is None else python_type(spec, schema, raw=dict))
     assert operation.returns == returned(spec, described)
+    assert set(facts.get("x-inferred-statuses", ())) <= set(described.responses)
 
 
 @each_operation
@@ -311,9 +326,6 @@ def text_of_enums(spec: Spec) -> Iterator[str]:
 @each_spec
 def test_every_difference_has_a_reason(spec: Spec) -> None:
     """An `x-sdk-` mark says why; and only the known ones are used."""
-    known = (
-        "absent argument deprecated error lone-item min-length minimum null-objects open-query raw reason required retry"
-    ).split()
 
     def marked(value: Any, path: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
         if isinstance(value, dict):
@@ -327,7 +339,7 @@ def test_every_difference_has_a_reason(spec: Spec) -> None:
 
     obvious = {"argument", "minimum", "min-length", "reason"}
     for path, value, marks in marked(spec.document, "$"):
-        assert set(marks) <= set(known), path
+        assert set(marks) <= MARKS, path
         assert set(marks) <= obvious or value.get("x-sdk-reason"), path
 
 
