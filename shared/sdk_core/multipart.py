@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import attrs
 from aiohttp import MultipartWriter
@@ -66,9 +66,9 @@ class Document:
         # In threads: opening, measuring and reading a file can block.
         if isinstance(self.source, Path):
             # Shielded: cancelling the call stops no thread, and what the thread opens must be closed.
-            opening = asyncio.get_running_loop().run_in_executor(None, self.source.open, "rb")
+            opening = asyncio.get_running_loop().run_in_executor(None, _open, self.source)
             try:
-                file: BinaryIO = await asyncio.shield(opening)
+                file = await asyncio.shield(opening)
             except asyncio.CancelledError:
                 opening.add_done_callback(_close)
                 raise
@@ -93,7 +93,11 @@ class Document:
             return file.read(size)
 
 
-def _close(opening: "asyncio.Future[Any]") -> None:
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _close(opening: "asyncio.Future[BinaryIO]") -> None:
     if opening.exception() is None:
         opening.result().close()
 

@@ -24,6 +24,7 @@ ACTIVE = {
     "subscription_id": CloudCockpitSandbox.ACTIVE_SUBSCRIPTION_ID,
 }
 SUSPENDED = {**ACTIVE, "subscription_id": CloudCockpitSandbox.SUSPENDED_SUBSCRIPTION_ID}
+LEGACY = {**ACTIVE, "subscription_id": CloudCockpitSandbox.LEGACY_SUBSCRIPTION_ID}
 
 
 def policy(fake_time: FakeTime) -> RetryPolicy:
@@ -43,7 +44,7 @@ async def cancel(client: CloudCockpitClient, **options: float) -> Settled[Any]:
 
 
 async def migrate(client: CloudCockpitClient, **options: float) -> Settled[Any]:
-    return await migrate_and_wait(client, **ACTIVE, purchase_full_term=False, quantity=3, **options)
+    return await migrate_and_wait(client, **LEGACY, purchase_full_term=False, quantity=3, **options)
 
 
 WORKFLOWS: dict[str, Run] = {
