@@ -1,6 +1,6 @@
 """Async SDK for the CloudCockpit subscription API: list, read, suspend and reactivate subscriptions."""
 
-from cloudcockpit_sdk import models, operations
+from cloudcockpit_sdk import models, operations, workflows
 from cloudcockpit_sdk.auth import DEFAULT_SCOPE, DEFAULT_TOKEN_URL, AccessToken, ClientCredentials, TokenCredential
 from cloudcockpit_sdk.client import API_CLOUDCOCKPIT_COM, DEFAULT_BASE_URL, CloudCockpitClient
 from cloudcockpit_sdk.models import *  # noqa: F403  models.__all__ is the list of models
@@ -21,6 +21,8 @@ from sdk_core.errors import (
     FieldError,
     InvalidResponseError,
     NotFoundError,
+    NotOfferedError,
+    NotSettledError,
     OperationDeprecatedWarning,
     Outcome,
     PermissionDeniedError,
@@ -28,12 +30,14 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
     ServiceUnavailableError,
+    WorkflowError,
 )
 from sdk_core.operation import Effect, Operation, Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.session import Connection
 from sdk_core.version import __version__
+from sdk_core.workflow import Settled
 
 __all__ = [
     "API_CLOUDCOCKPIT_COM",
@@ -59,6 +63,8 @@ __all__ = [
     "InvalidResponseError",
     "LocalRateLimiter",
     "NotFoundError",
+    "NotOfferedError",
+    "NotSettledError",
     "Operation",
     "OperationDeprecatedWarning",
     "Outcome",
@@ -73,10 +79,13 @@ __all__ = [
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
+    "Settled",
     "TokenCredential",
+    "WorkflowError",
     "__version__",
     "correlation_scope",
     "models",
     "operations",
+    "workflows",
 ]
 __all__ += models.__all__

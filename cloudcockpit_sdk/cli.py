@@ -1,12 +1,12 @@
 """The command `cloudcockpit-sdk demo`: a suspended subscription becomes active again."""
 
-import asyncio
 from collections.abc import Sequence
 
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import SubscriptionStatus
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from cloudcockpit_sdk.workflows import reactivate_and_wait
 from sdk_core import narration
 from sdk_core.errors import BadRequestError, Outcome
 from sdk_core.narration import ClaimError, Narration
@@ -15,7 +15,7 @@ __all__ = ["demo", "run"]
 
 _ABOUT = "The CloudCockpit subscription SDK, shown on a sandbox: no account needed, nothing leaves this machine."
 _POLL_INTERVAL = 0.3
-_POLLS = 10
+_TIMEOUT = 10.0
 
 
 def run(argv: Sequence[str]) -> int:
@@ -82,23 +82,22 @@ async def _see_suspended(tell: Narration, sandbox: CloudCockpitSandbox, client: 
 
 
 async def _reactivate(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Reactivate it: 202 means accepted, not done, so read it until it is")
+    tell.step("Reactivate it: the API only accepts that, so reactivate_and_wait reads until it is done")
     ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID}
-    accepted = await client.reactivate_subscription(**ids)
-    tell.say(f"accepted; the audit log knows it as {accepted.correlation_id}")
+    before = len(sandbox.requests)
+    settled = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
+    calls = [request.operation for request in sandbox.requests[before:]]
+    tell.say(" -> ".join(str(call) for call in calls))
+    tell.check("it is active now", settled.state.status, SubscriptionStatus.ACTIVE)
+    tell.check("and was not at once", calls.count(operations.GET_SUBSCRIPTION.name) > 2, expected=True)  # noqa: PLR2004
+    tell.check("this run did it", settled.changed, expected=True)
+    again = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
+    tell.check("run again, it finds it done", again.unchanged, expected=True)
     tell.check(
-        "by one effect on the server",
+        "one effect on the server",
         [entry.operation for entry in sandbox.ledger],
         [operations.REACTIVATE_SUBSCRIPTION.name],
     )
-    seen: list[SubscriptionStatus] = []
-    while SubscriptionStatus.ACTIVE not in seen and len(seen) < _POLLS:
-        if seen:
-            await asyncio.sleep(_POLL_INTERVAL)
-        seen.append((await client.get_subscription(**ids)).status)
-        tell.say(f"read {len(seen)}: {seen[-1]}")
-    tell.check("it was not done at once", seen[0], SubscriptionStatus.SUSPENDED)
-    tell.check("it is active now", seen[-1], SubscriptionStatus.ACTIVE)
 
 
 async def _be_refused(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:

@@ -1,19 +1,35 @@
 """The client of the CloudCockpit subscription API: a method is the signature users see, and one line."""
 
-from typing import Final, Unpack
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar, Unpack
 from uuid import UUID
 
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.auth import TokenArgument, bearer
 from cloudcockpit_sdk.errors import read_error
-from cloudcockpit_sdk.models import Accepted, Page, Subscription, SubscriptionListItem
+from cloudcockpit_sdk.models import (
+    Accepted,
+    Done,
+    MigrationRequest,
+    MigrationStatus,
+    MonthlyBudget,
+    Page,
+    Subscription,
+    SubscriptionListItem,
+    Transition,
+)
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
-from sdk_core.arguments import header_text
+from sdk_core.arguments import header_text, mapping, text, uuid_id
 from sdk_core.client import Backend, Client, ClientOptions, user_agent
 from sdk_core.errors import configuring
+from sdk_core.operation import Operation
 
 __all__ = ["API_CLOUDCOCKPIT_COM", "DEFAULT_BASE_URL", "CloudCockpitClient"]
+
+T = TypeVar("T")
 
 DEFAULT_BASE_URL: Final = "https://app-cloudcockpitapi-prod-01.azurewebsites.net"
 """The host of the "Reactivate a Subscription" page."""
@@ -106,16 +122,47 @@ class CloudCockpitClient(Client):
 
         Args: as of `list_customer_subscriptions`; `start_page` is where to begin, or to go on after an error.
         """
+        return self._paginate(
+            operations.LIST_CUSTOMER_SUBSCRIPTIONS,
+            start_page,
+            customer_id=customer_id,
+            page_size=page_size,
+            sort_property_name=sort_property_name,
+            reseller_id=reseller_id,
+            offer_id=offer_id,
+        )
 
-        async def fetch(page_number: int) -> Page[SubscriptionListItem]:
-            return await self.list_customer_subscriptions(
-                customer_id=customer_id,
-                page_number=page_number,
-                page_size=page_size,
-                sort_property_name=sort_property_name,
-                reseller_id=reseller_id,
-                offer_id=offer_id,
-            )
+    async def list_subscriptions(
+        self,
+        *,
+        page_number: int | None = None,
+        page_size: int | None = None,
+        sort_property_name: str | None = None,
+    ) -> Page[SubscriptionListItem]:
+        """Return one page of the subscriptions of all customers. For the role `csp`.
+
+        Args: as of `list_customer_subscriptions`.
+
+        Source: operation-get-v1-subscriptions.
+        """
+        return await self.call(
+            operations.LIST_SUBSCRIPTIONS,
+            page_number=page_number,
+            page_size=page_size,
+            sort_property_name=sort_property_name,
+        )
+
+    def iter_subscriptions(
+        self, *, start_page: int = 1, page_size: int | None = None, sort_property_name: str | None = None
+    ) -> Paginator[SubscriptionListItem]:
+        """Return the subscriptions of all customers as an async iterator that fetches page by page."""
+        return self._paginate(
+            operations.LIST_SUBSCRIPTIONS, start_page, page_size=page_size, sort_property_name=sort_property_name
+        )
+
+    def _paginate(self, operation: Operation[Page[T]], start_page: int, /, **arguments: object) -> Paginator[T]:
+        async def fetch(page_number: int) -> Page[T]:
+            return await self.call(operation, page_number=page_number, **arguments)
 
         return Paginator(fetch, start_page=start_page)
 
@@ -128,6 +175,45 @@ class CloudCockpitClient(Client):
         Source: operation-get-v1-customers-parameter-subscriptions-parameter.
         """
         return await self.call(operations.GET_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id)
+
+    async def update_subscription(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, changes: Mapping[str, Any]
+    ) -> Accepted:
+        """Ask for a change of name, quantity, next billing frequency or renewal; it happens some time after the answer.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the subscription.
+            changes: the JSON to send, as a mapping: `name`, `quantity`, `nextBillingFrequency`, `autoRenewSettings` are
+                documented, the first three as required. How enumerations are written in requests is not documented
+                (answers write `{"name": "Monthly"}`), so the mapping is sent as it is.
+
+        Raises:
+            ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
+                asking again; this call is not repeated for you.
+
+        Source: operation-patch-v1-customers-parameter-subscriptions-parameter. Its success status was not seen; any 2xx
+        counts.
+        """
+        return await self.call(
+            operations.UPDATE_SUBSCRIPTION,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=mapping("changes", changes),
+        )
+
+    async def cancel_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
+        """Ask for the cancellation of a subscription; it happens some time after the answer.
+
+        Raises:
+            ConflictError: the subscription can't be canceled now (REJECTED, not retried); `CancelConflict.of(error)`
+                is what the portal knows of it.
+            ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
+                asking again; this call is not repeated for you.
+
+        Source: operation-delete-v1-customers-parameter-subscriptions-parameter.
+        """
+        return await self.call(operations.CANCEL_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id)
 
     async def suspend_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
         """Ask for the suspension of a subscription; it happens some time after the answer.
@@ -159,3 +245,286 @@ class CloudCockpitClient(Client):
         return await self.call(
             operations.REACTIVATE_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id
         )
+
+    async def change_associated_reseller(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, reseller_id: UUID | str
+    ) -> bool:
+        """Give the subscription to another reseller. For the role `csp`.
+
+        Returns:
+            Whether the support contact was updated too. False is no failure: the reseller was changed.
+
+        Source: operation-patch-v1-customers-parameter-subscriptions-parameter-associated-reseller.
+        """
+        return await self.call(
+            operations.CHANGE_ASSOCIATED_RESELLER,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=uuid_id("reseller_id", reseller_id),
+        )
+
+    async def change_price_margin(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, margin: Mapping[str, Any]
+    ) -> Done:
+        """Change the price margin. For the roles `csp` and `reseller`.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the subscription.
+            margin: the JSON to send, as a mapping. `marginRule` is documented as required; how the rule and the number
+                are written is not shown, so the mapping is sent as it is.
+
+        Source: operation-patch-v1-customers-parameter-subscriptions-parameter-price-margin.
+        """
+        return await self.call(
+            operations.CHANGE_PRICE_MARGIN,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=mapping("margin", margin),
+        )
+
+    async def change_po_number(self, *, customer_id: UUID | str, subscription_id: UUID | str, po_number: str) -> Done:
+        """Change the purchase order number. For the roles `csp` and `reseller`.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the subscription.
+            po_number: up to 255 characters.
+
+        Source: operation-patch-v1-customers-parameter-subscriptions-parameter-po-number.
+        """
+        return await self.call(
+            operations.CHANGE_PO_NUMBER,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=text("po_number", po_number, maximum=255),
+        )
+
+    async def change_monthly_budget(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, monthly_budget: Decimal | None
+    ) -> Done:
+        """Change the monthly budget of an Azure entitlement. For the roles `csp` and `reseller`.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the entitlement's subscription.
+            monthly_budget: None: no budget.
+
+        Source: operation-patch-v1-customers-parameter-subscriptions-parameter-monthly-budget.
+        """
+        return await self.call(
+            operations.CHANGE_MONTHLY_BUDGET,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=MonthlyBudget(monthly_budget=monthly_budget),
+        )
+
+    async def list_eligible_transitions(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str
+    ) -> list[Transition]:
+        """Return what the subscription can be upgraded to.
+
+        Source: operation-get-v1-customers-parameter-subscriptions-parameter-eligible-transitions.
+        """
+        return await self.call(
+            operations.LIST_ELIGIBLE_TRANSITIONS, customer_id=customer_id, subscription_id=subscription_id
+        )
+
+    async def upgrade_subscription(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, transition: Transition
+    ) -> Accepted:
+        """Ask for an upgrade; it happens some time after the answer.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the subscription.
+            transition: one of `list_eligible_transitions`; sent back as it came, as far as it is documented.
+
+        Raises:
+            ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
+                asking again; this call is not repeated for you.
+
+        Source: operation-post-v1-customers-parameter-subscriptions-parameter-upgrade.
+        """
+        return await self.call(
+            operations.UPGRADE_SUBSCRIPTION,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            body=_checked_transition(transition),
+        )
+
+    async def get_migration_status(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> MigrationStatus:
+        """Return how far the migration of a legacy subscription is.
+
+        Source: operation-get-v1-customers-parameter-subscriptions-parameter-migration.
+        """
+        return await self.call(
+            operations.GET_MIGRATION_STATUS, customer_id=customer_id, subscription_id=subscription_id
+        )
+
+    async def start_migration(
+        self,
+        *,
+        customer_id: UUID | str,
+        subscription_id: UUID | str,
+        purchase_full_term: bool,
+        quantity: int,
+        term_duration: str | None = None,
+        billing_frequency: str | None = None,
+    ) -> Accepted:
+        """Ask for the migration of a legacy subscription; poll `get_migration_status`.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the subscription.
+            purchase_full_term: buy the whole term, not the rest of it.
+            quantity: licenses.
+            term_duration: plain text, like `OneYear`.
+            billing_frequency: plain text, like `Monthly`.
+
+        Raises:
+            ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
+                asking again; this call is not repeated for you.
+
+        Source: operation-post-v1-customers-parameter-subscriptions-parameter-migration.
+        """
+        body = MigrationRequest(
+            purchase_full_term=purchase_full_term,
+            quantity=quantity,
+            term_duration=term_duration,
+            billing_frequency=billing_frequency,
+        )
+        return await self.call(
+            operations.START_MIGRATION, customer_id=customer_id, subscription_id=subscription_id, body=body
+        )
+
+    async def list_azure_entitlements(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, reseller_id: UUID | str | None = None
+    ) -> list[SubscriptionListItem]:
+        """Return the entitlements of an Azure plan.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the Azure plan's subscription.
+            reseller_id: only this reseller's.
+
+        Source: operation-get-v1-customers-parameter-subscriptions-parameter-azure-entitlements.
+        """
+        return await self.call(
+            operations.LIST_AZURE_ENTITLEMENTS,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            reseller_id=reseller_id,
+        )
+
+    async def list_eligible_for_upgrade(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str
+    ) -> list[SubscriptionListItem]:
+        """Return the subscriptions eligible for an upgrade; the page has no description.
+
+        Source: operation-get-v1-customers-parameter-subscriptions-parameter-eligible-for-upgrade. Whether it answers
+        with a list or with one object was not seen; both are accepted.
+        """
+        return await self.call(
+            operations.LIST_ELIGIBLE_FOR_UPGRADE, customer_id=customer_id, subscription_id=subscription_id
+        )
+
+    async def get_custom_term_end_dates(
+        self, *, customer_id: UUID | str, query: Mapping[str, str] | None = None
+    ) -> object:
+        """Return the end dates to which a customer's subscriptions can be aligned, as raw JSON: its shape was not seen.
+
+        Args:
+            customer_id: the customer.
+            query: query parameters by their names on the wire; the page has some (a term duration, it says), but does
+                not show their names.
+
+        Source: operation-get-v1-customers-parameter-subscriptions-custom-term-end-dates.
+        """
+        return await self.call(operations.GET_CUSTOM_TERM_END_DATES, customer_id=customer_id, query=query)
+
+    async def list_audit_logs(
+        self,
+        *,
+        page_number: int | None = None,
+        page_size: int | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        operation_names: Iterable[str] = (),
+        status: str | None = None,
+        reseller: str | None = None,
+        customer: str | None = None,
+        reseller_id: UUID | str | None = None,
+    ) -> Page[Any]:
+        """Return one page of the audit log, newest first: the documented way to follow asynchronous work.
+
+        The items are raw JSON: their fields were not seen. For the roles `csp` and `reseller`.
+
+        Args:
+            page_number: from 1.
+            page_size: 1 to 2000; the API's default is 25.
+            start_date: aware; the API's default is a month ago.
+            end_date: aware; the API's default is now.
+            operation_names: like `CreateOrder`.
+            status: `Processing`, `Succeded` (spelled so) or `Failed`.
+            reseller: part of a reseller's name.
+            customer: part of a customer's name.
+            reseller_id: only this reseller's entries.
+
+        Source: operation-get-v1-auditlogs. No filter by correlation id is documented.
+        """
+        return await self.call(
+            operations.LIST_AUDIT_LOGS,
+            page_number=page_number,
+            page_size=page_size,
+            start_date=start_date,
+            end_date=end_date,
+            operations=_joined(operation_names),
+            status=status,
+            reseller=reseller,
+            customer=customer,
+            reseller_id=reseller_id,
+        )
+
+    def iter_audit_logs(
+        self,
+        *,
+        start_page: int = 1,
+        page_size: int | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        operation_names: Iterable[str] = (),
+        status: str | None = None,
+        reseller: str | None = None,
+        customer: str | None = None,
+        reseller_id: UUID | str | None = None,
+    ) -> Paginator[Any]:
+        """Return the audit log as an async iterator that fetches page by page; see `list_audit_logs`."""
+        return self._paginate(
+            operations.LIST_AUDIT_LOGS,
+            start_page,
+            page_size=page_size,
+            start_date=start_date,
+            end_date=end_date,
+            operations=_joined(operation_names),
+            status=status,
+            reseller=reseller,
+            customer=customer,
+            reseller_id=reseller_id,
+        )
+
+
+def _joined(operation_names: Iterable[str]) -> str | None:
+    """Return names as the `|` list the API takes; None for none."""
+    if isinstance(operation_names, str):
+        raise TypeError("operation_names must be several names, not one str")
+    names = [text("operation_names", name, maximum=255) for name in operation_names]
+    if any("|" in name for name in names):
+        raise ValueError("operation_names must not hold '|': it is what separates them")
+    return "|".join(names) or None
+
+
+def _checked_transition(transition: Transition) -> Transition:
+    if not isinstance(transition, Transition):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"transition must be a Transition, not {type(transition).__name__}")
+    return transition

@@ -11,16 +11,25 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from attrs import field, frozen
+from attrs.validators import instance_of, optional
 
+from sdk_core import codec
+from sdk_core.arguments import finite_decimal, int32, valid
 from sdk_core.client import Empty
 from sdk_core.codec import OpenEnumObject
+from sdk_core.errors import ConflictError
 
 __all__ = [
     "Accepted",
     "AutoRenewSettings",
     "BillingFrequency",
+    "CancelConflict",
     "Currency",
+    "Done",
     "MarginRule",
+    "MigrationRequest",
+    "MigrationStatus",
+    "MonthlyBudget",
     "NextBillingFrequency",
     "OfferType",
     "Page",
@@ -31,6 +40,8 @@ __all__ = [
     "SubscriptionListItem",
     "SubscriptionStatus",
     "TermDuration",
+    "Transition",
+    "TransitionEvent",
 ]
 
 T = TypeVar("T")
@@ -121,6 +132,18 @@ class Accepted(Empty):
     @classmethod
     def from_answer(cls, answer: Any, correlation_id: str) -> Self:  # noqa: ARG003  no body is documented
         """Take whatever the body holds for accepted."""
+        return cls(correlation_id=correlation_id)
+
+
+@frozen(kw_only=True)
+class Done(Empty):
+    """It has happened; the answer carries nothing else."""
+
+    correlation_id: str
+
+    @classmethod
+    def from_answer(cls, answer: Any, correlation_id: str) -> Self:  # noqa: ARG003  no body is documented
+        """Take whatever the body holds for done."""
         return cls(correlation_id=correlation_id)
 
 
@@ -221,6 +244,80 @@ class Subscription:
     offer_price: Any = field(default=None, repr=False)
     """Raw JSON: its fields are not documented here."""
     provider_data: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class TransitionEvent:
+    """A step of a transition."""
+
+    name: str | None = None
+    status: str | None = None
+
+
+@frozen(kw_only=True)
+class Transition:
+    """What a subscription can be upgraded to; pass one back to `upgrade_subscription`."""
+
+    quantity: int
+    term_duration: TermDuration | None = None
+    """Documented as required; the samples show it empty."""
+    billing_frequency: BillingFrequency | None = None
+    """Documented as required; the samples show it empty."""
+    provider_offer_id: str | None = None
+    provider_offer_id_with_availability: str | None = None
+    destination_subscription_id: UUID | None = None
+    destination_provider_subscription_id: str | None = None
+    offer_name: str | None = None
+    offer_description: str | None = None
+    offer_id: UUID | None = None
+    image_url: str | None = None
+    transition_type: str | None = None
+    """`transition_only` or `transition_with_license_transfer`."""
+    transition_events: tuple[TransitionEvent, ...] = ()
+
+
+@frozen(kw_only=True)
+class MigrationStatus:
+    """How far a migration is."""
+
+    is_completed: bool
+    subscription_id: UUID | None = None
+    destination_subscription_id: UUID | None = None
+    """Only when completed."""
+    destination_provider_subscription_id: str | None = None
+    """Only when completed."""
+
+
+@frozen(kw_only=True)
+class MigrationRequest:
+    """Request: migrate a legacy subscription. Term and frequency are plain text here, unlike elsewhere."""
+
+    purchase_full_term: bool = field(validator=instance_of(bool))
+    quantity: int = field(validator=valid(int32))
+    term_duration: str | None = field(default=None, validator=optional(instance_of(str)))
+    billing_frequency: str | None = field(default=None, validator=optional(instance_of(str)))
+
+
+@frozen(kw_only=True)
+class MonthlyBudget:
+    """Request: the budget of an Azure entitlement."""
+
+    # No default: null is a value here ("no budget") and is sent.
+    monthly_budget: Decimal | None = field(validator=optional(valid(finite_decimal)))
+
+
+@frozen(kw_only=True)
+class CancelConflict:
+    """The body of the 409 that answers a cancellation; what it holds besides the portal's view is not documented."""
+
+    portal_subscription: Any = field(repr=False)
+    """Raw JSON: `name`, `quantity`, `nextBillingFrequency`, `autoRenewEnabled`, `autoRenewSettings` were seen."""
+
+    @classmethod
+    def of(cls, error: ConflictError) -> Self | None:
+        """Return what the API said with a 409 to `cancel_subscription`; None for any other 409, or after pickling."""
+        portal_subscription = codec.as_object(error.details.raw).get("portalSubscription")
+        return None if portal_subscription is None else cls(portal_subscription=portal_subscription)
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """Async SDK for the Membership Self-service API: contracts, cancelations and their withdrawal, additional modules."""
 
-from membership_sdk import models, operations
+from membership_sdk import models, operations, workflows
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
 from sdk_core.client import Reply
@@ -19,6 +19,8 @@ from sdk_core.errors import (
     FieldError,
     InvalidResponseError,
     NotFoundError,
+    NotOfferedError,
+    NotSettledError,
     OperationDeprecatedWarning,
     Outcome,
     PermissionDeniedError,
@@ -26,12 +28,15 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
     ServiceUnavailableError,
+    WorkflowError,
 )
+from sdk_core.multipart import Document
 from sdk_core.operation import Effect, Operation, Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.session import Connection
 from sdk_core.version import __version__
+from sdk_core.workflow import Settled
 
 __all__ = [
     "ApiError",
@@ -44,6 +49,7 @@ __all__ = [
     "ConflictError",
     "Connection",
     "ConnectionFailedError",
+    "Document",
     "Effect",
     "ErrorDetails",
     "FieldError",
@@ -51,6 +57,8 @@ __all__ = [
     "LocalRateLimiter",
     "MembershipClient",
     "NotFoundError",
+    "NotOfferedError",
+    "NotSettledError",
     "Operation",
     "OperationDeprecatedWarning",
     "Outcome",
@@ -64,9 +72,12 @@ __all__ = [
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
+    "Settled",
+    "WorkflowError",
     "__version__",
     "correlation_scope",
     "models",
     "operations",
+    "workflows",
 ]
 __all__ += models.__all__

@@ -8,6 +8,7 @@ from membership_sdk import operations
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import CancelationStatus, ContractData
 from membership_sdk.sandbox import Fault, MembershipSandbox
+from membership_sdk.workflows import cancel_contract, withdraw_cancelation
 from sdk_core import narration
 from sdk_core.errors import ConnectionFailedError, Outcome
 from sdk_core.narration import ClaimError, Narration
@@ -36,6 +37,7 @@ async def demo(tell: Narration) -> None:
         await _withdraw_under_fire(tell, sandbox, client)
         await _cancel_module(tell, sandbox, client)
         await _lose_the_answer(tell, sandbox, client)
+        await _settle(tell, sandbox, client)
         tell.end(f"All of it happened: {len(sandbox.requests)} requests, {len(sandbox.ledger)} effects.")
 
 
@@ -135,6 +137,23 @@ async def _lose_the_answer(tell: Narration, sandbox: MembershipSandbox, client: 
     _show(tell, [contract])
     tell.check("reading the contract tells: it did happen", contract.cancelation_status, CancelationStatus.CANCELED)
     tell.check("and only once", _effects(sandbox)[before:], [operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name])
+
+
+async def _settle(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
+    tell.step("Leave that to workflows: they read first, and read again when nobody knows")
+    ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CONTRACT_ID}
+    withdrawn = await withdraw_cancelation(client, **ids)
+    tell.check("withdraw_cancelation changed it", (withdrawn.changed, withdrawn.state.cancelation_status), (True, None))
+    before = len(sandbox.ledger)
+    sandbox.fail(Fault.drop(after_applying=True), operation=operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name)
+    first = await cancel_contract(client, **ids, on="latest", reason="Moving away")
+    _show(tell, [first.state])
+    tell.check("cancel_contract changed it, though the answer was lost", first.changed, expected=True)
+    again = await cancel_contract(client, **ids, on="latest", reason="Moving away")
+    tell.check("run again, it finds it done", again.unchanged, expected=True)
+    tell.check(
+        "one effect on the server", _effects(sandbox)[before:], [operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name]
+    )
 
 
 async def _contract(sandbox: MembershipSandbox, client: MembershipClient) -> ContractData:

@@ -7,11 +7,25 @@ from typing import Final, Self, Unpack
 from membership_sdk import operations
 from membership_sdk.errors import read_error
 from membership_sdk.models import (
+    AdditionalModule,
+    AdditionalModuleContract,
     AdditionalModuleContractCancelation,
     AdditionalModuleContractExtended,
+    AdditionalModuleContractRequest,
+    AdditionalModuleContractValidationStatus,
     ContractCancelationReason,
     ContractData,
+    IdlePeriod,
+    IdlePeriodConfiguration,
+    IdlePeriodCreateRequest,
+    IdlePeriodLists,
+    IdlePeriodUpdatePreview,
+    IdlePeriodUpdateRequest,
+    IdlePeriodValidationRequest,
+    IdlePeriodValidationStatusResult,
+    IdleTemporalUnit,
     MainContractCancelation,
+    RemainingIdlePeriods,
     VoidResult,
 )
 from sdk_core.arguments import base_url as checked_base_url
@@ -19,11 +33,14 @@ from sdk_core.arguments import header_text
 from sdk_core.auth import ApiKey
 from sdk_core.client import Backend, Client, ClientOptions, user_agent
 from sdk_core.errors import AuthenticationError, ConfigurationError, configuring
+from sdk_core.multipart import Document
 from sdk_core.ratelimit import LocalRateLimiter
+from sdk_core.retry import RetryPolicy
 
 __all__ = ["MembershipClient"]
 
 _TENANT: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DOCUMENT_TYPES: Final = frozenset({"image/jpeg", "image/png", "application/pdf", "image/heic"})
 _RATE_LIMIT: Final = 1000
 """Requests a minute and endpoint, by default (general information)."""
 _RATE_LIMIT_WAIT: Final = 60.0
@@ -81,6 +98,20 @@ class MembershipClient(Client):
         if not _TENANT.fullmatch(tenant):
             raise ConfigurationError("tenant must be the name before .open-api.magicline.com: a-z, 0-9 and hyphens")
         return cls(f"https://{tenant}.open-api.magicline.com", api_key, language=language, **options)
+
+    def with_options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        attempt_timeout: float | None = None,
+        total_timeout: float | None = None,
+        language: str | None = None,
+    ) -> Self:
+        """Return a view of this client with other options, `language` among them; nothing is changed here."""
+        view = super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
+        if language is None:
+            return view
+        return view.with_headers({"Accept-Language": header_text("language", language)})
 
     async def verify_api_key(self) -> bool:
         """Return whether the API accepts the key; it says nothing about scopes or ids.
@@ -161,6 +192,238 @@ class MembershipClient(Client):
             operations.WITHDRAW_CONTRACT_CANCELATION, customer_id=customer_id, contract_id=contract_id
         )
 
+    async def get_idle_period_config(self, *, contract_id: int) -> IdlePeriodConfiguration:
+        """Return the rules for idle periods of a contract.
+
+        Source: getIdlePeriodConfig. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_CONFIG_READ.
+        """
+        return await self.call(operations.GET_IDLE_PERIOD_CONFIG, contract_id=contract_id)
+
+    async def validate_idle_period_request(
+        self,
+        *,
+        contract_id: int,
+        start_date: date,
+        temporal_unit: IdleTemporalUnit | None = None,
+        term_value: int | None = None,
+        unlimited: bool | None = None,
+    ) -> IdlePeriodValidationStatusResult:
+        """Ask whether an idle period would be accepted; a refusal is a value (`is_positive` False), not an error.
+
+        Args:
+            contract_id: the contract's id.
+            start_date: first day; WEEK units start on Mondays, MONTH units on the first.
+            temporal_unit: the unit of the contract's configuration; None for an unlimited period.
+            term_value: length in units; None for an unlimited period.
+            unlimited: open-ended, where the configuration allows it.
+
+        Source: validateIdlePeriodRequest. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE (up to 1.5.0: READ).
+        """
+        body = IdlePeriodValidationRequest(
+            start_date=start_date, temporal_unit=temporal_unit, term_value=term_value, unlimited=unlimited
+        )
+        return await self.call(operations.VALIDATE_IDLE_PERIOD_REQUEST, contract_id=contract_id, body=body)
+
+    async def get_idle_periods(self, *, contract_id: int) -> IdlePeriodLists:
+        """Return a contract's idle periods, past and present; pending amendments are among them.
+
+        Source: getIdlePeriods. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ.
+        """
+        return await self.call(operations.GET_IDLE_PERIODS, contract_id=contract_id)
+
+    async def create_idle_period_amendment(
+        self,
+        *,
+        contract_id: int,
+        start_date: date,
+        reason_id: int,
+        temporal_unit: IdleTemporalUnit | None = None,
+        term_value: int | None = None,
+        unlimited: bool | None = None,
+        document: Document | None = None,
+    ) -> IdlePeriod:
+        """Request an idle period; it is one once its `state` is ACCEPTED.
+
+        Args:
+            contract_id: the contract's id.
+            start_date: first day; see `validate_idle_period_request`.
+            reason_id: from the configuration's `idle_period_reasons`.
+            temporal_unit: the unit of the contract's configuration; None for an unlimited period.
+            term_value: length in units; None for an unlimited period.
+            unlimited: open-ended, where the configuration allows it.
+            document: proof, where the reason needs one: jpeg, png, pdf or heic. Files are streamed.
+
+        Raises:
+            ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, list the idle periods before
+                requesting again; this call is not repeated for you.
+
+        Source: createIdlePeriodAmendment (multipart). Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE.
+        """
+        body = IdlePeriodCreateRequest(
+            start_date=start_date,
+            reason_id=reason_id,
+            temporal_unit=temporal_unit,
+            term_value=term_value,
+            unlimited=unlimited,
+        )
+        return await self.call(
+            operations.CREATE_IDLE_PERIOD_AMENDMENT, contract_id=contract_id, body=body, document=_proof(document)
+        )
+
+    async def get_idle_period_by_id(self, *, contract_id: int, idle_period_id: int) -> IdlePeriod:
+        """Return one idle period or amendment.
+
+        Args:
+            contract_id: the contract's id.
+            idle_period_id: its id now; the id of an amendment may change when it is accepted.
+
+        Source: getIdlePeriodById. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ.
+        """
+        return await self.call(operations.GET_IDLE_PERIOD_BY_ID, contract_id=contract_id, idle_period_id=idle_period_id)
+
+    async def update_idle_period(
+        self,
+        *,
+        contract_id: int,
+        idle_period_id: int,
+        start_date: date,
+        reason_id: int,
+        temporal_unit: IdleTemporalUnit | None = None,
+        term_value: int | None = None,
+        unlimited: bool | None = None,
+        end_date: date | None = None,
+        document: Document | None = None,
+    ) -> IdlePeriod:
+        """Request a change of an idle period; it applies once accepted.
+
+        Args: as of `create_idle_period_amendment`, and
+            idle_period_id: the period's id now.
+            end_date: only to shorten: the same `start_date`, an earlier end, and neither unit nor term.
+
+        Source: updateIdlePeriod (multipart). Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE.
+        """
+        body = IdlePeriodUpdateRequest(
+            start_date=start_date,
+            reason_id=reason_id,
+            temporal_unit=temporal_unit,
+            term_value=term_value,
+            unlimited=unlimited,
+            end_date=end_date,
+        )
+        return await self.call(
+            operations.UPDATE_IDLE_PERIOD,
+            contract_id=contract_id,
+            idle_period_id=idle_period_id,
+            body=body,
+            document=_proof(document),
+        )
+
+    async def withdraw_idle_period(self, *, contract_id: int, idle_period_id: int) -> VoidResult:
+        """Withdraw an idle period or amendment.
+
+        Raises:
+            NotFoundError: no such period; with `maybe_own_previous_attempt`, an earlier attempt of this call may have
+                withdrawn it.
+
+        Source: withdrawIdlePeriod. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE.
+        """
+        return await self.call(operations.WITHDRAW_IDLE_PERIOD, contract_id=contract_id, idle_period_id=idle_period_id)
+
+    async def idle_period_update_preview(
+        self,
+        *,
+        contract_id: int,
+        idle_period_id: int,
+        start_date: date,
+        reason_id: int,
+        temporal_unit: IdleTemporalUnit | None = None,
+        term_value: int | None = None,
+        unlimited: bool | None = None,
+        end_date: date | None = None,
+    ) -> IdlePeriodUpdatePreview:
+        """Ask what a change of an idle period would cost, and whether it would be accepted; it changes nothing.
+
+        Args: as of `update_idle_period`, without a document.
+
+        Source: idlePeriodUpdatePreview. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ.
+        """
+        body = IdlePeriodUpdateRequest(
+            start_date=start_date,
+            reason_id=reason_id,
+            temporal_unit=temporal_unit,
+            term_value=term_value,
+            unlimited=unlimited,
+            end_date=end_date,
+        )
+        return await self.call(
+            operations.IDLE_PERIOD_UPDATE_PREVIEW, contract_id=contract_id, idle_period_id=idle_period_id, body=body
+        )
+
+    async def get_remaining_idle_periods(self, *, contract_id: int) -> RemainingIdlePeriods:
+        """Return how much idle time is left.
+
+        Source: getRemainingIdlePeriods. Scope MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ.
+        """
+        return await self.call(operations.GET_REMAINING_IDLE_PERIODS, contract_id=contract_id)
+
+    async def get_additional_modules(self) -> list[AdditionalModule]:
+        """Return the modules the studio sells online.
+
+        Source: getAdditionalModules. Scope MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ.
+        """
+        return await self.call(operations.GET_ADDITIONAL_MODULES)
+
+    async def get_purchasable_additional_modules(self, *, contract_id: int) -> list[AdditionalModule]:
+        """Return the modules a contract can buy.
+
+        Source: getPurchasableAdditionalModules. Scope MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ.
+        """
+        return await self.call(operations.GET_PURCHASABLE_ADDITIONAL_MODULES, contract_id=contract_id)
+
+    async def validate_additional_module_contract_request(
+        self, *, contract_id: int, additional_module_id: int, payment_frequency_id: int, book_trial_period: bool
+    ) -> AdditionalModuleContractValidationStatus:
+        """Ask whether a module could be bought; a refusal is a value (`is_positive` False), not an error.
+
+        Args:
+            contract_id: the contract's id.
+            additional_module_id: the module's id.
+            payment_frequency_id: from the module's `payment_frequencies`; one without an id can't be bought.
+            book_trial_period: True needs a module with a `trial_period_config`.
+
+        Source: validateAdditionalModuleContractRequest. Scope
+        MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_CONTRACT_WRITE (up to 1.5.0: ADDITIONAL_MODULE_READ).
+        """
+        body = AdditionalModuleContractRequest(
+            additional_module_id=additional_module_id,
+            payment_frequency_id=payment_frequency_id,
+            book_trial_period=book_trial_period,
+        )
+        return await self.call(
+            operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST, contract_id=contract_id, body=body
+        )
+
+    async def purchase_additional_module_contract(
+        self, *, contract_id: int, additional_module_id: int, payment_frequency_id: int, book_trial_period: bool
+    ) -> AdditionalModuleContract:
+        """Buy a module. Keep the returned id: no operation of this group lists bought modules.
+
+        Args: as of `validate_additional_module_contract_request`.
+
+        Raises:
+            ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, it may be bought; asking
+                `validate_additional_module_contract_request` again may tell (ALREADY_PURCHASED).
+            InvalidResponseError: bought (APPLIED), but the answer holds no id.
+
+        Source: purchaseAdditionalModuleContract. Scope MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_CONTRACT_WRITE.
+        """
+        body = AdditionalModuleContractRequest(
+            additional_module_id=additional_module_id,
+            payment_frequency_id=payment_frequency_id,
+            book_trial_period=book_trial_period,
+        )
+        return await self.call(operations.PURCHASE_ADDITIONAL_MODULE_CONTRACT, contract_id=contract_id, body=body)
+
     async def get_additional_module_contract(
         self, *, contract_id: int, additional_module_contract_id: int
     ) -> AdditionalModuleContractExtended:
@@ -240,3 +503,11 @@ class MembershipClient(Client):
             contract_id=contract_id,
             additional_module_contract_id=additional_module_contract_id,
         )
+
+
+def _proof(document: Document | None) -> Document | None:
+    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"document must be a Document, not {type(document).__name__}")
+    if document is not None and document.content_type not in _DOCUMENT_TYPES:
+        raise ValueError(f"document must be one of {', '.join(sorted(_DOCUMENT_TYPES))}")
+    return document

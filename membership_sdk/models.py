@@ -8,7 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
+from attrs.validators import instance_of, optional
 
 from sdk_core import codec
 from sdk_core.arguments import int64_id, plain_date, valid
@@ -16,26 +17,55 @@ from sdk_core.client import Empty
 from sdk_core.codec import OpenEnum
 
 __all__ = [
+    "AccountPreviewItem",
+    "AdditionalModule",
+    "AdditionalModuleContract",
     "AdditionalModuleContractCancelation",
     "AdditionalModuleContractExtended",
+    "AdditionalModuleContractRequest",
     "AdditionalModuleContractTrialPeriod",
+    "AdditionalModuleContractValidationStatus",
+    "AdditionalModuleExtension",
+    "AdditionalModuleTrialPeriodConfig",
+    "AdditionalModuleValidationStatus",
     "CancelationOrigin",
     "CancelationStatus",
+    "ChargeType",
     "ContractCancelationReason",
     "ContractData",
-    "ContractMonthDayToPrice",
-    "ContractPaymentFrequency",
     "ContractStatus",
-    "ContractTermToPrice",
+    "ExtensionType",
+    "IdlePeriod",
+    "IdlePeriodConfiguration",
+    "IdlePeriodCreateRequest",
+    "IdlePeriodCreationStatus",
+    "IdlePeriodFee",
+    "IdlePeriodFeeCalculationConfig",
+    "IdlePeriodFeeCalculationType",
+    "IdlePeriodLists",
+    "IdlePeriodReason",
+    "IdlePeriodState",
+    "IdlePeriodUpdatePreview",
+    "IdlePeriodUpdateRequest",
+    "IdlePeriodValidationRequest",
+    "IdlePeriodValidationStatus",
+    "IdlePeriodValidationStatusResult",
+    "IdleTemporalUnit",
     "MainContractCancelation",
     "Money",
     "Month",
     "MonthDay",
+    "MonthDayToPrice",
+    "PaymentFrequency",
     "PaymentFrequencyType",
     "PriceDetails",
     "RateCode",
+    "ReferencePeriod",
+    "RemainingIdlePeriods",
     "TemporalUnit",
     "Term",
+    "TermInformation",
+    "TermToPrice",
     "TimePeriod",
     "VoidResult",
 ]
@@ -166,7 +196,7 @@ class RateCode:
 
 
 @frozen(kw_only=True)
-class ContractMonthDayToPrice:
+class MonthDayToPrice:
     """The price due on a day of the year."""
 
     month_day: MonthDay
@@ -174,7 +204,7 @@ class ContractMonthDayToPrice:
 
 
 @frozen(kw_only=True)
-class ContractTermToPrice:
+class TermToPrice:
     """The price that applies *after* a term has passed."""
 
     term: Term
@@ -182,17 +212,18 @@ class ContractTermToPrice:
 
 
 @frozen(kw_only=True)
-class ContractPaymentFrequency:
-    """When and how much a contract is paid."""
+class PaymentFrequency:
+    """When and how much a contract or module is paid."""
 
     type: PaymentFrequencyType
     id: int | None = None
+    """Optional in the documentation, yet a module can't be bought without it."""
     term: Term | None = None
     price: Money | None = None
     """Only for RECURRING."""
-    month_days_to_prices: tuple[ContractMonthDayToPrice, ...] = ()
+    month_days_to_prices: tuple[MonthDayToPrice, ...] = ()
     """Only for MONTH_DAY."""
-    terms_to_prices: tuple[ContractTermToPrice, ...] = ()
+    terms_to_prices: tuple[TermToPrice, ...] = ()
     """Only for TERM_BASED."""
 
 
@@ -203,7 +234,7 @@ class PriceDetails:
     base_price: Money
     current_price: Money
     """The base price after adjustments."""
-    payment_frequency: ContractPaymentFrequency
+    payment_frequency: PaymentFrequency
 
 
 @frozen(kw_only=True)
@@ -283,3 +314,370 @@ class AdditionalModuleContractExtended:
     trial_period: AdditionalModuleContractTrialPeriod | None = None
     rate_codes: tuple[RateCode, ...] = ()
     available_cancelation_dates: tuple[date, ...] = ()
+
+
+class IdleTemporalUnit(OpenEnum):
+    """Unit of an idle period; there is no YEAR."""
+
+    DAY = "DAY"
+    """Single days."""
+    WEEK = "WEEK"
+    """Full weeks from Monday."""
+    MONTH = "MONTH"
+    """Full months from the first."""
+
+
+class ReferencePeriod(OpenEnum):
+    """The year that `max_term_per_reference_period` counts in."""
+
+    CALENDAR_YEAR = "CALENDAR_YEAR"
+    """January to December."""
+    CONTRACT_YEAR = "CONTRACT_YEAR"
+    """From the contract's start, or its last anniversary."""
+
+
+class IdlePeriodCreationStatus(OpenEnum):
+    """Whether idle periods may be requested."""
+
+    READ = "READ"
+    """No changes possible."""
+    CHANGES_REQUIRE_VERIFICATION = "CHANGES_REQUIRE_VERIFICATION"
+    """Changes wait for the studio."""
+    CHANGES_WITHOUT_VERIFICATION = "CHANGES_WITHOUT_VERIFICATION"
+    """Changes apply at once."""
+
+
+class IdlePeriodState(OpenEnum):
+    """State of an idle period."""
+
+    PENDING_VERIFICATION = "PENDING_VERIFICATION"
+    """An amendment that waits for the studio."""
+    ACCEPTED = "ACCEPTED"
+
+
+class IdlePeriodFeeCalculationType(OpenEnum):
+    """How the fee of an idle period is computed."""
+
+    NONE = "NONE"
+    ABSOLUTE = "ABSOLUTE"
+    RELATIVE = "RELATIVE"
+    """A percentage."""
+    TERM_BASED = "TERM_BASED"
+    """By the length of the term."""
+
+
+class ChargeType(OpenEnum):
+    """Kind of a previewed charge."""
+
+    MEMBERSHIP_CHARGE = "MEMBERSHIP_CHARGE"
+    BONUS_PERIOD_CHARGE = "BONUS_PERIOD_CHARGE"
+    CONTRACT_IDLE_PERIOD_CHARGE = "CONTRACT_IDLE_PERIOD_CHARGE"
+    IDLE_PERIOD_CHARGE = "IDLE_PERIOD_CHARGE"
+    TRIAL_PERIOD_CHARGE = "TRIAL_PERIOD_CHARGE"
+    FLAT_FEE = "FLAT_FEE"
+
+
+class IdlePeriodValidationStatus(OpenEnum):
+    """Verdict on an idle period request; see `is_positive`."""
+
+    IDLEPERIOD_CREATABLE = "IDLEPERIOD_CREATABLE"
+    IDLEPERIOD_UPDATABLE = "IDLEPERIOD_UPDATABLE"
+    IDLEPERIOD_DEACTIVATED_FOR_CONTRACT = "IDLEPERIOD_DEACTIVATED_FOR_CONTRACT"
+    """The contract allows no idle periods."""
+    IDLEPERIOD_PENDING_VERIFICATION = "IDLEPERIOD_PENDING_VERIFICATION"
+    """Another amendment is still pending."""
+    IDLEPERIOD_DATE_NOT_FIRSTDAY_OF_TEMPORALUNIT = "IDLEPERIOD_DATE_NOT_FIRSTDAY_OF_TEMPORALUNIT"
+    """No longer used since 1.11.1; IDLEPERIOD_DEADLINE_VIOLATED covers it."""
+    IDLEPERIOD_DEADLINE_VIOLATED = "IDLEPERIOD_DEADLINE_VIOLATED"
+    """The start breaks the submission deadline."""
+    IDLEPERIOD_EXPECTED_STARTDATE_MISMATCH = "IDLEPERIOD_EXPECTED_STARTDATE_MISMATCH"
+    """The start is not the only allowed date."""
+    IDLEPERIOD_MAXIMUM_YEARS_VIOLATED = "IDLEPERIOD_MAXIMUM_YEARS_VIOLATED"
+    """Longer than five years."""
+    IDLEPERIOD_OVERLAPPING = "IDLEPERIOD_OVERLAPPING"
+    IDLEPERIOD_TEMPORALUNIT_INVALID = "IDLEPERIOD_TEMPORALUNIT_INVALID"
+    """Not the configured unit."""
+    IDLEPERIOD_MAXIMUM_TERMS_VIOLATED = "IDLEPERIOD_MAXIMUM_TERMS_VIOLATED"
+    IDLEPERIOD_TERMVALUE_MISSING = "IDLEPERIOD_TERMVALUE_MISSING"
+    IDLEPERIOD_UNLIMITED_PARAMETER_IS_MISSING = "IDLEPERIOD_UNLIMITED_PARAMETER_IS_MISSING"
+    """The update of an unlimited period needs `unlimited`."""
+    IDLEPERIOD_ENDDATE_AND_TERM_PROVIDED = "IDLEPERIOD_ENDDATE_AND_TERM_PROVIDED"
+    IDLEPERIOD_ENDDATE_BEFORE_STARTDATE = "IDLEPERIOD_ENDDATE_BEFORE_STARTDATE"
+    IDLEPERIOD_ENDDATE_ONLY_FOR_SHORTENING = "IDLEPERIOD_ENDDATE_ONLY_FOR_SHORTENING"
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the request would be accepted."""
+        return self in {type(self).IDLEPERIOD_CREATABLE, type(self).IDLEPERIOD_UPDATABLE}
+
+
+class AdditionalModuleValidationStatus(OpenEnum):
+    """Verdict on a module purchase; see `is_positive`."""
+
+    ADDITIONAL_MODULE_PURCHASABLE = "ADDITIONAL_MODULE_PURCHASABLE"
+    ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED = "ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED"
+    ADDITIONAL_MODULE_CONTRACT_INVALID_STATUS = "ADDITIONAL_MODULE_CONTRACT_INVALID_STATUS"
+    ADDITIONAL_MODULE_NOT_FOUND = "ADDITIONAL_MODULE_NOT_FOUND"
+    ADDITIONAL_MODULE_NOT_ONLINE_PURCHASABLE = "ADDITIONAL_MODULE_NOT_ONLINE_PURCHASABLE"
+    ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE = "ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE"
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the purchase would be accepted."""
+        return self == type(self).ADDITIONAL_MODULE_PURCHASABLE
+
+
+class ExtensionType(OpenEnum):
+    """What follows a module's term."""
+
+    TERM_EXTENSION = "TERM_EXTENSION"
+    """It is extended after the cancelation period."""
+    NEW = "NEW"
+    """A new module replaces it after the cancelation period."""
+
+
+@frozen(kw_only=True)
+class IdlePeriodReason:
+    """A reason for an idle period."""
+
+    id: int
+    name: str
+    document_required: bool
+
+
+@frozen(kw_only=True)
+class IdlePeriodFeeCalculationConfig:
+    """How the studio computes fees."""
+
+    idle_period_amount: Money
+    idle_period_amount_per_term_unit: Money | None = None
+    default_temporal_unit: IdleTemporalUnit | None = None
+    dynamic_idle_period_amount_percentage: Decimal | None = None
+    recurring_idle_period_charges: bool | None = None
+
+
+@frozen(kw_only=True)
+class IdlePeriodFee:
+    """The fee of one idle period."""
+
+    idle_period_fee_calculation_type: IdlePeriodFeeCalculationType | None = None
+    idle_period_total_amount: Money | None = None
+    idle_period_fee_calculation_amount: Money | None = None
+    idle_period_fee_calculation_term: Term | None = None
+    idle_period_fee_calculation_percentage: Decimal | None = None
+
+
+@frozen(kw_only=True)
+class IdlePeriodConfiguration:
+    """The rules for idle periods of a contract."""
+
+    temporal_unit: IdleTemporalUnit
+    max_terms: int
+    """Most terms for one idle period."""
+    first_possible_start_date: date
+    next_possible_start_date_only: bool
+    """Whether `first_possible_start_date` is the only allowed start."""
+    idle_period_fee: Money
+    access_refusal: bool
+    """Whether access is refused meanwhile."""
+    idle_period_reasons: tuple[IdlePeriodReason, ...]
+    idle_period_creation_status: IdlePeriodCreationStatus
+    contract_has_extension: bool
+    """Whether the idle time is added to the contract's end."""
+    unlimited_allowed: bool
+    """Whether an open-ended idle period may be requested; term limits do not apply to it."""
+    free_terms: Term
+    """Idle time without a fee."""
+    day_based_term_shortening_allowed: bool
+    """Whether an update may shorten to any day, whatever the unit."""
+    idle_period_fee_calculation_config: IdlePeriodFeeCalculationConfig
+    max_term_per_reference_period: int | None = None
+    """Since 1.11.1."""
+    reference_period: ReferencePeriod | None = None
+    """Since 1.11.1."""
+
+
+@frozen(kw_only=True)
+class IdlePeriod:
+    """An idle period, or the amendment that asks for one."""
+
+    id: int
+    """Of the amendment while PENDING_VERIFICATION, of the idle period once ACCEPTED: it may change, list again."""
+    start_date: date
+    state: IdlePeriodState
+    idle_period_reason: IdlePeriodReason
+    end_date: date | None = None
+    """Documented as required; ignore it if `unlimited`."""
+    unlimited: bool | None = None
+    document_url: str | None = field(default=None, repr=False)
+    """Download link, valid for 15 minutes."""
+    idle_period_fee_calculation_config: IdlePeriodFeeCalculationConfig | None = None
+    idle_period_fee: IdlePeriodFee | None = None
+    used_free_terms_in_days: int | None = None
+    """Since 1.11.1."""
+    reason: str | None = None
+    """Deprecated by the API: use `idle_period_reason`."""
+    fee: Money | None = None
+    """Deprecated by the API: use `idle_period_fee`."""
+
+
+@frozen(kw_only=True)
+class IdlePeriodLists:
+    """A contract's idle periods; pending amendments are among them."""
+
+    past_idle_periods: tuple[IdlePeriod, ...]
+    current_and_upcoming_idle_periods: tuple[IdlePeriod, ...]
+
+
+@frozen(kw_only=True)
+class RemainingIdlePeriods:
+    """How much idle time is left."""
+
+    remaining_free_terms: Term
+    remaining_max_terms: Term | None = None
+
+
+def _term_value(_instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be an int, not {type(value).__name__}")
+    if not 1 <= value < 2**31:
+        raise ValueError(f"{attribute.name} must be a positive number of temporal units")
+
+
+@frozen(kw_only=True)
+class IdlePeriodValidationRequest:
+    """Request: would this idle period be accepted?"""
+
+    start_date: date = field(validator=valid(plain_date))
+    temporal_unit: IdleTemporalUnit | None = field(default=None, validator=optional(instance_of(IdleTemporalUnit)))
+    term_value: int | None = field(default=None, validator=_term_value)
+    unlimited: bool | None = field(default=None, validator=optional(instance_of(bool)))
+
+
+@frozen(kw_only=True)
+class IdlePeriodCreateRequest(IdlePeriodValidationRequest):
+    """Request: an idle period."""
+
+    reason_id: int = field(validator=valid(int64_id))
+
+
+@frozen(kw_only=True)
+class IdlePeriodUpdateRequest(IdlePeriodCreateRequest):
+    """Request: a change of an idle period."""
+
+    end_date: date | None = field(default=None, validator=optional(valid(plain_date)))
+    """Only to shorten: the same start, an earlier end, and neither unit nor term."""
+
+
+@frozen(kw_only=True)
+class IdlePeriodValidationStatusResult:
+    """Verdict on an idle period request; a refusal is a value here, not an error."""
+
+    validation_status: IdlePeriodValidationStatus
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the request would be accepted."""
+        return self.validation_status.is_positive
+
+
+@frozen(kw_only=True)
+class AccountPreviewItem:
+    """A charge that a change would cause."""
+
+    due_date: date
+    amount: Money
+    discounted_amount: Money | None = None
+    paid_period_from: date | None = None
+    paid_period_to: date | None = None
+    description: str | None = None
+    charge_type: ChargeType | None = None
+    """Since 1.11.1."""
+
+
+@frozen(kw_only=True)
+class IdlePeriodUpdatePreview:
+    """Verdict on a change, with what it would cost; a refusal is a value here, not an error."""
+
+    validation_status: IdlePeriodValidationStatus
+    preview_end_date: date | None = None
+    """The contract's end after the change."""
+    preview_charges: tuple[AccountPreviewItem, ...] = ()
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the change would be accepted."""
+        return self.validation_status.is_positive
+
+
+@frozen(kw_only=True)
+class AdditionalModuleExtension:
+    """What follows a module's term."""
+
+    extension_type: ExtensionType
+    term_extension: Term | None = None
+    extension_cancelation_period: Term | None = None
+
+
+@frozen(kw_only=True)
+class TermInformation:
+    """Term of a module."""
+
+    term: Term
+    extension: AdditionalModuleExtension | None = None
+    cancelation_period: Term | None = None
+
+
+@frozen(kw_only=True)
+class AdditionalModuleTrialPeriodConfig:
+    """Trial period of a module."""
+
+    term: Term
+    description: str | None = None
+
+
+@frozen(kw_only=True)
+class AdditionalModule:
+    """A module the studio sells."""
+
+    id: int
+    name: str
+    payment_frequencies: tuple[PaymentFrequency, ...]
+    term_information: TermInformation
+    description: str | None = None
+    image_url: str | None = None
+    """Expires; do not store it. (Documented as required.)"""
+    trial_period_config: AdditionalModuleTrialPeriodConfig | None = None
+    """None: no trial period can be booked."""
+    rate_codes: tuple[RateCode, ...] = ()
+
+
+@frozen(kw_only=True)
+class AdditionalModuleContractRequest:
+    """Request: buy a module, or ask whether it could be bought."""
+
+    additional_module_id: int = field(validator=valid(int64_id))
+    payment_frequency_id: int = field(validator=valid(int64_id))
+    book_trial_period: bool = field(validator=instance_of(bool))
+
+
+@frozen(kw_only=True)
+class AdditionalModuleContractValidationStatus:
+    """Verdict on a purchase; a refusal is a value here, not an error."""
+
+    validation_status: AdditionalModuleValidationStatus
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the purchase would be accepted."""
+        return self.validation_status.is_positive
+
+
+@frozen(kw_only=True)
+class AdditionalModuleContract:
+    """A bought module."""
+
+    id: int
+    """The module contract's id. Keep it: no operation of this group lists bought modules."""

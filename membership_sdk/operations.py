@@ -3,30 +3,58 @@
 from typing import Any, Final
 
 from membership_sdk.models import (
+    AdditionalModule,
+    AdditionalModuleContract,
     AdditionalModuleContractCancelation,
     AdditionalModuleContractExtended,
+    AdditionalModuleContractRequest,
+    AdditionalModuleContractValidationStatus,
     ContractCancelationReason,
     ContractData,
+    IdlePeriod,
+    IdlePeriodConfiguration,
+    IdlePeriodCreateRequest,
+    IdlePeriodLists,
+    IdlePeriodUpdatePreview,
+    IdlePeriodUpdateRequest,
+    IdlePeriodValidationRequest,
+    IdlePeriodValidationStatusResult,
     MainContractCancelation,
+    RemainingIdlePeriods,
     VoidResult,
 )
 from sdk_core.operation import Effect, Operation
 
 __all__ = [
     "CREATE_CONTRACT_CANCELATION_AMENDMENT",
+    "CREATE_IDLE_PERIOD_AMENDMENT",
     "CREATE_MODULE_CONTRACT_CANCELATION_AMENDMENT",
+    "GET_ADDITIONAL_MODULES",
     "GET_ADDITIONAL_MODULE_CONTRACT",
     "GET_CONTRACT_CANCELATION_REASON_DATA",
     "GET_CONTRACT_DATA",
+    "GET_IDLE_PERIODS",
+    "GET_IDLE_PERIOD_BY_ID",
+    "GET_IDLE_PERIOD_CONFIG",
+    "GET_PURCHASABLE_ADDITIONAL_MODULES",
+    "GET_REMAINING_IDLE_PERIODS",
+    "IDLE_PERIOD_UPDATE_PREVIEW",
     "OPERATIONS",
+    "PURCHASE_ADDITIONAL_MODULE_CONTRACT",
+    "UPDATE_IDLE_PERIOD",
+    "VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST",
+    "VALIDATE_IDLE_PERIOD_REQUEST",
     "VERIFY_API_KEY",
     "WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION",
     "WITHDRAW_CONTRACT_CANCELATION",
+    "WITHDRAW_IDLE_PERIOD",
 ]
 
 # Every operation documents 409 as "Concurrent modification detected. The entity was modified by another
 # request": refused, and worth another try. Its error codes are not published.
 _CONCURRENT: Final = True
+_IDLE_PERIODS: Final = "/v1/memberships/{contract_id:int}/self-service/idle-periods"
+_MODULES: Final = "/v1/memberships/{contract_id:int}/self-service/additional-modules"
 _DOCS: Final = "Membership Self-service API 1.11.0, "
 
 GET_CONTRACT_DATA: Final = Operation(
@@ -75,6 +103,163 @@ WITHDRAW_CONTRACT_CANCELATION: Final = Operation(
     retry_conflict=_CONCURRENT,
     scopes=("MEMBERSHIP_SELF_SERVICE_WRITE",),
     source=_DOCS + "withdrawContractCancelation",
+)
+
+GET_IDLE_PERIOD_CONFIG: Final = Operation(
+    name="get_idle_period_config",
+    method="GET",
+    path=_IDLE_PERIODS + "/config",
+    returns=IdlePeriodConfiguration,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_CONFIG_READ",),
+    source=_DOCS + "getIdlePeriodConfig",
+)
+
+VALIDATE_IDLE_PERIOD_REQUEST: Final = Operation(
+    name="validate_idle_period_request",
+    method="POST",
+    path=_IDLE_PERIODS + "/validate",
+    body=IdlePeriodValidationRequest,
+    returns=IdlePeriodValidationStatusResult,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    # READ was enough up to 1.5.0.
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE",),
+    source=_DOCS + "validateIdlePeriodRequest",
+)
+
+GET_IDLE_PERIODS: Final = Operation(
+    name="get_idle_periods",
+    method="GET",
+    path=_IDLE_PERIODS,
+    returns=IdlePeriodLists,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ",),
+    source=_DOCS + "getIdlePeriods",
+)
+
+CREATE_IDLE_PERIOD_AMENDMENT: Final = Operation(
+    name="create_idle_period_amendment",
+    method="POST",
+    path=_IDLE_PERIODS,
+    body=IdlePeriodCreateRequest,
+    multipart=True,
+    returns=IdlePeriod,
+    effect=Effect.WRITE,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE",),
+    source=_DOCS + "createIdlePeriodAmendment",
+)
+
+GET_IDLE_PERIOD_BY_ID: Final = Operation(
+    name="get_idle_period_by_id",
+    method="GET",
+    path=_IDLE_PERIODS + "/{idle_period_id:int}",
+    returns=IdlePeriod,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ",),
+    source=_DOCS + "getIdlePeriodById",
+)
+
+UPDATE_IDLE_PERIOD: Final = Operation(
+    name="update_idle_period",
+    method="PUT",
+    path=_IDLE_PERIODS + "/{idle_period_id:int}",
+    body=IdlePeriodUpdateRequest,
+    multipart=True,
+    returns=IdlePeriod,
+    # A PUT, but it may file an amendment each time.
+    effect=Effect.WRITE,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE",),
+    source=_DOCS + "updateIdlePeriod",
+)
+
+WITHDRAW_IDLE_PERIOD: Final = Operation(
+    name="withdraw_idle_period",
+    method="DELETE",
+    path=_IDLE_PERIODS + "/{idle_period_id:int}",
+    returns=VoidResult,
+    effect=Effect.IDEMPOTENT,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE",),
+    source=_DOCS + "withdrawIdlePeriod",
+)
+
+IDLE_PERIOD_UPDATE_PREVIEW: Final = Operation(
+    name="idle_period_update_preview",
+    # A PUT that needs only a READ scope: it computes and changes nothing.
+    method="PUT",
+    path=_IDLE_PERIODS + "/{idle_period_id:int}/preview",
+    body=IdlePeriodUpdateRequest,
+    returns=IdlePeriodUpdatePreview,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ",),
+    source=_DOCS + "idlePeriodUpdatePreview",
+)
+
+GET_REMAINING_IDLE_PERIODS: Final = Operation(
+    name="get_remaining_idle_periods",
+    method="GET",
+    path=_IDLE_PERIODS + "/remaining",
+    returns=RemainingIdlePeriods,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ",),
+    source=_DOCS + "getRemainingIdlePeriods",
+)
+
+GET_ADDITIONAL_MODULES: Final = Operation(
+    name="get_additional_modules",
+    method="GET",
+    path="/v1/memberships/self-service/additional-modules",
+    returns=list[AdditionalModule],
+    lone_item=True,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ",),
+    source=_DOCS + "getAdditionalModules",
+)
+
+GET_PURCHASABLE_ADDITIONAL_MODULES: Final = Operation(
+    name="get_purchasable_additional_modules",
+    method="GET",
+    path=_MODULES + "/purchasable",
+    returns=list[AdditionalModule],
+    lone_item=True,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ",),
+    source=_DOCS + "getPurchasableAdditionalModules",
+)
+
+VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST: Final = Operation(
+    name="validate_additional_module_contract_request",
+    method="POST",
+    path=_MODULES + "/validate",
+    body=AdditionalModuleContractRequest,
+    returns=AdditionalModuleContractValidationStatus,
+    effect=Effect.READ,
+    retry_conflict=_CONCURRENT,
+    # MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ was enough up to 1.5.0.
+    scopes=("MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_CONTRACT_WRITE",),
+    source=_DOCS + "validateAdditionalModuleContractRequest",
+)
+
+PURCHASE_ADDITIONAL_MODULE_CONTRACT: Final = Operation(
+    name="purchase_additional_module_contract",
+    method="POST",
+    path=_MODULES + "/purchase",
+    body=AdditionalModuleContractRequest,
+    returns=AdditionalModuleContract,
+    effect=Effect.WRITE,
+    retry_conflict=_CONCURRENT,
+    scopes=("MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_CONTRACT_WRITE",),
+    source=_DOCS + "purchaseAdditionalModuleContract",
 )
 
 GET_ADDITIONAL_MODULE_CONTRACT: Final = Operation(
@@ -136,6 +321,19 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     CREATE_CONTRACT_CANCELATION_AMENDMENT,
     GET_CONTRACT_CANCELATION_REASON_DATA,
     WITHDRAW_CONTRACT_CANCELATION,
+    GET_IDLE_PERIOD_CONFIG,
+    VALIDATE_IDLE_PERIOD_REQUEST,
+    GET_IDLE_PERIODS,
+    CREATE_IDLE_PERIOD_AMENDMENT,
+    GET_IDLE_PERIOD_BY_ID,
+    UPDATE_IDLE_PERIOD,
+    WITHDRAW_IDLE_PERIOD,
+    IDLE_PERIOD_UPDATE_PREVIEW,
+    GET_REMAINING_IDLE_PERIODS,
+    GET_ADDITIONAL_MODULES,
+    GET_PURCHASABLE_ADDITIONAL_MODULES,
+    VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST,
+    PURCHASE_ADDITIONAL_MODULE_CONTRACT,
     GET_ADDITIONAL_MODULE_CONTRACT,
     CREATE_MODULE_CONTRACT_CANCELATION_AMENDMENT,
     WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION,

@@ -5,10 +5,14 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cloudcockpit_sdk import Operation
+from cloudcockpit_sdk import operations as cloudcockpit_operations
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk import operations as membership_operations
 from membership_sdk.sandbox import MembershipSandbox
 
 README = Path(__file__).parent.parent / "README.md"
@@ -48,7 +52,10 @@ async def test_program_of_the_readme_runs(program: str) -> None:
             CLOUDCOCKPIT_CUSTOMER_ID=str(cloudcockpit.CUSTOMER_ID),
         )
         effects = [entry.operation for entry in (*membership.ledger, *cloudcockpit.ledger)]
-    if "cancel(customer_id" in program:
+    if "cancel_contract" in program:
+        assert effects == ["create_contract_cancelation_amendment"]
+        assert out.splitlines() == ["changed CANCELED", "unchanged CANCELED"]
+    elif "cancel(customer_id" in program:
         assert effects == ["create_contract_cancelation_amendment"]
         assert "CANCELED" in out
     if "reactivate_suspended" in program:
@@ -58,4 +65,18 @@ async def test_program_of_the_readme_runs(program: str) -> None:
 
 def test_readme_shows_a_program_for_each_sdk_and_for_testing() -> None:
     """None of them can drop out of the test above unseen."""
-    assert len(RUN) == 3
+    assert len(RUN) == 4
+
+
+@pytest.mark.parametrize(
+    "operation", [*membership_operations.OPERATIONS, *cloudcockpit_operations.OPERATIONS], ids=lambda o: o.name
+)
+def test_coverage_table_has_each_operation(operation: Operation[Any]) -> None:
+    """With its request, effect, rights and source, as the operation table has them."""
+    row = next(line for line in README.read_text().splitlines() if line.startswith(f"| `{operation.name}` |"))
+    _, _, request, effect, rights, source, _ = (cell.strip() for cell in row.split("|"))
+    assert request == f"{operation.method} `{operation.template.replace('/v1/memberships/', '…/')}`"
+    assert effect == operation.effect.value
+    wanted = [scope.removeprefix("MEMBERSHIP_SELF_SERVICE_") for scope in operation.scopes] or operation.roles
+    assert rights == (", ".join(f"`{name}`" for name in wanted) or "-")
+    assert source.removeprefix("[page](").removesuffix(")") in operation.source

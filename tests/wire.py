@@ -132,12 +132,12 @@ class WireServer:
 async def read_request(reader: asyncio.StreamReader) -> WireRequest | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+        method, target, _version = first.split(" ")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
     except asyncio.IncompleteReadError:
         return None
-    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
-    method, target, _version = first.split(" ")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
     return WireRequest(method, target, headers, body)
 
 

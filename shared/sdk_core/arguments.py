@@ -1,15 +1,30 @@
 """What a caller may pass: each check names the argument, and runs before anything is sent."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import attrs
 from yarl import URL
 
-__all__ = ["base_url", "header_text", "int64_id", "plain_date", "seconds", "uuid_id", "valid"]
+__all__ = [
+    "base_url",
+    "finite_decimal",
+    "header_text",
+    "int32",
+    "int64_id",
+    "mapping",
+    "plain_date",
+    "seconds",
+    "text",
+    "uuid_id",
+    "valid",
+]
 
+_INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 _HEADER_TEXT_MAX = 8192
 
@@ -20,6 +35,15 @@ def int64_id(name: str, value: object) -> int:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 1 <= value <= _INT64_MAX:
         raise ValueError(f"{name} must be a positive 64-bit id")
+    return int(value)
+
+
+def int32(name: str, value: object) -> int:
+    """Return `value` if it is a whole number from 0 to 2^31-1, a quantity."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not 0 <= value <= _INT32_MAX:
+        raise ValueError(f"{name} must be from 0 to {_INT32_MAX}")
     return int(value)
 
 
@@ -50,6 +74,34 @@ def header_text(name: str, value: object) -> str:
         raise ValueError(f"{name} must be non-empty text without surrounding spaces")
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"{name} must hold printable ASCII only: no line breaks, no control characters")
+    return value
+
+
+def text(name: str, value: object, *, maximum: int) -> str:
+    """Return `value` if it is non-empty text of at most `maximum` characters."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not 1 <= len(value) <= maximum:
+        raise ValueError(f"{name} must be 1 to {maximum} characters long")
+    return value
+
+
+def mapping(name: str, value: object) -> dict[str, Any]:
+    """Return `value` as a dict if it is a mapping with text keys."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
+    items = cast("Mapping[object, Any]", value)
+    if not all(isinstance(key, str) for key in items):
+        raise TypeError(f"{name} must have str keys only")
+    return {str(key): item for key, item in items.items()}
+
+
+def finite_decimal(name: str, value: object) -> Decimal:
+    """Return `value` if it is a finite Decimal; a float can't hold most amounts."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{name} must be a decimal.Decimal, not {type(value).__name__}")
+    if not value.is_finite():
+        raise ValueError(f"{name} must be finite")
     return value
 
 

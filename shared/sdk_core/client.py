@@ -7,7 +7,7 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import ClientResponse, ClientSession
+from aiohttp import ClientResponse, ClientSession, MultipartWriter, ServerDisconnectedError
 from attrs import evolve, field, frozen
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -29,6 +29,7 @@ from sdk_core.errors import (
     api_error_class,
     safe_code,
 )
+from sdk_core.multipart import Multipart
 from sdk_core.operation import Operation
 from sdk_core.outcome import may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
@@ -39,6 +40,7 @@ from sdk_core.version import __version__
 __all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _log = logging.getLogger("sdk_core")
 _log.addHandler(logging.NullHandler())
@@ -75,6 +77,10 @@ class Reply(Generic[T]):
     attempts: tuple[Attempt, ...]
     """All attempts, the successful one last."""
     correlation_id: str
+
+    def with_value(self, value: U) -> "Reply[U]":
+        """Return this reply with a part of its value, or one made from it."""
+        return Reply(value, self.status, self.headers, self.attempts, self.correlation_id)
 
 
 class Empty:
@@ -183,6 +189,15 @@ class Client:
             changes["total_timeout"] = seconds("total_timeout", total_timeout)
         return self._view(evolve(self._options, **changes))
 
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How this client repeats; workflows wait with the same clock and sleep."""
+        return self._options.retry
+
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """Return a view of this client that sends these headers too; for the SDKs' own options."""
+        return self._view(evolve(self._options, headers={**self._options.headers, **headers}))
+
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
         view._options = options  # noqa: SLF001  our own copy
@@ -261,12 +276,28 @@ class Client:
     async def _exchange(
         self, call: Call, session: ClientSession, auth_headers: Mapping[str, str], delay: float
     ) -> _Answer:
-        """Send the request and read the answer; the only I/O with the API. The connection is given back in any case."""
+        """Send the request and read the answer."""
+        body = call.request.body
+        if not isinstance(body, Multipart):
+            return await self._send(call, session, auth_headers, body, delay)
+        # Opened out here: a file that is not there is the caller's error, not the connection's.
+        async with body.opened() as parts:
+            return await self._send(call, session, auth_headers, parts, delay)
+
+    async def _send(
+        self,
+        call: Call,
+        session: ClientSession,
+        auth_headers: Mapping[str, str],
+        data: bytes | MultipartWriter | None,
+        delay: float,
+    ) -> _Answer:
+        """The only I/O with the API. The connection is given back in any case."""
         options, request, clock = call.options, call.request, call.options.retry.clock
         headers = {**options.headers, **auth_headers}
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
-        if request.body is not None:
+        if isinstance(data, bytes):
             headers["Content-Type"] = "application/json"
         if session.closed:
             raise call.closed("the client was closed during the call")
@@ -285,10 +316,10 @@ class Client:
                 async with sender.request(
                     call.operation.method,
                     url.with_query(request.query) if request.query else url,
-                    data=request.body,
+                    data=data,
                     headers=headers,
                     allow_redirects=False,
-                    skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
+                    skip_auto_headers=_NO_CONTENT_TYPE if data is None else None,
                     timeout=timeout,
                     raise_for_status=False,
                 ) as response:
@@ -324,7 +355,11 @@ class Client:
             if outcome is Outcome.NOT_SENT
             else "the connection failed before the answer was complete"
         )
-        failure = call.fail(ConnectionFailedError, what, outcome, retryable=retryable, cause=text)
+        # A kept-alive connection may be closed at any time: the first such failure is no reason to wait.
+        at_once = len(call.attempts) == 1 and isinstance(error, ServerDisconnectedError | ConnectionResetError)
+        failure = call.fail(
+            ConnectionFailedError, what, outcome, retryable=retryable, cause=text, retry_at_once=retryable and at_once
+        )
         failure.__cause__ = cause
         return failure
 

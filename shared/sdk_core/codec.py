@@ -156,7 +156,7 @@ def _json(value: Any) -> str:
     # The stdlib encoder has no exact form for Decimal: it would need a float.
     match value:
         case dict():
-            return "{" + ",".join(f"{json.dumps(key)}:{_json(item)}" for key, item in as_object(value).items()) + "}"
+            return "{" + ",".join(f"{_key(key)}:{_json(item)}" for key, item in as_object(value).items()) + "}"
         case list():
             return "[" + ",".join(map(_json, as_list(value))) + "]"
         case Decimal():
@@ -167,6 +167,12 @@ def _json(value: Any) -> str:
             raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
         case _:
             return json.dumps(value)
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
+    return json.dumps(key)
 
 
 def _explain(value: Any, shape: type[T]) -> T:
@@ -270,16 +276,27 @@ def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
 
 def _optional_enum(value: Any, union: Any) -> OpenEnum | None:
     # An empty text is no value either: what a server sends when it has none to send.
-    if value in (None, "", {"name": None}):
+    if value is None or value == "":
         return None
     kind: type[OpenEnum] = next(member for member in get_args(union) if member is not NoneType)
-    return _enum_object(value, kind) if issubclass(kind, OpenEnumObject) else _enum(value, kind)
+    if not issubclass(kind, OpenEnumObject):
+        return _enum(value, kind)
+    # The documentation's own samples show {}.
+    return None if type(value) is dict and as_object(value).get("name") is None else _enum_object(value, kind)
 
 
 def _is_optional_enum(shape: Any) -> bool:
     return get_origin(shape) in (Union, UnionType) and any(
         isinstance(member, type) and issubclass(member, OpenEnum) for member in get_args(shape)
     )
+
+
+def _is_raw(shape: Any) -> bool:
+    return shape is object
+
+
+def _as_it_is(value: Any, _shape: Any) -> Any:
+    return value
 
 
 def _is_generic(kind: type) -> Callable[[Any], bool]:
@@ -350,6 +367,7 @@ def _converter(*, detailed: bool) -> Converter:
     # By class, not by predicate: cattrs asks the class hooks first, and has one of its own for every Enum.
     for kind, hook in _HOOKS.items():
         converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook_func(_is_raw, _as_it_is)
     converter.register_structure_hook_func(_is_optional_enum, _optional_enum)
     converter.register_structure_hook_factory(_is_generic(list), _from_list(list_structure_factory))
     converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))

@@ -28,6 +28,8 @@ __all__ = [
     "FieldError",
     "InvalidResponseError",
     "NotFoundError",
+    "NotOfferedError",
+    "NotSettledError",
     "OperationDeprecatedWarning",
     "Outcome",
     "PermissionDeniedError",
@@ -35,6 +37,7 @@ __all__ = [
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
+    "WorkflowError",
 ]
 
 
@@ -324,6 +327,23 @@ class ServerError(ApiError):
 
 class ServiceUnavailableError(ServerError):
     """503: the server is throttling or down."""
+
+
+class WorkflowError(SdkError):
+    """A workflow can't go on: what it read leaves nothing to do that would be right. `state` says what it saw."""
+
+    @property
+    def state(self) -> str | None:
+        """The state read last, as the API spells it."""
+        return self._facts.get("state")
+
+
+class NotOfferedError(WorkflowError, ValueError):
+    """What was asked for is not among what the API offers; nothing was sent."""
+
+
+class NotSettledError(WorkflowError, TimeoutError):
+    """The state asked for was not reached in time; the API had taken the request."""
 
 
 class OperationDeprecatedWarning(DeprecationWarning):

@@ -1,7 +1,7 @@
 """An operation is a value: one row of an API's table, and the pure step from arguments to a request."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,8 @@ from uuid import UUID
 from attrs import Factory, field, frozen
 
 from sdk_core import codec
-from sdk_core.arguments import int64_id, uuid_id
+from sdk_core.arguments import int64_id, mapping, uuid_id
+from sdk_core.multipart import Document, Multipart
 
 __all__ = ["Effect", "Operation", "Query", "Request"]
 
@@ -72,6 +73,9 @@ class Query:
         return str(value)
 
 
+_TEXT = Query("")
+
+
 @frozen
 class Request:
     """What goes on the wire for one call, except the headers that change from attempt to attempt."""
@@ -79,7 +83,7 @@ class Request:
     path: str
     """Percent-encoded, relative to the base URL."""
     query: Mapping[str, str]
-    body: bytes | None = field(repr=False)
+    body: bytes | Multipart | None = field(repr=False)
 
 
 def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], object]]:
@@ -110,14 +114,20 @@ class Operation(Generic[T]):
     effect: Effect
     query: Mapping[str, Query] = field(factory=dict[str, Query])
     """Query parameters by argument name; all optional."""
+    open_query: bool = False
+    """Whether a mapping `query` may name further parameters: for pages that do not show their names."""
     body: type[Any] | None = None
-    """The attrs class sent as JSON, passed to the call as `body`; None: the request has no body."""
+    """The class of the argument `body`, sent as JSON: an attrs class, or `dict`, `str`, `UUID`; None: no body."""
+    multipart: bool = False
+    """Whether the body goes as part `data` of multipart/form-data, with an optional argument `document`."""
     retry_conflict: bool | frozenset[str] = False
     """Whether the API documents 409 as "changed by somebody else, try again": always, or for these error codes."""
     lone_item: bool = False
     """Whether a lone object may stand for a list of one in the answer."""
     scopes: tuple[str, ...] = ()
     """What the credential must be allowed, as the API names it."""
+    roles: tuple[str, ...] = ()
+    """Whose credential may call it, as the API names them; empty: not documented."""
     deprecated: str | None = None
     """Why the operation should no longer be used; the first call warns with it."""
     source: str = ""
@@ -141,28 +151,51 @@ class Operation(Generic[T]):
             TypeError: an argument is missing, unknown, or of the wrong type.
             ValueError: an argument's value can't be sent.
         """
-        path = self.template
-        if self.slots:
-            path = path.format_map(
-                {name: check(name, self._required(name, arguments)) for name, check in self.slots.items()}
-            )
-        query: dict[str, str] = {}
-        body: bytes | None = None
-        for name, value in arguments.items():
-            if name in self.slots:
-                continue
-            if name in self.query:
-                if value is not None:
-                    query[self.query[name].name] = self.query[name].encode(name, value)
-            elif name == "body" and self.body is not None:
-                if not isinstance(value, self.body):
-                    raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
-                body = codec.dump(value)
-            else:
+        known = {*self.slots, *self.query, *self._extra_arguments()}
+        for name in arguments:
+            if name not in known:
                 raise TypeError(f"{self.name}() got an unexpected argument {name!r}")
-        if self.body is not None and body is None:
-            self._required("body", arguments)
-        return Request(path, query, body)
+        return Request(self._fill(arguments), self._encode_query(arguments), self._encode_body(arguments))
+
+    def _extra_arguments(self) -> Iterator[str]:
+        if self.body is not None:
+            yield "body"
+        if self.multipart:
+            yield "document"
+        if self.open_query:
+            yield "query"
+
+    def _fill(self, arguments: Mapping[str, object]) -> str:
+        if not self.slots:
+            return self.template
+        values = {name: check(name, self._required(name, arguments)) for name, check in self.slots.items()}
+        return self.template.format_map(values)
+
+    def _encode_query(self, arguments: Mapping[str, object]) -> Mapping[str, str]:
+        query = {
+            parameter.name: parameter.encode(name, value)
+            for name, parameter in self.query.items()
+            if (value := arguments.get(name)) is not None
+        }
+        raw = arguments.get("query")
+        if self.open_query and raw is not None:
+            for name, value in mapping("query", raw).items():
+                query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
+        return query
+
+    def _encode_body(self, arguments: Mapping[str, object]) -> bytes | Multipart | None:
+        if self.body is None:
+            return None
+        value = self._required("body", arguments)
+        if not isinstance(value, self.body):
+            raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
+        data = codec.dump(value)
+        if not self.multipart:
+            return data
+        document = arguments.get("document")
+        if not isinstance(document, Document | None):
+            raise TypeError(f"document must be a Document, not {type(document).__name__}")
+        return Multipart(data, document)
 
     def _required(self, name: str, arguments: Mapping[str, object]) -> object:
         try:

@@ -149,15 +149,6 @@ async def retry(
     waited = 0.0
     last_failure: SdkError | None = None
 
-    def wait(state: RetryCallState) -> float:
-        asked = _failure(state).retry_after
-        if asked is None:
-            return policy.backoff(state.attempt_number)
-        # Never earlier than asked; a little later, so that a fleet does not return in one instant.
-        # At most half of the time that is left goes there: the attempt needs some too.
-        slack = max(0.0, deadline - policy.clock() - asked)
-        return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311
-
     def stop(state: RetryCallState) -> bool:
         nonlocal last_failure
         last_failure = error = _failure(state)
@@ -189,9 +180,26 @@ async def retry(
         await policy.sleep(delay)
 
     # One AsyncRetrying per failing call: a shared one miscounts under concurrency.
-    return await AsyncRetrying(retry=retry_if_exception(is_retryable), wait=wait, stop=stop, sleep=sleep, reraise=True)(
-        again
-    )
+    return await AsyncRetrying(
+        retry=retry_if_exception(is_retryable),
+        wait=lambda state: _delay(policy, state, deadline),
+        stop=stop,
+        sleep=sleep,
+        reraise=True,
+    )(again)
+
+
+def _delay(policy: RetryPolicy, state: RetryCallState, deadline: float) -> float:
+    error = _failure(state)
+    if error.args[1].get("retry_at_once"):
+        return 0.0
+    asked = error.retry_after
+    if asked is None:
+        return policy.backoff(state.attempt_number)
+    # Never earlier than asked; a little later, so that a fleet does not return in one instant.
+    # At most half of the time that is left goes there: the attempt needs some too.
+    slack = max(0.0, deadline - policy.clock() - asked)
+    return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311
 
 
 def _failure(state: RetryCallState) -> SdkError:

@@ -9,7 +9,10 @@ import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
+from email.message import Message
+from email.parser import BytesHeaderParser
 from functools import partial
+from http import HTTPStatus
 from typing import Any, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -21,12 +24,14 @@ from sdk_core import codec
 from sdk_core.arguments import int64_id, seconds
 from sdk_core.operation import Effect, Operation
 
-__all__ = ["Fault", "LedgerEntry", "ReceivedRequest", "RefusalError", "Sandbox"]
+__all__ = ["Fault", "LedgerEntry", "ReceivedDocument", "ReceivedRequest", "RefusalError", "Sandbox"]
 
 # Quiet unless the application sets up logging: "sdk_core" has a NullHandler.
 _log = logging.getLogger("sdk_core.sandbox")
 _SHUTDOWN = 0.05
 """Seconds of grace for answers under way; aiohttp takes 0 for "for ever"."""
+_LARGEST_BODY = 64 * 2**20
+"""Room for documents; aiohttp's own limit is 1 MiB, the APIs' are not known."""
 _GARBAGE = "<html><body>Please sign in to the network.</body></html>"
 
 
@@ -92,30 +97,44 @@ class ReceivedRequest:
 
 
 @frozen
+class ReceivedDocument:
+    """A file that came in with a request. What it holds and is called is not in its repr."""
+
+    content: bytes = field(repr=False)
+    content_type: str
+    filename: str | None = field(default=None, repr=False)
+
+
+@frozen
 class LedgerEntry:
     """An effect that was really applied."""
 
     operation: str
     arguments: Mapping[str, object]
-    """By the names of the client method's arguments."""
+    """By the names of the client method's arguments; `body` for a body that is bare JSON or a free mapping."""
 
 
 class RefusalError(Exception):
     """Raised by a sandbox's operation that says no."""
 
-    def __init__(self, status: int, code: str, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, *, field: str | None = None, answer: object = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.field = field
         """JSON name of the field or parameter that is wrong."""
+        self.answer = answer
+        """What is sent as JSON instead of the API's error body; None: the error body."""
 
 
 class Sandbox:
     """Base of a sandbox: `async with` serves it; each operation is a method with the operation's name and arguments.
 
-    Such a method returns what is sent as JSON, None for 202 without a body, or raises RefusalError.
+    Such a method returns what is sent as JSON, None for 202 without a body, another HTTPStatus for that one without a
+    body, or raises RefusalError. A multipart operation's method has an argument `document: ReceivedDocument | None`.
 
     Args:
         today: the sandbox's date, for answers that do not change from day to day; None: today (UTC).
@@ -158,8 +177,8 @@ class Sandbox:
         self._faults += [(operation, fault) for fault in faults]
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
-        for operation in self.operations:
+        app = web.Application(client_max_size=_LARGEST_BODY)
+        for operation in sorted(self.operations, key=_literal_first):
             app.router.add_route(operation.method, operation.template, partial(self._serve, operation))
         self.add_routes(app.router)
         app.router.add_route("*", "/{path:.*}", partial(self._serve, None))
@@ -189,6 +208,10 @@ class Sandbox:
     def envelope(self, refusal: RefusalError, request: web.Request) -> bytes:
         """Return the API's error body."""
         raise NotImplementedError
+
+    def record(self, entry: LedgerEntry, request: web.Request) -> None:  # noqa: ARG002  for who keeps a log of its own
+        """Note that `request` had an effect."""
+        self.ledger.append(entry)
 
     async def _serve(self, operation: Operation[Any] | None, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -244,14 +267,22 @@ class Sandbox:
                 arguments = _arguments(operation, request, body)
                 value = getattr(self, operation.name)(**arguments)
                 if operation.effect is not Effect.READ:
-                    self.ledger.append(LedgerEntry(operation.name, arguments))
-            return web.Response(status=202) if value is None else _json(codec.dump(value))
+                    self.record(LedgerEntry(operation.name, arguments), request)
+            if value is None or isinstance(value, HTTPStatus):
+                return web.Response(status=value or HTTPStatus.ACCEPTED)
+            return _json(codec.dump(value))
         except RefusalError as refused:
             refusal = refused
         except Exception as error:  # noqa: BLE001  a server answers 500 and goes on
             _log.debug("the sandbox failed", exc_info=True)
             refusal = RefusalError(500, "INTERNAL_ERROR", f"The sandbox failed with {type(error).__name__}.")
-        return _json(self.envelope(refusal, request), refusal.status)
+        answer = self.envelope(refusal, request) if refusal.answer is None else codec.dump(refusal.answer)
+        return _json(answer, refusal.status)
+
+
+def _literal_first(operation: Operation[Any]) -> list[bool]:
+    """Sort `/idle-periods/config` before `/idle-periods/{id}`: aiohttp takes the first route that fits."""
+    return [segment.startswith("{") for segment in operation.template.split("/")]
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:
@@ -270,7 +301,11 @@ async def _truncate(request: web.Request, response: web.Response) -> web.StreamR
     return cut
 
 
-_QUERY_TYPES: Mapping[type, Callable[[str], object]] = {int: int, UUID: UUID}
+_QUERY_TYPES: Mapping[type, Callable[[str], object]] = {int: int, UUID: UUID, datetime: datetime.fromisoformat}
+
+
+def _invalid(message: str, field: str | None = None) -> RefusalError:
+    return RefusalError(400, "VALIDATION_ERROR", message, field=field)
 
 
 @contextmanager
@@ -278,7 +313,7 @@ def _validating(name: str) -> Generator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise RefusalError(400, "VALIDATION_ERROR", str(error), field=name) from None
+        raise _invalid(str(error), name) from None
 
 
 def _arguments(operation: Operation[Any], request: web.Request, body: bytes) -> dict[str, Any]:
@@ -293,13 +328,53 @@ def _arguments(operation: Operation[Any], request: web.Request, body: bytes) -> 
             with _validating(query.name):
                 arguments[name] = _QUERY_TYPES.get(query.kind, str)(text)
                 query.encode(query.name, arguments[name])
+    if operation.open_query:
+        known = {query.name for query in operation.query.values()}
+        arguments["query"] = {name: text for name, text in request.query.items() if name not in known}
+    if operation.multipart:
+        parts = _parts(request.headers.get("Content-Type", ""), body)
+        data = parts.get("data")
+        if data is None or data.content_type != "application/json":
+            raise _invalid("The request needs a part of its own type application/json.", "data")
+        body = data.content
+        arguments["document"] = parts.get("document")
     if operation.body is not None:
-        try:
-            arguments |= attrs.asdict(codec.load(body, operation.body), recurse=False)
-        except codec.NotJsonError:
-            raise RefusalError(400, "VALIDATION_ERROR", "The body is no JSON.") from None
-        except codec.ShapeError as error:
-            problem = error.problems[0]
-            path = problem.partition(":")[0].removeprefix("$").removeprefix(".")
-            raise RefusalError(400, "VALIDATION_ERROR", problem, field=path or None) from None
+        value = _body(operation.body, body)
+        arguments |= attrs.asdict(value, recurse=False) if attrs.has(operation.body) else {"body": value}
     return arguments
+
+
+def _body(shape: type[Any], text: bytes) -> Any:
+    try:
+        value = codec.parse(text)
+        if shape is not dict:
+            return codec.structure(value, shape)
+    except codec.NotJsonError:
+        raise _invalid("The body is no JSON.") from None
+    except codec.ShapeError as error:
+        problem = error.problems[0]
+        path = problem.partition(":")[0].removeprefix("$").removeprefix(".")
+        raise _invalid(problem, path or None) from None
+    if not isinstance(value, dict):
+        raise _invalid("$: expected an object")
+    return codec.as_object(value)
+
+
+def _parts(content_type: str, body: bytes) -> dict[str, ReceivedDocument]:
+    """Return the parts of a multipart/form-data body by name, their bytes untouched."""
+    whole = _headers(b"Content-Type: " + content_type.encode(errors="surrogateescape"))
+    boundary = whole.get_boundary()
+    if whole.get_content_type() != "multipart/form-data" or boundary is None:
+        raise _invalid("The request must be multipart/form-data.")
+    _preamble, *chunks = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="surrogateescape"))
+    parts: dict[str, ReceivedDocument] = {}
+    for chunk in chunks:
+        head, _, content = chunk.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        headers = _headers(head)
+        name = str(headers.get_param("name", header="content-disposition"))
+        parts[name] = ReceivedDocument(content, headers.get_content_type(), headers.get_filename())
+    return parts
+
+
+def _headers(head: bytes) -> Message:
+    return BytesHeaderParser().parsebytes(head)

@@ -1,6 +1,8 @@
 """What the answers of the CloudCockpit API become in Python."""
 
 import json
+import pickle
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -18,12 +20,15 @@ from cloudcockpit_sdk import (
     AutoRenewSettings,
     BadRequestError,
     BillingFrequency,
+    CancelConflict,
     CloudCockpitClient,
     ConflictError,
     Currency,
+    Done,
     FieldError,
     InvalidResponseError,
     MarginRule,
+    MigrationStatus,
     NextBillingFrequency,
     NotFoundError,
     OfferType,
@@ -41,6 +46,8 @@ from cloudcockpit_sdk import (
     SubscriptionListItem,
     SubscriptionStatus,
     TermDuration,
+    Transition,
+    TransitionEvent,
 )
 
 CUSTOMER = UUID("44444444-4444-4444-8444-444444444444")
@@ -48,6 +55,7 @@ SUBSCRIPTION = UUID("11111111-1111-4111-8111-111111111111")
 LIST = f"{DEFAULT_BASE_URL}/v1/customers/{CUSTOMER}/subscriptions"
 DETAIL = f"{LIST}/{SUBSCRIPTION}"
 REACTIVATE = f"{DETAIL}/reactivate"
+IDS: dict[str, Any] = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION}
 
 START = datetime(2024, 5, 4, 9, 42, tzinfo=UTC)
 END = datetime(2025, 5, 4, 23, 59, 59, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -124,6 +132,23 @@ DETAILED = Subscription(
     provider_data='{"skuId": "0001"}',
 )
 
+DESTINATION = UUID("77777777-7777-4777-8777-777777777777")
+TRANSITION = Transition(
+    destination_subscription_id=DESTINATION,
+    destination_provider_subscription_id="9d3a1d2e",
+    offer_name="Microsoft 365 Business Premium",
+    offer_description="All of it",
+    offer_id=UUID("33333333-3333-4333-8333-333333333333"),
+    provider_offer_id="CFQ7TTC0LCHC:0002",
+    provider_offer_id_with_availability="CFQ7TTC0LCHC:0002:CFQ7TTC0X5P8",
+    image_url="https://images.example/premium.png",
+    quantity=25,
+    term_duration=TermDuration.ONE_YEAR,
+    billing_frequency=BillingFrequency.MONTHLY,
+    transition_type="transition_with_license_transfer",
+    transition_events=(TransitionEvent(name="LicenseTransfer", status="Pending"),),
+)
+
 
 def client(**options: Any) -> CloudCockpitClient:
     return CloudCockpitClient("portal.example.com", "made.up.jwt", **{"retry": RetryPolicy.none(), **options})
@@ -134,7 +159,7 @@ def unfilled(value: Any, path: str = "$") -> list[str]:
     match value:
         case None | () | "":
             return [path]
-        case tuple():
+        case tuple() | list():
             return [p for index, item in enumerate(value) for p in unfilled(item, f"{path}[{index}]")]
         case _ if attrs.has(type(value)):
             names = [attribute.name for attribute in attrs.fields(type(value))]
@@ -165,6 +190,202 @@ async def test_subscription_with_every_documented_field(mocked: Any) -> None:
         subscription = await api.get_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
     assert subscription == DETAILED
     assert unfilled(subscription) == []
+
+
+ITEMS = json.dumps(json.loads(payload("cloudcockpit_subscription_page"))["items"]).encode()
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "call", "value"),
+    [
+        (
+            f"{DEFAULT_BASE_URL}/v1/subscriptions",
+            payload("cloudcockpit_subscription_page"),
+            lambda c: c.list_subscriptions(),
+            PAGE,
+        ),
+        (
+            f"{DETAIL}/eligible-transitions",
+            payload("cloudcockpit_transitions"),
+            lambda c: c.list_eligible_transitions(**IDS),
+            [TRANSITION],
+        ),
+        (
+            f"{DETAIL}/migration",
+            payload("cloudcockpit_migration_status"),
+            lambda c: c.get_migration_status(**IDS),
+            MigrationStatus(
+                is_completed=True,
+                subscription_id=SUBSCRIPTION,
+                destination_subscription_id=DESTINATION,
+                destination_provider_subscription_id="9d3a1d2e",
+            ),
+        ),
+        (f"{DETAIL}/azure-entitlements", ITEMS, lambda c: c.list_azure_entitlements(**IDS), [*PAGE.items]),
+        (f"{DETAIL}/eligible-for-upgrade", ITEMS, lambda c: c.list_eligible_for_upgrade(**IDS), [*PAGE.items]),
+        (f"{DETAIL}/eligible-for-upgrade", ITEMS[1:-1], lambda c: c.list_eligible_for_upgrade(**IDS), [*PAGE.items]),
+    ],
+    ids=["all subscriptions", "transitions", "migration", "entitlements", "upgradable", "lone upgradable"],
+)
+async def test_answer_with_every_documented_field(
+    mocked: Any, url: str, body: bytes, call: Callable[[CloudCockpitClient], Awaitable[object]], value: object
+) -> None:
+    """Each field arrives as the value Python has for it, and no attribute stays empty."""
+    mocked.get(url, body=body)
+    async with client() as api:
+        answer = await call(api)
+    assert answer == value
+    assert type(answer) is type(value)
+    assert unfilled(answer) == []
+
+
+async def test_audit_log_is_raw(mocked: Any) -> None:
+    """The fields of an entry were not seen: whatever it is, as it is, money without a float in between."""
+    mocked.get(f"{DEFAULT_BASE_URL}/v1/AuditLogs", body=payload("cloudcockpit_audit_log_page"))
+    async with client() as api:
+        page = await api.list_audit_logs()
+    assert page == Page(
+        items=(
+            {
+                "operation": "CreateOrder",
+                "status": "Succeded",
+                "amount": Decimal("5.10"),
+                "correlationId": "csp-7f1f0c9e",
+            },
+            7,
+        ),
+        pagination_parameters={"pageNumber": 1, "pageSize": 25},
+        total_pages=1,
+        total_count=2,
+        has_next_page=False,
+        continuation_token="b3BhcXVl",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'[{"date": "2026-01-31"}]', [{"date": "2026-01-31"}]),
+        (b'{"a": 1.50}', {"a": Decimal("1.50")}),
+        (b"[]", []),
+        (b"null", None),
+        (b'"x"', "x"),
+        (b"7", 7),
+    ],
+)
+async def test_custom_term_end_dates_are_raw(mocked: Any, body: bytes, value: object) -> None:
+    """Any JSON, as it is: the shape was not seen."""
+    mocked.get(f"{LIST}/custom-term-end-dates", body=body)
+    async with client() as api:
+        assert await api.get_custom_term_end_dates(customer_id=CUSTOMER) == value
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{"])
+async def test_raw_answer_is_json_all_the_same(mocked: Any, body: bytes) -> None:
+    """A page of something in between is no answer of the API."""
+    mocked.get(f"{LIST}/custom-term-end-dates", body=body)
+    async with client() as api:
+        with pytest.raises(InvalidResponseError) as caught:
+            await api.get_custom_term_end_dates(customer_id=CUSTOMER)
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("body", "updated"), [(b"true", True), (b"false", False), (b" false\n", False)])
+async def test_reseller_change_answers_a_bare_boolean(mocked: Any, body: bytes, updated: bool) -> None:
+    """False is no failure: only the support contact stayed as it was."""
+    mocked.patch(f"{DETAIL}/associated-reseller", body=body)
+    async with client() as api:
+        assert await api.change_associated_reseller(**IDS, reseller_id=DESTINATION) is updated
+
+
+@pytest.mark.parametrize("body", [b"null", b"1", b'"true"', b"{}", b"[true]"])
+async def test_reseller_change_with_another_answer_was_applied(mocked: Any, body: bytes) -> None:
+    """The API said yes, but nobody knows what it meant."""
+    mocked.patch(f"{DETAIL}/associated-reseller", body=body)
+    async with client() as api:
+        with pytest.raises(InvalidResponseError) as caught:
+            await api.change_associated_reseller(**IDS, reseller_id=DESTINATION)
+    assert (caught.value.outcome, caught.value.problems) == (Outcome.APPLIED, ("$: expected true or false",))
+
+
+ACCEPTING: dict[str, tuple[str, str, Callable[[CloudCockpitClient], Awaitable[object]]]] = {
+    "update": ("PATCH", "", lambda c: c.update_subscription(**IDS, changes={"name": "x"})),
+    "cancel": ("DELETE", "", lambda c: c.cancel_subscription(**IDS)),
+    "suspend": ("POST", "/suspend", lambda c: c.suspend_subscription(**IDS)),
+    "reactivate": ("POST", "/reactivate", lambda c: c.reactivate_subscription(**IDS)),
+    "upgrade": ("POST", "/upgrade", lambda c: c.upgrade_subscription(**IDS, transition=TRANSITION)),
+    "migration": ("POST", "/migration", lambda c: c.start_migration(**IDS, purchase_full_term=True, quantity=1)),
+}
+DOING: dict[str, tuple[str, str, Callable[[CloudCockpitClient], Awaitable[object]]]] = {
+    "margin": ("PATCH", "/price-margin", lambda c: c.change_price_margin(**IDS, margin={"marginRule": {}})),
+    "po number": ("PATCH", "/po-number", lambda c: c.change_po_number(**IDS, po_number="x")),
+    "budget": ("PATCH", "/monthly-budget", lambda c: c.change_monthly_budget(**IDS, monthly_budget=None)),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), [(202, b""), (204, b""), (200, b"{}"), (202, b'{"id": 1}')])
+@pytest.mark.parametrize(
+    ("kind", "name"), [*((Accepted, name) for name in ACCEPTING), *((Done, name) for name in DOING)]
+)
+async def test_changes_say_whether_they_happened(
+    mocked: Any, kind: type[Accepted | Done], name: str, status: int, body: bytes
+) -> None:
+    """Accepted: some time later. Done: it has. Either with the id that finds it in the audit log."""
+    verb, path, call = (ACCEPTING | DOING)[name]
+    mocked.add(DETAIL + path, method=verb, status=status, body=body)
+    async with client(correlation_id=lambda: "our-id") as api:
+        answer = await call(api)
+    assert answer == kind(correlation_id="our-id")
+    assert type(answer) is kind
+
+
+async def test_conflict_of_a_cancellation(mocked: Any) -> None:
+    """The 409 has a body of its own: it is at hand with the error, and nothing is repeated."""
+    body = payload("cloudcockpit_cancel_conflict")
+    mocked.delete(DETAIL, status=409, body=body, repeat=True)
+    async with client(retry=RetryPolicy()) as api:
+        with pytest.raises(ConflictError) as caught:
+            await api.cancel_subscription(**IDS)
+    error = caught.value
+    assert (error.outcome, error.retryable, len(error.attempts)) == (Outcome.REJECTED, False, 1)
+    assert sum(map(len, mocked.requests.values())) == 1
+    conflict = CancelConflict.of(error)
+    assert conflict is not None
+    assert conflict.portal_subscription == json.loads(body)["portalSubscription"]
+    # It names the customer's things: not in what is logged.
+    assert "front desk" not in repr(conflict) + str(error) + repr(error) + str(error.to_dict())
+    assert CancelConflict.of(pickle.loads(pickle.dumps(error))) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b"[]", b"null", b'{"statusCode": 409}', b'{"portalSubscription": null}']
+)
+async def test_any_other_conflict_is_none_of_those(mocked: Any, body: bytes) -> None:
+    """None, whatever the body is."""
+    mocked.delete(DETAIL, status=409, body=body)
+    async with client() as api:
+        with pytest.raises(ConflictError) as caught:
+            await api.cancel_subscription(**IDS)
+    assert CancelConflict.of(caught.value) is None
+
+
+async def test_migration_that_is_not_completed(mocked: Any) -> None:
+    """Its destination comes with its completion."""
+    mocked.get(f"{DETAIL}/migration", payload={"isCompleted": False, "subscriptionId": str(SUBSCRIPTION)})
+    mocked.get(f"{DETAIL}/migration", payload={"isCompleted": False, "destinationSubscriptionId": None})
+    async with client() as api:
+        first = await api.get_migration_status(**IDS)
+        second = await api.get_migration_status(**IDS)
+    assert first == MigrationStatus(is_completed=False, subscription_id=SUBSCRIPTION)
+    assert second == MigrationStatus(is_completed=False)
+
+
+async def test_transition_as_the_samples_show_it(mocked: Any) -> None:
+    """Term and frequency without a name, nulls everywhere."""
+    sample = {"quantity": 0, "termDuration": {}, "billingFrequency": {"name": None}, "transitionEvents": None}
+    mocked.get(f"{DETAIL}/eligible-transitions", payload=[sample])
+    async with client() as api:
+        assert await api.list_eligible_transitions(**IDS) == [Transition(quantity=0)]
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"items": null}', b'{"items": [], "totalCount": 0}'])

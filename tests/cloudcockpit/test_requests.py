@@ -4,7 +4,9 @@ import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from uuid import UUID
@@ -12,13 +14,14 @@ from uuid import UUID
 import pytest
 from attrs import frozen
 from payloads import payload
-from wire import Reply, WireRequest, WireServer
+from wire import Raw, Reply, WireRequest, WireServer
 
 from cloudcockpit_sdk import (
     API_CLOUDCOCKPIT_COM,
     DEFAULT_BASE_URL,
     DEFAULT_SCOPE,
     DEFAULT_TOKEN_URL,
+    BillingFrequency,
     ClientCredentials,
     CloudCockpitClient,
     ConfigurationError,
@@ -26,6 +29,8 @@ from cloudcockpit_sdk import (
     RetryPolicy,
     ServerError,
     SubscriptionListItem,
+    TermDuration,
+    Transition,
     __version__,
     correlation_scope,
 )
@@ -38,6 +43,12 @@ OFFER = UUID("33333333-3333-4333-8333-333333333333")
 CORRELATION = "7f1f0c9e-43a2-4a55-8f1e-0c2d6f3b9a10"
 JWT = "made.up.jwt"
 ACCEPTED = Reply(202)
+DONE = Raw(b"HTTP/1.1 204 No Content\r\n\r\n", close=False)
+PAGE = Reply(body=payload("cloudcockpit_subscription_page"))
+LIST_ITEMS = Reply(body=json.loads(payload("cloudcockpit_subscription_page"))["items"])
+IDS: dict[str, Any] = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION}
+PATH = f"/v1/customers/{CUSTOMER}/subscriptions/{SUBSCRIPTION}"
+BERLIN = timezone(timedelta(hours=1))
 
 
 @frozen
@@ -47,7 +58,9 @@ class Case:
     call: Callable[[CloudCockpitClient], Awaitable[object]]
     method: str
     target: str
-    answer: Reply = ACCEPTED
+    answer: Any = ACCEPTED
+    body: bytes = b""
+    """Exactly."""
 
 
 CASES = (
@@ -64,7 +77,14 @@ CASES = (
         "GET",
         f"/v1/customers/{CUSTOMER}/subscriptions"
         f"?pageNumber=2&pageSize=2000&sortPropertyName=Offer.Name&resellerId={RESELLER}&offerId={OFFER}",
-        Reply(body=payload("cloudcockpit_subscription_page")),
+        PAGE,
+    ),
+    Case(
+        "list_subscriptions",
+        lambda c: c.list_subscriptions(page_number=3, page_size=1, sort_property_name="EndDate"),
+        "GET",
+        "/v1/subscriptions?pageNumber=3&pageSize=1&sortPropertyName=EndDate",
+        PAGE,
     ),
     Case(
         "get_subscription",
@@ -73,6 +93,23 @@ CASES = (
         f"/v1/customers/{CUSTOMER}/subscriptions/{SUBSCRIPTION}",
         Reply(body=payload("cloudcockpit_subscription")),
     ),
+    Case(
+        "update_subscription",
+        lambda c: c.update_subscription(
+            **IDS,
+            changes={
+                "name": "Büro",
+                "quantity": 30,
+                "nextBillingFrequency": {"name": "Annual"},
+                "autoRenewSettings": {"term": {"name": "OneYear"}, "customTermEndDate": None},
+            },
+        ),
+        "PATCH",
+        PATH,
+        body=b'{"name":"B\\u00fcro","quantity":30,"nextBillingFrequency":{"name":"Annual"},'
+        b'"autoRenewSettings":{"term":{"name":"OneYear"},"customTermEndDate":null}}',
+    ),
+    Case("cancel_subscription", lambda c: c.cancel_subscription(**IDS), "DELETE", PATH),
     Case(
         "suspend_subscription",
         lambda c: c.suspend_subscription(customer_id=str(CUSTOMER), subscription_id=SUBSCRIPTION),
@@ -84,6 +121,124 @@ CASES = (
         lambda c: c.reactivate_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION),
         "POST",
         f"/v1/customers/{CUSTOMER}/subscriptions/{SUBSCRIPTION}/reactivate",
+    ),
+    Case(
+        "change_associated_reseller",
+        lambda c: c.change_associated_reseller(**IDS, reseller_id=str(RESELLER).upper()),
+        "PATCH",
+        f"{PATH}/associated-reseller",
+        Reply(body="true"),
+        f'"{RESELLER}"'.encode(),
+    ),
+    Case(
+        "change_price_margin",
+        lambda c: c.change_price_margin(
+            **IDS, margin=MappingProxyType({"marginRule": {"name": "Markup"}, "value": Decimal("12.50")})
+        ),
+        "PATCH",
+        f"{PATH}/price-margin",
+        DONE,
+        b'{"marginRule":{"name":"Markup"},"value":12.50}',
+    ),
+    Case(
+        "change_po_number",
+        lambda c: c.change_po_number(**IDS, po_number='PO "7" \\ é'),
+        "PATCH",
+        f"{PATH}/po-number",
+        DONE,
+        b'"PO \\"7\\" \\\\ \\u00e9"',
+    ),
+    Case(
+        "change_monthly_budget",
+        lambda c: c.change_monthly_budget(**IDS, monthly_budget=Decimal("1000.10")),
+        "PATCH",
+        f"{PATH}/monthly-budget",
+        DONE,
+        b'{"monthlyBudget":1000.10}',
+    ),
+    Case(
+        "list_eligible_transitions",
+        lambda c: c.list_eligible_transitions(**IDS),
+        "GET",
+        f"{PATH}/eligible-transitions",
+        Reply(body=payload("cloudcockpit_transitions")),
+    ),
+    Case(
+        "upgrade_subscription",
+        lambda c: c.upgrade_subscription(
+            **IDS,
+            transition=Transition(
+                quantity=25,
+                provider_offer_id="CFQ7TTC0LCHC:0002",
+                provider_offer_id_with_availability="CFQ7TTC0LCHC:0002:X",
+                term_duration=TermDuration.ONE_YEAR,
+                billing_frequency=BillingFrequency.MONTHLY,
+                offer_id=OFFER,
+            ),
+        ),
+        "POST",
+        f"{PATH}/upgrade",
+        body=b'{"quantity":25,"termDuration":{"name":"OneYear"},"billingFrequency":{"name":"Monthly"},'
+        b'"providerOfferId":"CFQ7TTC0LCHC:0002","providerOfferIdWithAvailability":"CFQ7TTC0LCHC:0002:X",'
+        b'"offerId":"%b"}' % str(OFFER).encode(),
+    ),
+    Case(
+        "get_migration_status",
+        lambda c: c.get_migration_status(**IDS),
+        "GET",
+        f"{PATH}/migration",
+        Reply(body=payload("cloudcockpit_migration_status")),
+    ),
+    Case(
+        "start_migration",
+        lambda c: c.start_migration(
+            **IDS, purchase_full_term=False, quantity=0, term_duration="OneYear", billing_frequency="Monthly"
+        ),
+        "POST",
+        f"{PATH}/migration",
+        body=b'{"purchaseFullTerm":false,"quantity":0,"termDuration":"OneYear","billingFrequency":"Monthly"}',
+    ),
+    Case(
+        "list_azure_entitlements",
+        lambda c: c.list_azure_entitlements(**IDS, reseller_id=RESELLER.hex),
+        "GET",
+        f"{PATH}/azure-entitlements?resellerId={RESELLER}",
+        LIST_ITEMS,
+    ),
+    Case(
+        "list_eligible_for_upgrade",
+        lambda c: c.list_eligible_for_upgrade(**IDS),
+        "GET",
+        f"{PATH}/eligible-for-upgrade",
+        LIST_ITEMS,
+    ),
+    Case(
+        "get_custom_term_end_dates",
+        lambda c: c.get_custom_term_end_dates(
+            customer_id=CUSTOMER, query=MappingProxyType({"termDuration": "OneYear", "a&b": "c=d"})
+        ),
+        "GET",
+        f"/v1/customers/{CUSTOMER}/subscriptions/custom-term-end-dates?termDuration=OneYear&a%26b=c%3Dd",
+        Reply(body=[]),
+    ),
+    Case(
+        "list_audit_logs",
+        lambda c: c.list_audit_logs(
+            page_number=2,
+            page_size=2000,
+            start_date=datetime(2026, 1, 31, 0, 30, tzinfo=BERLIN),
+            end_date=datetime(2026, 2, 1, tzinfo=UTC),
+            operation_names=("CreateOrder", "CreateCustomer"),
+            status="Succeded",
+            reseller="Res & Co",
+            customer="Büro",
+            reseller_id=RESELLER,
+        ),
+        "GET",
+        "/v1/AuditLogs?PageNumber=2&PageSize=2000&StartDate=2026-01-30T23:30:00%2B00:00"
+        "&EndDate=2026-02-01T00:00:00%2B00:00&Operations=CreateOrder%7CCreateCustomer&Status=Succeded"
+        f"&Reseller=Res+%26+Co&Customer=B%C3%BCro&resellerId={RESELLER}",
+        Reply(body=payload("cloudcockpit_audit_log_page")),
     ),
 )
 
@@ -103,7 +258,9 @@ def expected_headers(server: WireServer, request: WireRequest) -> dict[str, str]
         # aiohttp offers what it can unpack, which depends on what is installed.
         "accept-encoding": request.headers["accept-encoding"],
     }
-    return headers | ({"content-length": "0"} if request.method == "POST" else {})
+    if request.body:
+        headers["content-type"] = "application/json"
+    return headers | ({} if request.method == "GET" else {"content-length": str(len(request.body))})
 
 
 def test_every_operation_has_a_case() -> None:
@@ -112,12 +269,100 @@ def test_every_operation_has_a_case() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.operation)
 async def test_request_is_exactly_the_documented_one(case: Case) -> None:
-    """Method, path, query, every header, and no body; ids may be UUIDs or any text that is one."""
+    """Method, path, query, every header, and the body, byte for byte; ids may be UUIDs or any text that is one."""
     async with WireServer(case.answer) as server, api(server, correlation_id=lambda: CORRELATION) as client:
         await case.call(client)
         (request,) = server.requests
         assert request.headers == expected_headers(server, request)
-    assert (request.method, request.target, request.body) == (case.method, case.target, b"")
+    assert (request.method, request.target, request.body) == (case.method, case.target, case.body)
+
+
+ROLES = {
+    "list_subscriptions": ("csp",),
+    "change_associated_reseller": ("csp",),
+    **dict.fromkeys(
+        ("change_price_margin", "change_po_number", "change_monthly_budget", "list_audit_logs"), ("csp", "reseller")
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_roles_are_the_documented_ones(operation: Any) -> None:
+    """Of those that state them; an operation that states none has none here, which does not mean "everybody"."""
+    assert operation.roles == ROLES.get(operation.name, ())
+    # The second host shows an older copy of the pages, and is the only one that has some of them.
+    assert operation.source.startswith(("https://developer.cloudcockpit.com/", "https://developer.cloudcockpit.works/"))
+
+
+@pytest.mark.parametrize(
+    ("call", "target"),
+    [
+        (lambda c: c.list_subscriptions(), "/v1/subscriptions"),
+        (lambda c: c.list_audit_logs(), "/v1/AuditLogs"),
+        (lambda c: c.list_audit_logs(operation_names=iter(["CreateOrder"])), "/v1/AuditLogs?Operations=CreateOrder"),
+        (
+            lambda c: c.get_custom_term_end_dates(customer_id=CUSTOMER),
+            f"/v1/customers/{CUSTOMER}/subscriptions/custom-term-end-dates",
+        ),
+        (
+            lambda c: c.get_custom_term_end_dates(customer_id=CUSTOMER, query={}),
+            f"/v1/customers/{CUSTOMER}/subscriptions/custom-term-end-dates",
+        ),
+    ],
+)
+async def test_nothing_is_in_the_query_unless_asked(
+    call: Callable[[CloudCockpitClient], Awaitable[object]], target: str
+) -> None:
+    """The API's own defaults apply to what is left out: an empty list of operations is no filter."""
+    async with WireServer(Reply(body={})) as server, api(server) as client:
+        await call(client)
+    assert server.requests[0].target == target
+
+
+async def test_no_budget_is_sent_as_null() -> None:
+    """Not left out: it takes the budget away."""
+    async with WireServer(DONE) as server, api(server) as client:
+        await client.change_monthly_budget(**IDS, monthly_budget=None)
+    assert server.requests[0].body == b'{"monthlyBudget":null}'
+
+
+async def test_least_of_a_migration() -> None:
+    """What is optional is left out."""
+    async with WireServer(ACCEPTED) as server, api(server) as client:
+        await client.start_migration(**IDS, purchase_full_term=True, quantity=5)
+    assert server.requests[0].body == b'{"purchaseFullTerm":true,"quantity":5}'
+
+
+async def test_po_number_of_full_length() -> None:
+    """255 characters, of whatever script."""
+    async with WireServer(DONE) as server, api(server) as client:
+        await client.change_po_number(**IDS, po_number="é" * 255)
+    assert server.requests[0].json == "é" * 255
+
+
+async def test_transition_is_sent_back_as_it_came() -> None:
+    """What the API offered is what it gets, field for field; only keys that nobody documented are dropped."""
+    offered = json.loads(payload("cloudcockpit_transitions"))
+    offered[0]["termDuration"] = {"name": "TermOfTomorrow"}
+    offered[0]["undocumented"] = 1
+    async with WireServer(Reply(body=offered), ACCEPTED) as server, api(server) as client:
+        (transition,) = await client.list_eligible_transitions(**IDS)
+        await client.upgrade_subscription(**IDS, transition=transition)
+    del offered[0]["undocumented"]
+    assert server.requests[1].json == offered[0]
+
+
+async def test_changes_are_taken_at_the_call() -> None:
+    """The caller's mapping is neither changed nor looked at again when the request is repeated."""
+    changes: dict[str, Any] = {"name": "before"}
+
+    def change(_request: WireRequest) -> Reply:
+        changes["name"] = "after"
+        return Reply(429, headers={"Retry-After": "0"})
+
+    async with WireServer(change, ACCEPTED) as server, api(server) as client:
+        await client.update_subscription(**IDS, changes=changes)
+    assert [request.json for request in server.requests] == [{"name": "before"}] * 2
 
 
 async def test_list_sends_no_query_unless_asked() -> None:
@@ -389,6 +634,54 @@ async def test_paginator_passes_filters_on_with_every_page() -> None:
     rest = {"pageSize": "1", "sortPropertyName": "Status", "resellerId": str(RESELLER), "offerId": str(OFFER)}
     assert [dict(parse_qsl(urlsplit(request.target).query)) for request in server.requests] == [
         {"pageNumber": number, **rest} for number in ("2", "3")
+    ]
+
+
+async def test_paginator_of_all_subscriptions() -> None:
+    """`iter_subscriptions`: every page of every customer, with size and sorting on each."""
+    pages = [{"items": [item(n)], "totalPages": 3} for n in (1, 2, 3)]
+    async with WireServer(paged(*pages)) as server, api(server) as client:
+        paginator = client.iter_subscriptions(page_size=1, sort_property_name="Status")
+        assert await numbers(paginator) == [1, 2, 3]
+        assert await numbers(client.iter_subscriptions(start_page=3)) == [3]
+    rest = "&pageSize=1&sortPropertyName=Status"
+    assert [request.target for request in server.requests] == [
+        *(f"/v1/subscriptions?pageNumber={number}{rest}" for number in (1, 2, 3)),
+        "/v1/subscriptions?pageNumber=3",
+    ]
+
+
+async def test_paginator_of_the_audit_log() -> None:
+    """`iter_audit_logs`: raw entries, all filters on each page, even from an iterator that gives its names once."""
+    pages = [{"items": [{"n": n}, None], "totalPages": 2} for n in (1, 2)]
+
+    def answer(request: WireRequest) -> Reply:
+        return Reply(body=pages[int(parse_qs(urlsplit(request.target).query)["PageNumber"][0]) - 1])
+
+    async with WireServer(answer) as server, api(server) as client:
+        paginator = client.iter_audit_logs(
+            page_size=2,
+            start_date=datetime(2026, 1, 31, tzinfo=BERLIN),
+            end_date=datetime(2026, 2, 1, tzinfo=UTC),
+            operation_names=iter(["CreateOrder", "CreateCustomer"]),
+            status="Failed",
+            reseller="r",
+            customer="c",
+            reseller_id=RESELLER,
+        )
+        assert [entry async for entry in paginator] == [{"n": 1}, None, {"n": 2}, None]
+    rest = {
+        "PageSize": "2",
+        "StartDate": "2026-01-30T23:00:00+00:00",
+        "EndDate": "2026-02-01T00:00:00+00:00",
+        "Operations": "CreateOrder|CreateCustomer",
+        "Status": "Failed",
+        "Reseller": "r",
+        "Customer": "c",
+        "resellerId": str(RESELLER),
+    }
+    assert [dict(parse_qsl(urlsplit(request.target).query)) for request in server.requests] == [
+        {"PageNumber": number, **rest} for number in ("1", "2")
     ]
 
 

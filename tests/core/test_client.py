@@ -4,6 +4,8 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from wire import DROP, STALL, FakeTime, Reply, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
-from membership_sdk.models import ContractCancelationReason, VoidResult
+from membership_sdk.models import ContractCancelationReason, IdleTemporalUnit, TemporalUnit, VoidResult
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.errors import (
     AuthenticationError,
@@ -159,6 +161,58 @@ async def test_with_options_keeps_what_is_not_named(fake_time: FakeTime) -> None
     assert len(error.attempts) == 2
 
 
+async def test_language_of_a_view_is_its_own() -> None:
+    """Another Accept-Language for the view, none or the old one for the client, on one connection."""
+    async with WireServer(Reply(body=b"[]")) as server, membership(server, language="de") as german:
+        french = german.with_options(language="fr-LU")
+        swiss = french.with_options(language="de-CH").with_options(attempt_timeout=9)
+        for view in (german, french, swiss, german):
+            await view.get_contract_data(customer_id=1)
+        assert server.connections == 1
+    assert [request.headers["accept-language"] for request in server.requests] == ["de", "fr-LU", "de-CH", "de"]
+
+
+async def test_client_without_a_language_stays_without() -> None:
+    """The studio's language, unless a view says otherwise; all other headers are the same."""
+    async with WireServer(Reply(body=b"[]")) as server, membership(server) as client:
+        await client.with_options(language="pl").get_contract_data(customer_id=1)
+        await client.get_contract_data(customer_id=1)
+    polish, plain = (request.headers for request in server.requests)
+    assert polish == {**plain, "accept-language": "pl"}
+    assert "accept-language" not in plain
+
+
+async def test_concurrent_calls_of_views_keep_their_options(fake_time: FakeTime) -> None:
+    """R-38: 60 calls at once, three languages, attempts of each after its own policy."""
+    async with WireServer(Reply(500)) as server, membership(server, retry=policy(fake_time, budget=None)) as client:
+        views = {
+            "de": (client.with_options(language="de"), 3),
+            "en": (client.with_options(language="en", retry=RetryPolicy.none()), 1),
+            "fr": (client.with_options(language="fr", retry=policy(fake_time, budget=None, max_attempts=2)), 2),
+        }
+        ids = {name: iter(range(start, start + 20)) for name, start in (("de", 100), ("en", 200), ("fr", 300))}
+        errors = await asyncio.gather(
+            *(
+                failure(views[name][0].get_contract_data(customer_id=next(ids[name])))
+                for _ in range(20)
+                for name in views
+            )
+        )
+    assert [len(error.attempts) for error in errors] == [attempts for _, attempts in views.values()] * 20
+    sent = {(request.headers["accept-language"], request.target.split("/")[3][0]) for request in server.requests}
+    assert sent == {("de", "1"), ("en", "2"), ("fr", "3")}
+    assert len(server.requests) == 20 * (3 + 1 + 2)
+
+
+@pytest.mark.parametrize("text", CONTROL)
+async def test_language_of_a_view_is_checked(text: str) -> None:
+    """As the client's own."""
+    async with WireServer() as server, membership(server) as client:
+        with pytest.raises(ValueError, match="language"):
+            client.with_options(language=text)
+        assert server.connections == 0
+
+
 # -- Calls -------------------------------------------------------------------------------------------------------------
 
 
@@ -226,6 +280,37 @@ BAD_IDS = [0, -1, 2**63, True, "1", "", None, 1.0]
 BAD_UUIDS = ["", "..", "1", "123e4567-e89b-42d3-a456-42661417400g", 1, None, b"x"]
 BAD_DATES = [datetime(2026, 1, 31, tzinfo=UTC), "2026-01-31", None, 20260131]
 
+BAD_MOMENTS = [datetime(2026, 1, 31), DAY, "2026-01-31T00:00:00Z", 0]  # noqa: DTZ001  that it is naive is the point
+
+IDLE = {"contract_id": 1, "start_date": DAY}
+CREATE = {**IDLE, "reason_id": 3}
+UPDATE = {**CREATE, "idle_period_id": 2}
+IDLE_METHODS: list[tuple[str, dict[str, Any]]] = [
+    ("validate_idle_period_request", IDLE),
+    ("create_idle_period_amendment", CREATE),
+    ("update_idle_period", UPDATE),
+    ("idle_period_update_preview", UPDATE),
+]
+BAD_IDLE: dict[str, list[Any]] = {
+    "contract_id": BAD_IDS,
+    "start_date": BAD_DATES,
+    "reason_id": BAD_IDS,
+    # A text is no unit, and the units of contracts are others: they have a year.
+    "temporal_unit": ["WEEK", "", 5, TemporalUnit.WEEK],
+    "term_value": [0, -1, 2**31, True, 1.0, "1"],
+    "unlimited": [0, 1, "true", ""],
+}
+BUY = {"contract_id": 1, "additional_module_id": 2, "payment_frequency_id": 3, "book_trial_period": False}
+BAD_BUY: dict[str, list[Any]] = {
+    "contract_id": BAD_IDS,
+    "additional_module_id": BAD_IDS,
+    "payment_frequency_id": BAD_IDS,
+    "book_trial_period": [0, 1, None, "true"],
+}
+CONTRACT_ONLY = ["get_idle_periods", "get_remaining_idle_periods", "get_purchasable_additional_modules"]
+SUBSCRIPTION = {"customer_id": ID, "subscription_id": ID}
+MIGRATE = {**SUBSCRIPTION, "purchase_full_term": True, "quantity": 1}
+
 REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     *((M, "get_contract_data", {"customer_id": bad}, "customer_id") for bad in BAD_IDS),
     *((M, "withdraw_contract_cancelation", {"customer_id": 1, "contract_id": bad}, "contract_id") for bad in BAD_IDS),
@@ -248,6 +333,79 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     *((C, "list_customer_subscriptions", {"customer_id": ID, "offer_id": bad}, "offer_id") for bad in ("", "x", 1)),
     (C, "list_customer_subscriptions", {"customer_id": ID, "sort_property_name": ""}, "sort_property_name"),
     (C, "list_customer_subscriptions", {"customer_id": ID, "sort_property_name": 1}, "sort_property_name"),
+    # Idle periods.
+    *((M, "get_idle_period_config", {"contract_id": bad}, "contract_id") for bad in BAD_IDS),
+    *((M, "get_idle_period_by_id", {"contract_id": 1, "idle_period_id": bad}, "idle_period_id") for bad in BAD_IDS),
+    *((M, "withdraw_idle_period", {"contract_id": 1, "idle_period_id": bad}, "idle_period_id") for bad in BAD_IDS),
+    *((M, "update_idle_period", {**UPDATE, "idle_period_id": bad}, "idle_period_id") for bad in BAD_IDS),
+    *(
+        (M, method, {**arguments, name: bad}, name)
+        for method, arguments in IDLE_METHODS
+        for name, values in BAD_IDLE.items()
+        if name != "reason_id" or name in arguments
+        for bad in values
+    ),
+    *((M, "update_idle_period", {**UPDATE, "end_date": bad}, "end_date") for bad in BAD_DATES if bad is not None),
+    (M, "create_idle_period_amendment", {**CREATE, "end_date": DAY}, "end_date"),
+    (M, "idle_period_update_preview", {**UPDATE, "document": None}, "document"),
+    # Modules.
+    *(
+        (M, method, {**BUY, name: bad}, name)
+        for method in ("validate_additional_module_contract_request", "purchase_additional_module_contract")
+        for name, values in BAD_BUY.items()
+        for bad in values
+    ),
+    *((M, method, {"contract_id": bad}, "contract_id") for method in CONTRACT_ONLY for bad in (0, "1", None, True)),
+    # CloudCockpit's changes.
+    *((C, "change_associated_reseller", {**SUBSCRIPTION, "reseller_id": bad}, "reseller_id") for bad in BAD_UUIDS),
+    *(
+        (C, "change_po_number", {**SUBSCRIPTION, "po_number": bad}, "po_number")
+        for bad in ("", "x" * 256, None, 5, b"x")
+    ),
+    *(
+        (C, "change_monthly_budget", {**SUBSCRIPTION, "monthly_budget": bad}, "monthly_budget")
+        for bad in (0.1, 100, True, "100", Decimal("NaN"), Decimal("Infinity"))
+    ),
+    *(
+        (C, "start_migration", {**MIGRATE, "quantity": bad}, "quantity")
+        for bad in (True, -1, 2**31, 1.0, "1", None, Decimal(1))
+    ),
+    *(
+        (C, "start_migration", {**MIGRATE, "purchase_full_term": bad}, "purchase_full_term")
+        for bad in (1, "true", None)
+    ),
+    *((C, "start_migration", {**MIGRATE, "term_duration": bad}, "term_duration") for bad in (5, {"name": "OneYear"})),
+    *((C, "start_migration", {**MIGRATE, "billing_frequency": bad}, "billing_frequency") for bad in (5, True)),
+    *((C, "upgrade_subscription", {**SUBSCRIPTION, "transition": bad}, "transition") for bad in (None, {}, "x")),
+    *(
+        (C, method, {**SUBSCRIPTION, name: bad}, name)
+        for method, name in (("update_subscription", "changes"), ("change_price_margin", "margin"))
+        for bad in (None, 5, "x", b"x", [("name", "x")])
+    ),
+    (C, "update_subscription", {**SUBSCRIPTION, "changes": {1: 2}}, "key"),
+    (C, "update_subscription", {**SUBSCRIPTION, "changes": {"quantity": 1.5}}, "Decimal, not float"),
+    *((C, "list_azure_entitlements", {**SUBSCRIPTION, "reseller_id": bad}, "reseller_id") for bad in ("", "x", 1)),
+    *(
+        (C, "get_custom_term_end_dates", {"customer_id": ID, "query": bad}, "query")
+        for bad in ("x", 5, ["x"], {"x": 1}, {"x": None}, {"x": ""}, {"": "x"}, {1: "x"}, {"x": ["y"]})
+    ),
+    # The audit log.
+    *((C, "list_audit_logs", {name: bad}, name) for name in ("start_date", "end_date") for bad in BAD_MOMENTS),
+    *(
+        (C, "list_audit_logs", {"operation_names": bad}, "operation_names")
+        for bad in ("CreateOrder", [1], [""], ["a|b"])
+    ),
+    *((C, "list_audit_logs", {name: bad}, name) for name in ("status", "reseller", "customer") for bad in ("", 1)),
+    *((C, "list_audit_logs", {"page_size": bad}, "page_size") for bad in (0, 2001, True, "9")),
+    *((C, "list_audit_logs", {"page_number": bad}, "page_number") for bad in (0, -1, 1.0)),
+    *((C, "list_audit_logs", {"reseller_id": bad}, "reseller_id") for bad in ("", "x", 1)),
+    (C, "list_audit_logs", {"correlation_id": "x"}, "correlation_id"),
+    (C, "list_subscriptions", {"reseller_id": ID}, "reseller_id"),
+    (C, "list_subscriptions", {"page_size": 2001}, "page_size"),
+    (C, "cancel_subscription", {"customer_id": ID}, "subscription_id"),
+    (C, "change_price_margin", SUBSCRIPTION, "margin"),
+    (M, "purchase_additional_module_contract", {"contract_id": 1}, "additional_module_id"),
+    (M, "create_idle_period_amendment", {"contract_id": 1, "start_date": DAY}, "reason_id"),
     (M, "get_contract_data", {}, "customer_id"),
     (M, "get_contract_data", {"customer_id": 1, "contract_id": 2}, "contract_id"),
     (C, "get_subscription", {"customer_id": ID}, "subscription_id"),
@@ -262,6 +420,48 @@ async def test_wrong_arguments_send_nothing(api: str, method: str, arguments: di
         with pytest.raises((TypeError, ValueError), match=name):
             await getattr(client, method)(**arguments)
         assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"page_size": 0}, {"start_page": 0}, {"start_page": "1"}, {"status": 5}], ids=str
+)
+async def test_wrong_arguments_of_a_paginator_send_nothing(arguments: dict[str, Any]) -> None:
+    """At the latest when the first page is asked for; the start page is the first `page_number`."""
+    name = next(iter(arguments)).replace("start_page", "page_number")
+    async with WireServer() as server, cloudcockpit(server) as client:
+        with pytest.raises((TypeError, ValueError), match=name):
+            await anext(aiter(client.iter_audit_logs(**arguments).pages()))
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"changes": {"name": "x"}}, {"changes": MappingProxyType({"name": "x"})}], ids=str
+)
+async def test_any_mapping_is_a_body(arguments: dict[str, Any]) -> None:
+    """And it is sent as it was at the time of the call."""
+    async with WireServer(Reply(202)) as server, cloudcockpit(server) as client:
+        await client.update_subscription(**SUBSCRIPTION, **arguments)
+    assert server.requests[0].body == b'{"name":"x"}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"temporal_unit": IdleTemporalUnit.DAY, "term_value": 1},
+        {"temporal_unit": IdleTemporalUnit("NEW")},
+        {"unlimited": False},
+    ],
+    ids=str,
+)
+async def test_right_arguments_are_not_refused(value: dict[str, Any]) -> None:
+    """A unit of tomorrow among them, and a False that must not be left out."""
+    async with (
+        WireServer(Reply(body={"validationStatus": "IDLEPERIOD_CREATABLE"})) as server,
+        membership(server) as client,
+    ):
+        await client.validate_idle_period_request(contract_id=1, start_date=DAY, **value)
+    names = {"temporal_unit": "temporalUnit", "term_value": "termValue"}
+    assert server.requests[0].json == {"startDate": "2026-01-31", **{names.get(k, k): v for k, v in value.items()}}
 
 
 DECLARED = Operation(

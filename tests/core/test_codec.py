@@ -24,24 +24,41 @@ import cloudcockpit_sdk.models
 import membership_sdk.models
 from cloudcockpit_sdk import (
     BillingFrequency,
+    CancelConflict,
+    MigrationRequest,
+    MigrationStatus,
+    MonthlyBudget,
     Page,
     Price,
     Subscription,
     SubscriptionListItem,
     SubscriptionStatus,
     TermDuration,
+    Transition,
 )
 from membership_sdk import (
+    AdditionalModule,
+    AdditionalModuleContract,
     AdditionalModuleContractCancelation,
     AdditionalModuleContractExtended,
+    AdditionalModuleContractRequest,
+    AdditionalModuleContractValidationStatus,
     CancelationStatus,
     ContractCancelationReason,
     ContractData,
+    IdlePeriodConfiguration,
+    IdlePeriodCreateRequest,
+    IdlePeriodLists,
+    IdlePeriodUpdatePreview,
+    IdlePeriodUpdateRequest,
+    IdlePeriodValidationRequest,
+    IdlePeriodValidationStatusResult,
     InvalidResponseError,
     MainContractCancelation,
     MembershipClient,
     Money,
     Outcome,
+    RemainingIdlePeriods,
     TimePeriod,
 )
 from sdk_core import codec
@@ -52,16 +69,37 @@ NEW = "ZZZ_NEW"
 CANARY = "CANARY-VALUE"
 CANARY_NUMBER = 987654321
 
-REQUESTS = (MainContractCancelation, AdditionalModuleContractCancelation)
+REQUESTS = (
+    MainContractCancelation,
+    AdditionalModuleContractCancelation,
+    IdlePeriodValidationRequest,
+    IdlePeriodCreateRequest,
+    IdlePeriodUpdateRequest,
+    AdditionalModuleContractRequest,
+    MigrationRequest,
+)
 ROOTS: tuple[Any, ...] = (
     ContractData,
     ContractCancelationReason,
+    IdlePeriodConfiguration,
+    IdlePeriodValidationStatusResult,
+    IdlePeriodLists,
+    IdlePeriodUpdatePreview,
+    RemainingIdlePeriods,
+    AdditionalModule,
+    AdditionalModuleContractValidationStatus,
+    AdditionalModuleContract,
     AdditionalModuleContractExtended,
     *REQUESTS,
     Page[SubscriptionListItem],
+    Page[Any],
     Subscription,
+    Transition,
+    MigrationStatus,
 )
 """What is sent and answered; every other model is a part of these."""
+ELSEWHERE = {MonthlyBudget, CancelConflict}
+"""Models of a kind of their own, with tests of their own: a required null, and a view of an error."""
 
 
 @attrs.frozen
@@ -117,6 +155,10 @@ def sites(root: Any, shape: Any, keys: tuple[str | int, ...] = ()) -> Iterator[S
 
 def is_enum(shape: Any) -> bool:
     return isinstance(shape, type) and issubclass(shape, Enum)
+
+
+def is_optional_enum_object(site: Site) -> bool:
+    return not site.required and is_enum(site.shape) and issubclass(site.shape, codec.OpenEnumObject)
 
 
 def as_json(shape: Any, name: str) -> Any:
@@ -195,7 +237,7 @@ def value_at(site: Site, value: Any) -> Any:
 SITES = tuple(site for root in ROOTS for site in sites(root, root))
 ENUM_SITES = tuple(site for site in SITES if is_enum(site.shape))
 OPTIONAL_SITES = tuple(site for site in SITES if not site.required)
-REQUIRED_SITES = tuple(site for site in SITES if site.required)
+REQUIRED_SITES = tuple(site for site in SITES if site.required and site.shape is not Any)
 ANSWER_SITES = tuple(site for site in SITES if site.root not in REQUESTS)
 TYPED_SITES = tuple(site for site in SITES if site.shape is not Any)
 MODULES: tuple[ModuleType, ...] = (membership_sdk.models, cloudcockpit_sdk.models)
@@ -206,7 +248,9 @@ ENUMS = [model for model in MODELS if issubclass(model, Enum)]
 def test_no_model_is_left_out() -> None:
     """The roots above reach every model and every enumeration of both SDKs."""
     reached = {get_origin(shape) or shape for shape in (*ROOTS, *(site.shape for site in SITES))}
-    assert [model.__name__ for model in MODELS if model not in reached and not issubclass(model, Empty)] == []
+    assert [
+        model.__name__ for model in MODELS if model not in reached | ELSEWHERE and not issubclass(model, Empty)
+    ] == []
 
 
 # Open about what is new
@@ -225,6 +269,45 @@ def test_what_is_not_given_is_not_sent() -> None:
     assert codec.parse(codec.dump(Page(items=(item,)))) == {
         "items": [{"id": str(UUID(int=1)), "isTrialOffer": False, "quantity": 0, "listPrice": {}}]
     }
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [(None, b"null"), (Decimal(0), b"0"), (Decimal("100.50"), b"100.50"), (Decimal("1E+3"), b"1000")],
+)
+def test_null_that_is_a_value_is_sent(budget: Decimal | None, text: bytes) -> None:
+    """No budget is not the same as no change of the budget."""
+    assert codec.dump(MonthlyBudget(monthly_budget=budget)) == b'{"monthlyBudget":' + text + b"}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("PO-1", b'"PO-1"'),
+        (UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
+        ({}, b"{}"),
+        (
+            {"name": None, "quantity": 0, "on": False, "billing": BillingFrequency.MONTHLY, "rest": [1, {"a": []}]},
+            b'{"name":null,"quantity":0,"on":false,"billing":{"name":"Monthly"},"rest":[1,{"a":[]}]}',
+        ),
+        (
+            {"amount": Decimal("5.10"), "at": datetime(2026, 1, 31, tzinfo=UTC)},
+            b'{"amount":5.10,"at":"2026-01-31T00:00:00+00:00"}',
+        ),
+        ({'"': '"\\\n'}, b'{"\\"":"\\"\\\\\\n"}'),
+    ],
+    ids=["text", "uuid", "empty", "nulls stay", "exact", "escaped"],
+)
+def test_raw_bodies_are_sent_as_they_are(value: object, text: bytes) -> None:
+    """Of a mapping nothing is left out, not even null: what is to be sent is the caller's word."""
+    assert codec.dump(value) == text
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}], ids=str)
+def test_keys_that_are_no_text_are_not_sent(value: object) -> None:
+    """JSON has none: they would make the body unreadable."""
+    with pytest.raises(TypeError, match="key"):
+        codec.dump(value)
 
 
 @pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
@@ -270,11 +353,12 @@ def test_enum_object_may_grow_too() -> None:
 
 @pytest.mark.parametrize("site", OPTIONAL_SITES, ids=str)
 def test_optional_field_may_be_absent_or_null(site: Site) -> None:
-    """Both give the default."""
+    """Both give the default; and so does an enumeration's object that names nothing, as in CloudCockpit's samples."""
     for text in (dropped(site), changed(site, None)):
         assert value_at(site, codec.load(text, site.root)) == site.default
-    if is_enum(site.shape) and issubclass(site.shape, codec.OpenEnumObject):
-        assert value_at(site, codec.load(changed(site, {"name": None}), site.root)) is None
+    if is_optional_enum_object(site):
+        for nameless in ({}, {"name": None}, {"name": None, "zzzNew": 1}, {"zzzNew": 1}):
+            assert value_at(site, codec.load(changed(site, nameless), site.root)) is None
 
 
 @pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
@@ -332,6 +416,8 @@ def test_required_field_may_be_neither_absent_nor_null(site: Site) -> None:
 def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -> None:
     """No bool for int, no float for int, no str for list: nothing is converted."""
     for value in wrong(site.shape):
+        if value == {} and is_optional_enum_object(site):
+            continue
         with pytest.raises(codec.ShapeError) as caught:
             codec.load(changed(site, value), site.root)
         (problem,) = caught.value.problems

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given
@@ -199,7 +200,7 @@ async def test_backoff_is_capped_exponential_with_full_jitter() -> None:
 async def test_backoff_grows_from_attempt_to_attempt(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The n-th retry waits for the n-th delay; the last failure is raised without another wait."""
     monkeypatch.setattr(random, "uniform", lambda _low, high: high)
-    async with WireServer(DROP) as server:
+    async with WireServer(Reply(502)) as server:
         async with membership(server, policy(fake_time, max_attempts=6, backoff_cap=5)) as client:
             await failure(client.call(READ))
         assert len(server.requests) == 6
@@ -421,6 +422,83 @@ async def test_refused_replay_may_be_our_own_doing(
     assert error.outcome is Outcome.UNKNOWN
     assert not error.retryable
     assert "earlier attempt" in str(error)
+
+
+class IdlePeriods:
+    """A server that withdraws an idle period once; then there is none. The first answer may get lost."""
+
+    def __init__(self, first_answer: Step, *, applied: bool) -> None:
+        self.first_answer = first_answer
+        self.applied = applied
+        self.periods = {"/v1/memberships/1/self-service/idle-periods/2"}
+        self.withdrawn: list[str] = []
+        self.asked = 0
+
+    def __call__(self, request: WireRequest) -> Step:
+        assert request.method == "DELETE"
+        self.asked += 1
+        if self.asked == 1 and not self.applied:
+            return self.first_answer
+        if request.target not in self.periods:
+            return Reply(404, {"errorMessage": "no such idle period", "errorCode": "NOT_FOUND"})
+        self.periods.remove(request.target)
+        self.withdrawn.append(request.target)
+        return self.first_answer if self.asked == 1 else Reply(body={})
+
+
+LOST = {"dropped": DROP, "500": Reply(500), "502": Reply(502, "<html>")}
+
+
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
+async def test_withdrawal_whose_answer_got_lost_may_be_the_404s_reason(answer: Step, fake_time: FakeTime) -> None:
+    """The DELETE took effect, its replay finds nothing: a NotFoundError that does not claim that nothing happened."""
+    api = IdlePeriods(answer, applied=True)
+    async with WireServer(api) as server, membership(server, policy(fake_time)) as client:
+        error = await failure(client.withdraw_idle_period(contract_id=1, idle_period_id=2))
+    assert (api.asked, len(api.withdrawn)) == (2, 1)
+    assert isinstance(error, NotFoundError)
+    assert error.maybe_own_previous_attempt
+    assert (error.outcome, error.retryable, error.code) == (Outcome.UNKNOWN, False, "NOT_FOUND")
+    assert [attempt.outcome for attempt in error.attempts] == [Outcome.UNKNOWN, Outcome.REJECTED]
+
+
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
+async def test_withdrawal_that_did_not_arrive_is_repeated(answer: Step, fake_time: FakeTime) -> None:
+    """Withdrawing is the same once or twice, so the replay is sent, and its success is the call's."""
+    api = IdlePeriods(answer, applied=False)
+    async with WireServer(api) as server, membership(server, policy(fake_time)) as client:
+        assert await client.withdraw_idle_period(contract_id=1, idle_period_id=2) == VoidResult()
+    assert (api.asked, len(api.withdrawn)) == (2, 1)
+
+
+async def test_withdrawal_of_nothing_is_a_plain_404(fake_time: FakeTime) -> None:
+    """Without an earlier attempt there is nothing it could be the echo of."""
+    api = IdlePeriods(Reply(body={}), applied=True)
+    async with WireServer(api) as server, membership(server, policy(fake_time)) as client:
+        error = await failure(client.withdraw_idle_period(contract_id=1, idle_period_id=3))
+    assert isinstance(error, NotFoundError)
+    assert not error.maybe_own_previous_attempt
+    assert (error.outcome, api.asked) == (Outcome.REJECTED, 1)
+
+
+IDS: dict[str, Any] = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
+SETTERS: dict[str, tuple[Callable[[CloudCockpitClient], Awaitable[object]], bytes]] = {
+    "reseller": (lambda c: c.change_associated_reseller(**IDS, reseller_id=UUID(int=3)), b"true"),
+    "margin": (lambda c: c.change_price_margin(**IDS, margin={"marginRule": {"name": "Markup"}}), b""),
+    "po number": (lambda c: c.change_po_number(**IDS, po_number="PO-1"), b""),
+    "budget": (lambda c: c.change_monthly_budget(**IDS, monthly_budget=None), b""),
+}
+
+
+@pytest.mark.parametrize("step", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("name", SETTERS)
+async def test_setting_a_value_is_repeated(name: str, step: Step, fake_time: FakeTime) -> None:
+    """A PATCH that sets one value says the same again: the second attempt's success is the call's."""
+    call, answer = SETTERS[name]
+    async with WireServer(step, Reply(body=answer)) as server, cloudcockpit(server, policy(fake_time)) as client:
+        await call(client)
+    assert len(server.requests) == 2
+    assert server.requests[0].body == server.requests[1].body != b""
 
 
 @pytest.mark.parametrize("first", [Reply(429), Reply(409, {"errorMessage": "no"})], ids=["429", "409"])

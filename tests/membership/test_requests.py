@@ -1,5 +1,6 @@
 """The bytes of every Membership request, as a server sees them."""
 
+import io
 import json
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -14,6 +15,8 @@ from membership_sdk import (
     CallTimeoutError,
     ConfigurationError,
     ConnectionFailedError,
+    Document,
+    IdleTemporalUnit,
     MembershipClient,
     OperationDeprecatedWarning,
     PermissionDeniedError,
@@ -37,7 +40,15 @@ class Case:
     path: str
     answer: bytes = b"{}"
     body: dict[str, Any] | None = None
+    """The JSON, exactly; of a multipart request, that of the part `data`."""
+    document: tuple[str, str, bytes] | None = None
+    """Content type, file name and content of the part `document`."""
+    multipart: bool = False
 
+
+IDLE_PERIOD = payload("membership_idle_period")
+IDLE_VERDICT = b'{"validationStatus": "IDLEPERIOD_CREATABLE"}'
+PURCHASE_VERDICT = b'{"validationStatus": "ADDITIONAL_MODULE_PURCHASABLE"}'
 
 CASES = (
     Case(
@@ -68,6 +79,159 @@ CASES = (
         lambda c: c.withdraw_contract_cancelation(customer_id=1001, contract_id=2002),
         "POST",
         "/v1/memberships/1001/self-service/withdraw-ordinary-contract-cancelation/2002",
+    ),
+    Case(
+        "get_idle_period_config",
+        lambda c: c.get_idle_period_config(contract_id=2002),
+        "GET",
+        "/v1/memberships/2002/self-service/idle-periods/config",
+        answer=payload("membership_idle_period_config"),
+    ),
+    Case(
+        "validate_idle_period_request",
+        lambda c: c.validate_idle_period_request(
+            contract_id=2002, start_date=DAY, temporal_unit=IdleTemporalUnit.WEEK, term_value=2, unlimited=False
+        ),
+        "POST",
+        "/v1/memberships/2002/self-service/idle-periods/validate",
+        answer=IDLE_VERDICT,
+        body={"startDate": "2023-01-25", "temporalUnit": "WEEK", "termValue": 2, "unlimited": False},
+    ),
+    Case(
+        "get_idle_periods",
+        lambda c: c.get_idle_periods(contract_id=2002),
+        "GET",
+        "/v1/memberships/2002/self-service/idle-periods",
+        answer=b'{"pastIdlePeriods": [], "currentAndUpcomingIdlePeriods": []}',
+    ),
+    Case(
+        "create_idle_period_amendment",
+        lambda c: c.create_idle_period_amendment(
+            contract_id=2002,
+            start_date=DAY,
+            reason_id=203,
+            temporal_unit=IdleTemporalUnit.MONTH,
+            term_value=1,
+            unlimited=False,
+            document=Document(source=b"\x89PNG\r\n", content_type="image/png", filename="proof.png"),
+        ),
+        "POST",
+        "/v1/memberships/2002/self-service/idle-periods",
+        answer=IDLE_PERIOD,
+        body={
+            "startDate": "2023-01-25",
+            "temporalUnit": "MONTH",
+            "termValue": 1,
+            "unlimited": False,
+            "reasonId": 203,
+        },
+        document=("image/png", "proof.png", b"\x89PNG\r\n"),
+        multipart=True,
+    ),
+    Case(
+        "get_idle_period_by_id",
+        lambda c: c.get_idle_period_by_id(contract_id=2002, idle_period_id=4004),
+        "GET",
+        "/v1/memberships/2002/self-service/idle-periods/4004",
+        answer=IDLE_PERIOD,
+    ),
+    Case(
+        "update_idle_period",
+        lambda c: c.update_idle_period(
+            contract_id=2002,
+            idle_period_id=4004,
+            start_date=DAY,
+            reason_id=203,
+            temporal_unit=IdleTemporalUnit.DAY,
+            term_value=14,
+            unlimited=True,
+            end_date=date(2023, 2, 28),
+            document=Document(source=io.BytesIO(b"%PDF"), content_type="application/pdf", filename="new proof.pdf"),
+        ),
+        "PUT",
+        "/v1/memberships/2002/self-service/idle-periods/4004",
+        answer=IDLE_PERIOD,
+        body={
+            "startDate": "2023-01-25",
+            "temporalUnit": "DAY",
+            "termValue": 14,
+            "unlimited": True,
+            "reasonId": 203,
+            "endDate": "2023-02-28",
+        },
+        document=("application/pdf", "new proof.pdf", b"%PDF"),
+        multipart=True,
+    ),
+    Case(
+        "withdraw_idle_period",
+        lambda c: c.withdraw_idle_period(contract_id=2002, idle_period_id=4004),
+        "DELETE",
+        "/v1/memberships/2002/self-service/idle-periods/4004",
+    ),
+    Case(
+        "idle_period_update_preview",
+        lambda c: c.idle_period_update_preview(
+            contract_id=2002,
+            idle_period_id=4004,
+            start_date=DAY,
+            reason_id=203,
+            temporal_unit=IdleTemporalUnit.DAY,
+            term_value=14,
+            unlimited=False,
+            end_date=date(2023, 2, 28),
+        ),
+        "PUT",
+        "/v1/memberships/2002/self-service/idle-periods/4004/preview",
+        answer=IDLE_VERDICT,
+        body={
+            "startDate": "2023-01-25",
+            "temporalUnit": "DAY",
+            "termValue": 14,
+            "unlimited": False,
+            "reasonId": 203,
+            "endDate": "2023-02-28",
+        },
+    ),
+    Case(
+        "get_remaining_idle_periods",
+        lambda c: c.get_remaining_idle_periods(contract_id=2002),
+        "GET",
+        "/v1/memberships/2002/self-service/idle-periods/remaining",
+        answer=payload("membership_remaining_idle_periods"),
+    ),
+    Case(
+        "get_additional_modules",
+        lambda c: c.get_additional_modules(),
+        "GET",
+        "/v1/memberships/self-service/additional-modules",
+        answer=b"[]",
+    ),
+    Case(
+        "get_purchasable_additional_modules",
+        lambda c: c.get_purchasable_additional_modules(contract_id=2002),
+        "GET",
+        "/v1/memberships/2002/self-service/additional-modules/purchasable",
+        answer=b"[]",
+    ),
+    Case(
+        "validate_additional_module_contract_request",
+        lambda c: c.validate_additional_module_contract_request(
+            contract_id=2002, additional_module_id=5005, payment_frequency_id=77, book_trial_period=False
+        ),
+        "POST",
+        "/v1/memberships/2002/self-service/additional-modules/validate",
+        answer=PURCHASE_VERDICT,
+        body={"additionalModuleId": 5005, "paymentFrequencyId": 77, "bookTrialPeriod": False},
+    ),
+    Case(
+        "purchase_additional_module_contract",
+        lambda c: c.purchase_additional_module_contract(
+            contract_id=2002, additional_module_id=5005, payment_frequency_id=77, book_trial_period=True
+        ),
+        "POST",
+        "/v1/memberships/2002/self-service/additional-modules/purchase",
+        answer=b'{"id": 1001}',
+        body={"additionalModuleId": 5005, "paymentFrequencyId": 77, "bookTrialPeriod": True},
     ),
     Case(
         "get_additional_module_contract",
@@ -106,11 +270,24 @@ def expected_headers(server: WireServer, request: WireRequest, **more: str) -> d
         "accept-encoding": request.headers["accept-encoding"],
         **more,
     }
-    if request.method == "POST":
+    if request.method not in {"GET", "HEAD"}:
         headers["content-length"] = str(len(request.body))
     if request.body:
         headers["content-type"] = "application/json"
-    return headers
+    return headers | more
+
+
+def multipart(request: WireRequest) -> list[tuple[list[bytes], bytes]]:
+    """Return the sorted header lines and the content of each part."""
+    kind, _, boundary = request.headers["content-type"].partition("; boundary=")
+    assert (kind, boundary.isalnum()) == ("multipart/form-data", True)
+    before, *parts, after = request.body.split(b"--" + boundary.encode())
+    assert (before, after) == (b"", b"--\r\n")
+    found = []
+    for part in parts:
+        head, _, content = part.removeprefix(b"\r\n").removesuffix(b"\r\n").partition(b"\r\n\r\n")
+        found.append((sorted(head.split(b"\r\n")), content))
+    return found
 
 
 def test_every_operation_has_a_case() -> None:
@@ -124,10 +301,60 @@ async def test_request_is_exactly_the_documented_one(case: Case) -> None:
     async with WireServer(Reply(body=case.answer)) as server, MembershipClient(server.url, KEY) as client:
         await case.call(client)
         (request,) = server.requests
-        assert request.headers == expected_headers(server, request)
+        kind = {"content-type": request.headers["content-type"]} if case.multipart else {}
+        assert request.headers == expected_headers(server, request, **kind)
     assert (request.method, request.target) == (case.method, case.path)
     assert request.headers["accept-encoding"].startswith("gzip, deflate")
-    assert (json.loads(request.body) if request.body else None) == case.body
+    if not case.multipart:
+        assert (json.loads(request.body) if request.body else None) == case.body
+        return
+    (data_headers, data), (document_headers, document) = multipart(request)
+    assert data_headers == [b'Content-Disposition: form-data; name="data"', b"Content-Type: application/json"]
+    assert json.loads(data) == case.body
+    assert case.document is not None
+    content_type, filename, content = case.document
+    assert document_headers == [
+        f'Content-Disposition: form-data; name="document"; filename="{filename}"'.encode(),
+        f"Content-Type: {content_type}".encode(),
+    ]
+    assert document == content
+
+
+REASON = {"contract_id": 2002, "start_date": DAY, "reason_id": 203}
+LEAST = {"startDate": "2023-01-25", "reasonId": 203}
+
+
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [
+        ({}, {}),
+        ({"unlimited": True}, {"unlimited": True}),
+        ({"unlimited": False, "end_date": date(2023, 2, 1)}, {"unlimited": False, "endDate": "2023-02-01"}),
+        ({"temporal_unit": None, "term_value": None, "end_date": None, "unlimited": None}, {}),
+    ],
+    ids=["least", "unlimited", "shortened", "nulls"],
+)
+async def test_idle_period_requests_leave_out_what_is_not_given(more: dict[str, Any], body: dict[str, Any]) -> None:
+    """Neither unit nor term in an unlimited period or a shortening; False is sent, None is not."""
+    period = {"idle_period_id": 4004}
+    async with (
+        WireServer(Reply(body=IDLE_PERIOD), Reply(body=IDLE_VERDICT)) as server,
+        MembershipClient(server.url, KEY) as client,
+    ):
+        await client.update_idle_period(**REASON, **period, **more)
+        await client.idle_period_update_preview(**REASON, **period, **more)
+    update, preview = server.requests
+    ((headers, data),) = multipart(update)
+    assert json.loads(data) == LEAST | body
+    assert b"filename" not in b"".join(headers)
+    assert preview.json == LEAST | body
+
+
+async def test_smallest_validation_names_only_the_start() -> None:
+    """The reason is no part of it."""
+    async with WireServer(Reply(body=IDLE_VERDICT)) as server, MembershipClient(server.url, KEY) as client:
+        await client.validate_idle_period_request(contract_id=1, start_date=DAY)
+    assert server.requests[0].body == b'{"startDate":"2023-01-25"}'
 
 
 async def test_language_is_sent_as_accept_language() -> None:

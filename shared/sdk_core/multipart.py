@@ -1,0 +1,153 @@
+"""Requests with a file: a JSON part `data` and a part `document`, streamed, never held in memory as a whole."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from io import BytesIO, TextIOBase
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import attrs
+from aiohttp import MultipartWriter
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload, Payload
+from attrs import field, frozen
+
+from sdk_core.arguments import header_text, valid
+
+__all__ = ["Document", "Multipart"]
+
+_CHUNK: Final = 2**16
+
+
+def _as_file(source: bytes | Path | BinaryIO) -> Path | BinaryIO:
+    """Return the content as something to stream; a converter, since it must come before `_start` looks at it."""
+    if isinstance(source, bytes):
+        return BytesIO(source)
+    if isinstance(source, Path):
+        return source
+    given: object = source
+    if isinstance(given, TextIOBase) or not (hasattr(given, "read") and hasattr(given, "seekable")):
+        raise TypeError(f"source must be bytes, a pathlib.Path or an open binary file, not {type(source).__name__}")
+    if not source.seekable():
+        raise ValueError("source must be a file that can seek: a refused attempt is sent again from its start")
+    return source
+
+
+def _position(source: Path | BinaryIO) -> int:
+    return 0 if isinstance(source, Path) else source.tell()
+
+
+@frozen(kw_only=True)
+class Document:
+    """A file to send along.
+
+    Raises:
+        TypeError: `source` is none of the three kinds.
+        ValueError: an open file that can't seek, or a name or type that can't stand in a header.
+    """
+
+    source: Path | BinaryIO = field(repr=False, converter=_as_file)
+    """Bytes; a path, opened for each attempt; or an open binary file, sent from where it stands and not closed."""
+    content_type: str = field(validator=valid(header_text))
+    """MIME type, like `application/pdf`."""
+    filename: str = field(default="document", repr=False, validator=valid(header_text))
+    """The name the server sees."""
+    _lock: threading.Lock = field(init=False, repr=False, eq=False, factory=threading.Lock)
+    _start: int = field(
+        init=False, repr=False, default=attrs.Factory(lambda self: _position(self.source), takes_self=True)
+    )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Payload]:
+        """Give the content as a body part, from its start."""
+        # In threads: opening, measuring and reading a file can block.
+        if isinstance(self.source, Path):
+            # Shielded: cancelling the call stops no thread, and what the thread opens must be closed.
+            opening = asyncio.get_running_loop().run_in_executor(None, _open, self.source)
+            try:
+                file = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_close)
+                raise
+            with file:
+                yield await self._part(file)
+        else:
+            yield await self._part(self.source)
+
+    async def _part(self, file: BinaryIO) -> Payload:
+        size = await asyncio.to_thread(self._measure, file)
+        return _FilePart(self, file, size)
+
+    def _measure(self, file: BinaryIO) -> int:
+        with self._lock:
+            return max(0, file.seek(0, os.SEEK_END) - self._start)
+
+    def read_piece(self, file: BinaryIO, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset` on; blocks, and may be called from any thread."""
+        # One position, several readers: concurrent calls, or a late read of an attempt answered early.
+        with self._lock:
+            file.seek(self._start + offset)
+            return file.read(size)
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _close(opening: "asyncio.Future[BinaryIO]") -> None:
+    if opening.exception() is None:
+        opening.result().close()
+
+
+class _FilePart(Payload):
+    """The rest of an open file; aiohttp's own part would close the caller's file after the first attempt."""
+
+    def __init__(self, document: Document, file: BinaryIO, size: int) -> None:
+        super().__init__(file, content_type=document.content_type)
+        self._document = document
+        self._file = file
+        # aiohttp's name: the sum of these is the Content-Length.
+        self._size = self._length = size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002  aiohttp's signature
+        raise TypeError("a file is streamed, not decoded")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        sent = 0
+        while sent < self._length:
+            wanted = min(self._length - sent, _CHUNK)
+            piece = await asyncio.to_thread(self._document.read_piece, self._file, sent, wanted)
+            if not piece:
+                raise OSError("the file became shorter while it was sent")
+            sent += len(piece)
+            await writer.write(piece)
+
+
+@frozen
+class Multipart:
+    """The body of a `multipart/form-data` request."""
+
+    data: bytes = field(repr=False)
+    """JSON, sent as part `data` with a content type of its own."""
+    document: Document | None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[MultipartWriter]:
+        """Give the body for one attempt."""
+        writer = MultipartWriter("form-data")
+        data = BytesPayload(self.data, content_type="application/json")
+        data.set_content_disposition("form-data", name="data")
+        writer.append_payload(data)
+        if self.document is None:
+            yield writer
+            return
+        async with self.document.opened() as part:
+            # Unquoted: percent-encoding would change the name. Line breaks were refused above.
+            part.set_content_disposition(
+                "form-data", quote_fields=False, name="document", filename=self.document.filename
+            )
+            writer.append_payload(part)
+            yield writer

@@ -1,0 +1,240 @@
+"""R-12: a call may be cancelled wherever it waits. It ends at once, sends no more, and gives back what it held."""
+
+import asyncio
+import types
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireServer
+
+from cloudcockpit_sdk import CloudCockpitClient
+from membership_sdk import LocalRateLimiter, MembershipClient, SdkError, VoidResult
+from sdk_core.client import Client
+from sdk_core.multipart import Document
+from sdk_core.operation import Effect, Operation
+from sdk_core.retry import RetryPolicy
+from sdk_core.session import Connection
+
+READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
+WRITE = Operation(name="write_it", method="POST", path="/it", body=dict, returns=VoidResult, effect=Effect.WRITE)
+UPLOAD = Operation(
+    name="upload_it", method="POST", path="/it", body=dict, multipart=True, returns=VoidResult, effect=Effect.WRITE
+)
+PROBE = Operation(name="probe_it", method="GET", path="/probe", returns=VoidResult, effect=Effect.READ)
+LARGE = Reply(body={"text": "x" * 2**19})
+"""An answer that comes in pieces."""
+
+
+class Steps:
+    """Await a call step by step: note where it is suspended, and cancel the task at the n-th suspension.
+
+    `late` cancels in the moment the wait is over: what was waited for is there, and nobody takes it.
+    """
+
+    def __init__(self, call: Coroutine[Any, Any, Any], at: int, *, late: bool) -> None:
+        self._call, self._at, self._late = call, at, late
+        self.places: list[set[str]] = []
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task, error = asyncio.current_task(), None
+        assert task is not None
+        while True:
+            try:
+                waited = self._call.send(None) if error is None else self._call.throw(error)
+            except StopIteration as end:
+                return end.value
+            self.places.append(_functions(self._call))
+            if len(self.places) == self._at:
+                if not self._late:
+                    task.cancel()
+                elif waited is None:
+                    task.get_loop().call_soon(task.cancel)
+                else:
+                    waited.add_done_callback(lambda _future: task.cancel())
+            try:
+                error = None
+                yield waited
+            except BaseException as thrown:  # noqa: BLE001  passed on, whatever it is
+                error = thrown
+
+
+def _functions(call: Any) -> set[str]:
+    names = set()
+    while isinstance(call, types.CoroutineType):
+        names.add(call.__name__)
+        call = call.cr_await
+    return names
+
+
+@frozen
+class Case:
+    """A kind of call: what the server does, how it is made, and functions in which it has to wait."""
+
+    script: tuple[Step, ...]
+    call: Callable[[Client, Path], Coroutine[Any, Any, Any]]
+    waits_in: set[str]
+    token: bool = False
+    limited: bool = False
+
+
+def read(client: Client, _path: Path) -> Coroutine[Any, Any, Any]:
+    return client.call(READ)
+
+
+def write(client: Client, _path: Path) -> Coroutine[Any, Any, Any]:
+    return client.call(WRITE, body={"a": 1})
+
+
+def upload(client: Client, path: Path) -> Coroutine[Any, Any, Any]:
+    return client.call(UPLOAD, body={"a": 1}, document=Document(source=path, content_type="image/png"))
+
+
+TRANSFER = {"connect", "start", "_read"}
+BUSY = Reply(429, headers={"Retry-After": "1"})
+CASES = {
+    "read": Case((LARGE,), read, TRANSFER),
+    "read-retried": Case((Reply(500, LARGE.body), DROP, LARGE), read, {*TRANSFER, "sleep"}),
+    "write": Case((LARGE,), write, TRANSFER),
+    "write-retried": Case((BUSY, LARGE), write, {*TRANSFER, "sleep"}),
+    "upload": Case((LARGE,), upload, TRANSFER),
+    "upload-retried": Case((BUSY, LARGE), upload, {*TRANSFER, "sleep"}),
+    "token": Case((Reply(401), LARGE), write, {*TRANSFER, "_fetch_token"}, token=True),
+    "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_slot"}, limited=True),
+}
+
+
+@asynccontextmanager
+async def client_for(server: WireServer, case: Case) -> AsyncIterator[Client]:
+    """Give a client with a single connection, and time that does not pass by itself."""
+    time = FakeTime()
+    options: dict[str, Any] = {
+        "connection": Connection(limit=1),
+        "retry": RetryPolicy(sleep=time.sleep, clock=time.clock),
+    }
+    if case.limited:
+        options["rate_limiter"] = limiter = LocalRateLimiter(1, clock=time.clock)
+        await limiter.acquire(READ.name, 0)
+
+    async def provide() -> str:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "token"
+
+    if case.token:
+        client: Client = CloudCockpitClient("tenant.example", provide, base_url=server.url, **options)
+    else:
+        client = MembershipClient(server.url.replace("127.0.0.1", "localhost"), "key", **options)
+    async with client:
+        yield client
+
+
+async def settle(server: WireServer) -> int:
+    """Let everything under way arrive; return how many requests the server has seen."""
+    for _ in range(3):
+        await asyncio.sleep(0.001)
+    return len(server.requests)
+
+
+async def assert_nothing_is_held(server: WireServer, client: Client, requests: int) -> None:
+    """The pool's only connection is free, and nothing but the probe goes out any more."""
+    connector: Any = (await client._sessions.current()).connector
+    assert not connector._acquired
+    assert not connector._waiters
+    server.script[:] = [Reply()]
+    async with asyncio.timeout(1):
+        await client.call(PROBE)
+    assert [request.target for request in server.requests[requests:]] == ["/probe"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while-waiting", "when-it-is-there"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_call_can_be_cancelled_wherever_it_waits(case: Case, late: bool, tmp_path: Path) -> None:
+    """For each suspension of the call: CancelledError, no request any more, connection back, no task left over."""
+    path = tmp_path / "proof.png"
+    path.write_bytes(b"x" * 2**18)
+    seen: set[str] = set()
+    for at in count(1):
+        async with WireServer(*case.script) as server, client_for(server, case) as client:
+            steps = Steps(case.call(client, path), at, late=late)
+            [result] = await asyncio.gather(_run(steps), return_exceptions=True)
+            seen.update(*steps.places)
+            if len(steps.places) < at:
+                assert isinstance(result, VoidResult)
+                assert len(server.requests) == len(case.script)
+                break
+            assert isinstance(result, asyncio.CancelledError), steps.places[-1]
+            requests = await settle(server)
+            assert requests <= len(case.script)
+            await assert_nothing_is_held(server, client, requests)
+            if case.token:
+                await settle(server)
+            ours = {task for task in asyncio.all_tasks() if "WireServer" not in repr(task)}
+            assert ours == {asyncio.current_task()}
+    assert case.waits_in <= seen
+    assert at > len(case.waits_in)
+
+
+async def _run(steps: Steps) -> Any:
+    return await steps
+
+
+# -- What callers put around a call ------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n"
+STALLS: dict[str, Step] = {"headers": STALL, "body": Raw(HEAD + b"{", close=False), "backoff": Reply(500)}
+
+
+@pytest.mark.parametrize("step", STALLS.values(), ids=STALLS)
+async def test_timeout_around_a_call_is_the_callers_own(step: Step) -> None:
+    """`asyncio.timeout()` raises its plain TimeoutError; one request, and the only connection is free again."""
+    policy = RetryPolicy(sleep=lambda _seconds: asyncio.Event().wait())  # type: ignore[arg-type, return-value]
+    async with WireServer(step) as server:
+        async with MembershipClient(server.url, "key", retry=policy, connection=Connection(limit=1)) as client:
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.05):
+                    await client.call(READ)
+            assert not isinstance(caught.value, SdkError)
+            await assert_nothing_is_held(server, client, 1)
+
+
+@pytest.mark.parametrize("step", STALLS.values(), ids=STALLS)
+async def test_failing_sibling_in_a_task_group_ends_the_calls(step: Step) -> None:
+    """The group cancels its calls - one at the server, the others in line for the connection - and raises its error."""
+    policy = RetryPolicy(sleep=lambda _seconds: asyncio.Event().wait())  # type: ignore[arg-type, return-value]
+    async with WireServer(step) as server:
+        async with MembershipClient(server.url, "key", retry=policy, connection=Connection(limit=1)) as client:
+            with pytest.raises(ExceptionGroup) as caught:
+                async with asyncio.TaskGroup() as group:
+                    calls = [group.create_task(client.call(READ)) for _ in range(5)]
+                    while not server.requests:
+                        await asyncio.sleep(0.001)
+                    raise LookupError("sibling")
+            assert [type(error) for error in caught.value.exceptions] == [LookupError]
+            assert all(call.cancelled() for call in calls)
+            await assert_nothing_is_held(server, client, await settle(server))
+
+
+async def test_cancelled_place_in_line_is_passed_on() -> None:
+    """With one connection: of three calls in line the middle one is cancelled; the others still get their turn."""
+    go_on = asyncio.Event()
+
+    async def answer(_request: Any) -> Reply:
+        await go_on.wait()
+        return Reply()
+
+    async with WireServer(answer) as server:
+        async with MembershipClient(server.url, "key", connection=Connection(limit=1)) as client:
+            calls = [asyncio.create_task(client.call(READ)) for _ in range(4)]
+            while not server.requests:
+                await asyncio.sleep(0.001)
+            calls[2].cancel()
+            go_on.set()
+            async with asyncio.timeout(1):
+                results = await asyncio.gather(*calls, return_exceptions=True)
+        assert len(server.requests) == 3
+    assert [type(result) for result in results] == [VoidResult, VoidResult, asyncio.CancelledError, VoidResult]

@@ -1,0 +1,164 @@
+"""R-13 and R-07: failures give their connection back, and a connection the server gave up costs no call."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wire import DROP, FakeTime, Raw, Reply, WireServer
+
+from membership_sdk import ConnectionFailedError, MembershipClient, Outcome, VoidResult
+from sdk_core.operation import Effect, Operation
+from sdk_core.retry import RetryPolicy
+
+ROOT = Path(__file__).parents[2]
+
+READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
+PUT = Operation(name="put_it", method="PUT", path="/it", returns=VoidResult, effect=Effect.IDEMPOTENT)
+WRITE = Operation(name="write_it", method="POST", path="/it", returns=VoidResult, effect=Effect.WRITE)
+
+# -- A thousand failures on one connection (R-13) ----------------------------------------------------------------------
+
+_STORM = """
+import asyncio, gc, logging, time
+from wire import DROP, STALL, Raw, Reply, WireServer
+from membership_sdk import Connection, MembershipClient, RetryPolicy, SdkError
+from membership_sdk.operations import GET_CONTRACT_DATA
+
+# A debug loop tells of callbacks that a busy machine has slowed down; everything worse is an error there.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+HEAD = b"HTTP/1.1 200 X\\r\\nContent-Type: application/json\\r\\n"
+STEPS = {
+    "html": Reply(502, "<html>" + "x" * 5000, content_type="text/html"),
+    "json-cut": Reply(body='[{"id":'),
+    "body-cut": Raw(HEAD + b"Content-Length: 99\\r\\n\\r\\n{"),
+    "bad-chunk": Raw(HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n"),
+    "undecodable": Reply(body=[{"id": "seven"}]),
+    "oversized": Reply(body=b"x" * 100_000),
+    "redirect": Reply(302, "elsewhere", headers={"Location": "https://studio.example/"}),
+    "not-found": Reply(404, {"errorMessage": "no"}),
+    "dropped": DROP,
+    "cancelled": STALL,
+}
+ROUNDS = 100
+
+def answer(request):
+    return STEPS.get(request.target.rpartition("=")[2], Reply(body=[]))
+
+async def cancel_when_seen(server, call):
+    seen = len(server.requests)
+    task = asyncio.create_task(call)
+    while len(server.requests) == seen:
+        await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+async def main():
+    ends = []
+    async with WireServer(answer) as server, MembershipClient(
+        server.url, "key", retry=RetryPolicy.none(), connection=Connection(limit=1), max_response_bytes=50_000
+    ) as client:
+        view = {name: OPERATION(name) for name in STEPS}
+        for _ in range(ROUNDS):
+            for name in STEPS:
+                call = client.call(view[name])
+                try:
+                    await (cancel_when_seen(server, call) if name == "cancelled" else call)
+                except (SdkError, asyncio.CancelledError) as error:
+                    ends.append(type(error).__name__)
+        started = time.monotonic()
+        assert await client.get_contract_cancelation_reason_data() == []
+        assert time.monotonic() - started < 1
+    assert len(ends) == ROUNDS * len(STEPS) == len(server.requests) - 1, (len(ends), len(server.requests))
+    assert len(set(ends)) == 5, set(ends)
+    gc.collect()
+
+from attrs import evolve
+def OPERATION(name):
+    return evolve(GET_CONTRACT_DATA, name=name, path="/it?as=" + name)
+
+asyncio.run(main())
+"""
+
+
+def test_thousand_failures_leave_nothing_behind() -> None:
+    """Ten kinds, a hundred times each, on one connection: then a call succeeds within a second, and no warning came."""
+    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", _STORM],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+# -- Connections the server has given up (R-07) ------------------------------------------------------------------------
+
+
+def client_for(server: WireServer, time: FakeTime, **options: Any) -> MembershipClient:
+    policy = RetryPolicy(sleep=time.sleep, clock=time.clock, **options)
+    return MembershipClient(server.url, "key", retry=policy)
+
+
+async def test_server_that_closes_after_each_answer(fake_time: FakeTime) -> None:
+    """Without announcing it: 100 calls, one after the other, 100 requests, no wait."""
+    answer = Raw(Reply().encode())
+    async with WireServer(answer) as server, client_for(server, fake_time) as client:
+        for _ in range(100):
+            await client.call(READ)
+            # The end of the connection is seen before the next call.
+            await asyncio.sleep(0)
+        assert len(server.requests) <= 199
+    assert not any(fake_time.sleeps)
+
+
+@pytest.mark.parametrize("operation", [READ, PUT], ids=lambda operation: operation.effect.value)
+async def test_stale_connection_is_replaced_at_once(operation: Operation[Any], fake_time: FakeTime) -> None:
+    """The server hangs up on the first reuse, without a byte: every call succeeds, on a new connection, with no wait."""
+    async with WireServer(*[Reply(), DROP] * 100) as server, client_for(server, fake_time, budget=None) as client:
+        replies = [await client.call_with_reply(operation) for _ in range(100)]
+        assert len(server.requests) == 199
+        assert server.connections == 100
+    assert {len(reply.attempts) for reply in replies[1:]} == {2}
+    assert sum(fake_time.sleeps) == 0
+
+
+async def test_write_on_a_stale_connection_is_not_repeated(fake_time: FakeTime) -> None:
+    """Nobody knows whether the server had read it: one request, outcome UNKNOWN."""
+    async with WireServer(Reply(), DROP) as server, client_for(server, fake_time) as client:
+        await client.call(READ)
+        with pytest.raises(ConnectionFailedError) as caught:
+            await client.call(WRITE)
+        assert len(server.requests) == 2
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "script",
+    [[DROP], [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Le")], [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")]],
+    ids=["new-connection", "head-begun", "body-begun"],
+)
+async def test_server_in_trouble_is_given_time(script: list[Any], fake_time: FakeTime) -> None:
+    """Dropped on a new connection, or with an answer begun: that is no stale connection, and the retry backs off."""
+    async with WireServer(*script, Reply()) as server, client_for(server, fake_time) as client:
+        for _ in script:
+            await client.call(READ)
+        assert len(server.requests) == len(script) + 1
+    [wait] = fake_time.sleeps
+    assert wait > 0
+
+
+async def test_one_request_stays_one_on_a_stale_connection() -> None:
+    """`RetryPolicy.none()` allows no second one, however it came to the first."""
+    async with WireServer(Reply(), DROP) as server:
+        async with MembershipClient(server.url, "key", retry=RetryPolicy.none()) as client:
+            await client.call(READ)
+            with pytest.raises(ConnectionFailedError):
+                await client.call(READ)
+        assert len(server.requests) == 2

@@ -1,0 +1,308 @@
+"""Workflows end in the state they name, with one effect on the server, however the connection behaves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from wire import FakeTime
+
+from membership_sdk import (
+    BadRequestError,
+    CancelationStatus,
+    Document,
+    MembershipClient,
+    NotFoundError,
+    NotOfferedError,
+    NotSettledError,
+    Outcome,
+    RetryPolicy,
+    SdkError,
+    Settled,
+    WorkflowError,
+)
+from membership_sdk.sandbox import Fault, MembershipSandbox
+from membership_sdk.workflows import (
+    cancel_contract,
+    cancel_module,
+    purchase_module,
+    request_idle_period,
+    withdraw_cancelation,
+    withdraw_module_cancelation,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+
+Run = Callable[[MembershipClient, MembershipSandbox], Awaitable[Any]]
+CONTRACT = {"customer_id": MembershipSandbox.CUSTOMER_ID, "contract_id": MembershipSandbox.CONTRACT_ID}
+CANCELED = {"customer_id": MembershipSandbox.CUSTOMER_ID, "contract_id": MembershipSandbox.CANCELED_CONTRACT_ID}
+MODULE = {
+    "contract_id": MembershipSandbox.CONTRACT_ID,
+    "additional_module_contract_id": MembershipSandbox.MODULE_CONTRACT_ID,
+}
+
+
+def policy(fake_time: FakeTime) -> RetryPolicy:
+    return RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+
+
+def first_of_next_month(today: date) -> date:
+    return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+async def cancel(client: MembershipClient, _sandbox: MembershipSandbox) -> Settled[Any]:
+    return await cancel_contract(client, **CONTRACT, on="earliest", reason="Moving away")
+
+
+async def withdraw(client: MembershipClient, _sandbox: MembershipSandbox) -> Settled[Any]:
+    return await withdraw_cancelation(client, **CANCELED)
+
+
+async def end_module(client: MembershipClient, _sandbox: MembershipSandbox) -> Settled[Any]:
+    return await cancel_module(client, **MODULE, on="latest", reason=MembershipSandbox.REASON_ID)
+
+
+async def pause(client: MembershipClient, sandbox: MembershipSandbox) -> Settled[Any]:
+    config = await client.get_idle_period_config(contract_id=sandbox.CONTRACT_ID)
+    reason = next(r for r in config.idle_period_reasons if not r.document_required)
+    return await request_idle_period(
+        client,
+        contract_id=sandbox.CONTRACT_ID,
+        start_date=config.first_possible_start_date,
+        reason=reason.name,
+        term_value=1,
+    )
+
+
+WORKFLOWS: dict[str, tuple[str, Run]] = {
+    "create_contract_cancelation_amendment": ("cancel_contract", cancel),
+    "withdraw_contract_cancelation": ("withdraw_cancelation", withdraw),
+    "create_module_contract_cancelation_amendment": ("cancel_module", end_module),
+    "create_idle_period_amendment": ("request_idle_period", pause),
+}
+each = pytest.mark.parametrize(
+    ("operation", "run"),
+    [(operation, run) for operation, (_, run) in WORKFLOWS.items()],
+    ids=[n for n, _ in WORKFLOWS.values()],
+)
+
+
+@each
+async def test_twice_in_sequence_is_one_effect(operation: str, run: Run, fake_time: FakeTime) -> None:
+    """The first run changes it, the second finds it done."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        first, second = await run(client, sandbox), await run(client, sandbox)
+        assert (first.changed, second.changed, second.unchanged) == (True, False, True)
+        assert first.state == second.state
+        assert [entry.operation for entry in sandbox.ledger] == [operation]
+
+
+@each
+async def test_twice_concurrently_is_one_effect(operation: str, run: Run, fake_time: FakeTime) -> None:
+    """Whoever comes second is refused, reads again, and says that it was not him."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        settled = await asyncio.gather(run(client, sandbox), run(client, sandbox))
+        assert sorted(s.changed for s in settled) == [False, True]
+        assert settled[0].state == settled[1].state
+        assert [entry.operation for entry in sandbox.ledger] == [operation]
+
+
+@each
+@pytest.mark.parametrize("after_applying", [False, True], ids=["before", "after"])
+async def test_dropped_connection_leaves_one_effect(
+    operation: str, run: Run, after_applying: bool, fake_time: FakeTime
+) -> None:
+    """Dropped before the effect it is asked for again, dropped after it is only read."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        sandbox.fail(Fault.drop(after_applying=after_applying), operation=operation)
+        settled = await run(client, sandbox)
+        assert settled.changed
+        assert [entry.operation for entry in sandbox.ledger] == [operation]
+        writes = [request for request in sandbox.requests if request.operation == operation]
+        assert len(writes) == (1 if after_applying else 2)
+
+
+@each
+async def test_server_that_always_drops_is_asked_twice_and_the_error_says_unknown(
+    operation: str, run: Run, fake_time: FakeTime
+) -> None:
+    """No endless repetition of what may have happened."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        sandbox.fail(*[Fault.drop()] * 5, operation=operation)
+        with pytest.raises(SdkError) as caught:
+            await run(client, sandbox)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert len([request for request in sandbox.requests if request.operation == operation]) == 2
+        assert sandbox.ledger == []
+
+
+@each
+async def test_refusal_is_raised_as_it_was(operation: str, run: Run, fake_time: FakeTime) -> None:
+    """A 400 that nobody else's change explains."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        sandbox.fail(Fault.status(400), operation=operation)
+        with pytest.raises(BadRequestError):
+            await run(client, sandbox)
+        assert sandbox.ledger == []
+
+
+async def test_cancelation_waits_for_the_studio_where_it_must(fake_time: FakeTime) -> None:
+    """PENDING_VERIFICATION is the end of the procedure too, and its withdrawal as well."""
+    async with MembershipSandbox(verification=True) as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        settled = await cancel(client, sandbox)
+        assert settled.state.cancelation_status == CancelationStatus.PENDING_VERIFICATION
+        withdrawn = await withdraw_cancelation(client, **CONTRACT)
+        assert withdrawn.changed
+        assert withdrawn.state.cancelation_status is None
+
+
+async def test_module_cancelation_is_withdrawn(fake_time: FakeTime) -> None:
+    """And once more finds nothing to do."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        await end_module(client, sandbox)
+        first = await withdraw_module_cancelation(client, **MODULE)
+        second = await withdraw_module_cancelation(client, **MODULE)
+        assert (first.changed, second.changed) == (True, False)
+        assert first.state.contract_cancelation_status is None
+        assert len(sandbox.ledger) == 2
+
+
+async def test_ids_of_all_calls_are_returned(fake_time: FakeTime) -> None:
+    """Read, act, read: each as the server saw it."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        settled = await withdraw(client, sandbox)
+        assert len(settled.correlation_ids) == len(set(settled.correlation_ids)) == 3
+
+
+async def test_date_is_chosen_from_those_on_offer(fake_time: FakeTime) -> None:
+    """Earliest, latest, or itself."""
+    for on, pick in (("earliest", min), ("latest", max), (None, lambda offered: sorted(offered)[1])):
+        async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+            contract = (await client.get_contract_data(customer_id=sandbox.CUSTOMER_ID))[0]
+            wanted = pick(contract.available_cancelation_dates)
+            settled = await cancel_contract(client, **CONTRACT, on=on or wanted, reason=sandbox.REASON_ID)
+            assert settled.state.cancelation_date == wanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "names"),
+    [
+        ({"on": date(1999, 1, 1)}, NotOfferedError, "on"),
+        ({"on": "soon"}, TypeError, "on"),
+        ({"on": "latest", "reason": "No such reason"}, NotOfferedError, "reason"),
+        ({"on": "latest", "reason": 999}, NotOfferedError, "reason"),
+        ({"on": "latest", "reason": None}, TypeError, "reason"),
+        ({"on": "latest", "contract_id": 4}, WorkflowError, "no such contract"),
+        ({"on": "latest", "customer_id": 4}, NotFoundError, "404"),
+    ],
+)
+async def test_what_is_not_offered_is_never_asked_for(
+    arguments: dict[str, Any], error: type[Exception], names: str, fake_time: FakeTime
+) -> None:
+    """Refused by what was read, before the cancelation is sent."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        with pytest.raises(error, match=names):
+            await cancel_contract(client, **{**CONTRACT, "reason": sandbox.REASON_ID, **arguments})
+        assert sandbox.ledger == []
+        assert "create_contract_cancelation_amendment" not in {request.operation for request in sandbox.requests}
+
+
+async def test_contract_canceled_to_another_date_is_left_alone(fake_time: FakeTime) -> None:
+    """Asking for a date is not fulfilled by another one."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        with pytest.raises(WorkflowError, match="another date") as caught:
+            await cancel_contract(client, **CANCELED, on=date(1999, 1, 1), reason=sandbox.REASON_ID)
+        assert caught.value.state == "CANCELED"
+        assert sandbox.ledger == []
+
+
+async def test_unknown_state_is_not_acted_upon(fake_time: FakeTime) -> None:
+    """What this release does not know it does not touch."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        contracts = sandbox.contracts[sandbox.CUSTOMER_ID]
+        contract = contracts[sandbox.CONTRACT_ID]
+        from attrs import evolve  # noqa: PLC0415
+
+        contracts[sandbox.CONTRACT_ID] = evolve(contract, cancelation_status=CancelationStatus("IN_LIMBO"))
+        for workflow in (cancel(client, sandbox), withdraw_cancelation(client, **CONTRACT)):
+            with pytest.raises(WorkflowError, match="IN_LIMBO"):
+                await workflow
+        assert sandbox.ledger == []
+
+
+async def test_purchase_is_sent_once(fake_time: FakeTime) -> None:
+    """Bought, and the second run learns from the validation that it was."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        order = await order_for(client, sandbox)
+        first, second = await purchase_module(client, **order), await purchase_module(client, **order)
+        assert first.changed
+        assert first.additional_module_contract_id is not None
+        assert second.unchanged
+        assert [entry.operation for entry in sandbox.ledger] == ["purchase_additional_module_contract"]
+
+
+@pytest.mark.parametrize("after_applying", [False, True], ids=["before", "after"])
+async def test_unknown_purchase_is_reported_and_not_repeated(after_applying: bool, fake_time: FakeTime) -> None:
+    """The error says how to find out; running the procedure again does."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        order = await order_for(client, sandbox)
+        sandbox.fail(Fault.drop(after_applying=after_applying), operation="purchase_additional_module_contract")
+        with pytest.raises(SdkError) as caught:
+            await purchase_module(client, **order)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert "ALREADY_PURCHASED" in caught.value.__notes__[0]
+        assert (await purchase_module(client, **order)).changed is not after_applying
+        assert [entry.operation for entry in sandbox.ledger] == ["purchase_additional_module_contract"]
+
+
+async def test_purchase_that_would_be_refused_is_not_sent(fake_time: FakeTime) -> None:
+    """The verdict is the error's state."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        order = {**await order_for(client, sandbox), "additional_module_id": 987654}
+        with pytest.raises(NotOfferedError) as caught:
+            await purchase_module(client, **order)
+        assert caught.value.state == "ADDITIONAL_MODULE_NOT_FOUND"
+        assert sandbox.ledger == []
+
+
+async def order_for(client: MembershipClient, sandbox: MembershipSandbox) -> dict[str, Any]:
+    module = (await client.get_purchasable_additional_modules(contract_id=sandbox.CONTRACT_ID))[0]
+    return {
+        "contract_id": sandbox.CONTRACT_ID,
+        "additional_module_id": module.id,
+        "payment_frequency_id": module.payment_frequencies[0].id,
+    }
+
+
+async def test_idle_period_rules_are_checked_first(fake_time: FakeTime) -> None:
+    """A reason that needs a document, a start the studio does not take: nothing is requested."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        config = await client.get_idle_period_config(contract_id=sandbox.CONTRACT_ID)
+        ill = next(reason for reason in config.idle_period_reasons if reason.document_required)
+        wanted: dict[str, Any] = {
+            "contract_id": sandbox.CONTRACT_ID,
+            "start_date": config.first_possible_start_date,
+            "reason": ill.id,
+            "term_value": 1,
+        }
+        with pytest.raises(NotOfferedError, match="document"):
+            await request_idle_period(client, **wanted)
+        proof = Document(source=b"%PDF-", content_type="application/pdf")
+        with pytest.raises(NotOfferedError) as caught:
+            await request_idle_period(client, **{**wanted, "start_date": date(1999, 1, 5)}, document=proof)
+        assert caught.value.state is not None
+        assert caught.value.state.startswith("IDLEPERIOD_")
+        assert sandbox.ledger == []
+        assert (await request_idle_period(client, **wanted, document=proof)).changed
+
+
+async def test_state_that_never_comes_is_an_error_with_the_last_one(fake_time: FakeTime) -> None:
+    """The API said yes, and the contract never shows it."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        # The answer of a success without its effect.
+        sandbox.fail(Fault.garbage(after_applying=False), operation="withdraw_contract_cancelation")
+        sandbox.fail(Fault.garbage(after_applying=False), operation="withdraw_contract_cancelation")
+        with pytest.raises((NotSettledError, SdkError)):
+            await withdraw(client, sandbox)
+        assert sandbox.ledger == []
