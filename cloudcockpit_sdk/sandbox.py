@@ -45,6 +45,7 @@ from cloudcockpit_sdk.sandbox_answers import (
 )
 from sdk_core import codec
 from sdk_core.client import ClientOptions
+from sdk_core.operation import Operation
 from sdk_core.sandbox import Fault, LedgerEntry, ReceivedRequest, RefusalError, Sandbox
 
 __all__ = ["CloudCockpitSandbox", "Fault", "LedgerEntry", "ReceivedRequest"]
@@ -119,8 +120,8 @@ class CloudCockpitSandbox(Sandbox):
     OFFER_ID: Final = UUID("9b2f6c1d-3e4a-4f5b-8c7d-1a2b3c4d5e6f")
     """Of the first subscription."""
 
-    operations: ClassVar = OPERATIONS
-    other_endpoints: ClassVar = frozenset({"token"})
+    operations: ClassVar[tuple[Operation[Any], ...]] = OPERATIONS
+    other_endpoints: ClassVar[frozenset[str]] = frozenset({"token"})
 
     def __init__(
         self,
@@ -134,17 +135,17 @@ class CloudCockpitSandbox(Sandbox):
     ) -> None:
         super().__init__(today=today)
         owned = _subscriptions(self.today) if subscriptions is None else subscriptions
-        self.subscriptions = {subscription.id: subscription for subscription in owned}
+        self.subscriptions: dict[UUID, Subscription] = {subscription.id: subscription for subscription in owned}
         """The state, by subscription id; what is accepted shows here once it has happened."""
         if entitlements is None:
             entitlements = {self.AZURE_PLAN_ID: [_entitlement(self.today)]}
-        self.entitlements = {plan: list(owned) for plan, owned in entitlements.items()}
+        self.entitlements: dict[UUID, list[Subscription]] = {plan: list(owned) for plan, owned in entitlements.items()}
         """Azure entitlements by plan; known to `list_azure_entitlements` and `change_monthly_budget` only."""
         self.budgets: dict[UUID, Decimal | None] = {}
         """The monthly budgets that were set, by entitlement."""
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
-        self.token_requests = 0
+        self.token_requests: int = 0
         """How often a token was asked for."""
         self._clock = clock
         self._tokens: dict[str, float] = {}

@@ -59,6 +59,7 @@ from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
 from membership_sdk.sandbox_idle_periods import end_of, months_later, on_change, on_request, remaining
 from sdk_core import codec
 from sdk_core.client import ClientOptions
+from sdk_core.operation import Operation
 from sdk_core.sandbox import Fault, LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError, Sandbox
 
 __all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest"]
@@ -103,7 +104,7 @@ class MembershipSandbox(Sandbox):
     """Not bought; has no trial period."""
     PAYMENT_FREQUENCY_IDS: Final = {SAUNA_ID: 301, SOLARIUM_ID: 302, DRINKS_ID: 303}
 
-    operations: ClassVar = (*OPERATIONS, VERIFY_API_KEY)
+    operations: ClassVar[tuple[Operation[Any], ...]] = (*OPERATIONS, VERIFY_API_KEY)
 
     def __init__(
         self,
@@ -121,19 +122,26 @@ class MembershipSandbox(Sandbox):
         self.verification = verification
         if contracts is None:
             contracts = {self.CUSTOMER_ID: _contracts(self.today)}
-        self.contracts = {customer: {contract.id: contract for contract in own} for customer, own in contracts.items()}
+        self.contracts: dict[int, dict[int, ContractData]] = {
+            customer: {contract.id: contract for contract in own} for customer, own in contracts.items()
+        }
         """The state of the main contracts, by customer id and contract id."""
         if modules is None:
             modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): _sauna(self.today)}
-        self.modules = dict(modules)
+        self.modules: dict[tuple[int, int], AdditionalModuleContractExtended] = dict(modules)
         """The state of the module contracts, by contract id and module contract id."""
-        self.reasons = _reasons() if reasons is None else list(reasons)
-        self.idle_period_config = idle_period_config or _idle_period_config(self.today, verification=verification)
+        self.reasons: list[ContractCancelationReason] = _reasons() if reasons is None else list(reasons)
+        rules = idle_period_config or _idle_period_config(self.today, verification=verification)
+        self.idle_period_config: IdlePeriodConfiguration = rules
         if idle_periods is None:
             idle_periods = {self.CONTRACT_ID: [_past_idle_period(self.today, self.idle_period_config)]}
-        self.idle_periods = {contract: {period.id: period for period in own} for contract, own in idle_periods.items()}
+        self.idle_periods: dict[int, dict[int, IdlePeriod]] = {
+            contract: {period.id: period for period in own} for contract, own in idle_periods.items()
+        }
         """The state of the idle periods and their amendments, by contract id and their own."""
-        self.additional_modules = _modules_on_sale() if additional_modules is None else list(additional_modules)
+        self.additional_modules: list[AdditionalModule] = (
+            _modules_on_sale() if additional_modules is None else list(additional_modules)
+        )
         self._new_ids = count(9001)
 
     def client(

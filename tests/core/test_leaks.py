@@ -141,7 +141,11 @@ async def test_write_on_a_stale_connection_is_not_repeated(fake_time: FakeTime) 
 
 @pytest.mark.parametrize(
     "script",
-    [[DROP], [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Le")], [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")]],
+    [
+        [DROP],
+        [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Le")],
+        [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")],
+    ],
     ids=["new-connection", "head-begun", "body-begun"],
 )
 async def test_server_in_trouble_is_given_time(script: list[Any], fake_time: FakeTime) -> None:
