@@ -7,7 +7,7 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import ClientResponse, ClientSession, MultipartWriter, ServerDisconnectedError
+from aiohttp import ClientResponse, ClientSession, MultipartWriter
 from attrs import evolve, field, frozen
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -31,7 +31,7 @@ from sdk_core.errors import (
 )
 from sdk_core.multipart import Multipart
 from sdk_core.operation import Operation
-from sdk_core.outcome import may_repeat, of_failure, of_refusal, safe_cause
+from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, parse_retry_after, retry
 from sdk_core.session import EXCHANGE_ERRORS, Connection, Sessions, read_at_most
@@ -324,6 +324,7 @@ class Client:
                     raise_for_status=False,
                 ) as response:
                     body = await self._read(response)
+                    self._sessions.keeps_connections = True
                     return _Answer(response.status, response.headers, body, clock() - started)
         except EXCHANGE_ERRORS as error:
             failure = self._transport_failure(call, error, limit, delay=delay, elapsed=clock() - started)
@@ -355,8 +356,8 @@ class Client:
             if outcome is Outcome.NOT_SENT
             else "the connection failed before the answer was complete"
         )
-        # A kept-alive connection may be closed at any time: the first such failure is no reason to wait.
-        at_once = len(call.attempts) == 1 and isinstance(error, ServerDisconnectedError | ConnectionResetError)
+        # A kept connection may be closed at any time: that is no sign of trouble, and the first time no reason to wait.
+        at_once = len(call.attempts) == 1 and self._sessions.keeps_connections and is_stale_connection(error)
         failure = call.fail(
             ConnectionFailedError, what, outcome, retryable=retryable, cause=text, retry_at_once=retryable and at_once
         )

@@ -11,14 +11,16 @@
 | 2xx that is no JSON; 3xx; any other 5xx                   | UNKNOWN  | raise            | raise |
 """
 
+import errno
 import os
+import ssl
 
 import aiohttp
 
 from sdk_core.errors import ErrorDetails, Outcome
 from sdk_core.operation import Effect, Operation
 
-__all__ = ["may_repeat", "of_failure", "of_refusal", "safe_cause"]
+__all__ = ["is_stale_connection", "may_repeat", "of_failure", "of_refusal", "safe_cause"]
 
 _PASSING_SERVER_ERRORS = frozenset({500, 502, 503, 504})
 
@@ -60,13 +62,31 @@ def may_repeat(effect: Effect, outcome: Outcome, *, passing: bool) -> bool:
     return passing and (effect is not Effect.WRITE or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
 
 
+def is_stale_connection(error: BaseException) -> bool:
+    """Return whether the peer hung up without a byte of an answer, as it may on any connection that was kept."""
+    match error:
+        # With bytes of an answer, the message is what was parsed of them.
+        case aiohttp.ServerDisconnectedError():
+            return isinstance(error.message, str)
+        case aiohttp.ClientOSError():
+            return error.errno in {errno.ECONNRESET, errno.EPIPE}
+        case _:
+            return False
+
+
 def safe_cause(error: BaseException) -> BaseException | None:
     """Return an exception to chain that tells of no URL, header or byte of an answer.
 
     aiohttp's own texts often do: they name the full URL, with a member's ids in it.
     """
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return OSError(f"the proxy answered {error.status}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error
+    for failure in (error, error.__cause__):
+        if isinstance(failure, ssl.SSLError):
+            # OpenSSL's own number: as an errno, 1 would read "Operation not permitted". Its text names reasons only.
+            return ssl.SSLError(failure.errno, failure.strerror)
     if isinstance(error, OSError) and isinstance(error.errno, int):
         return OSError(error.errno, os.strerror(error.errno))
     return None

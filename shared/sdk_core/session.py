@@ -62,6 +62,8 @@ class Sessions:
     def __init__(self, connection: Connection, injected: ClientSession | None) -> None:
         self._connection = connection
         self._injected = injected
+        self.keeps_connections: bool = False
+        """Whether an answer came already, so that the next request may go over a connection that was kept."""
         self._closed = False
         self._lock = threading.Lock()
         self._pid = os.getpid()

@@ -189,34 +189,45 @@ HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n"
 STALLS: dict[str, Step] = {"headers": STALL, "body": Raw(HEAD + b"{", close=False), "backoff": Reply(500)}
 
 
-@pytest.mark.parametrize("step", STALLS.values(), ids=STALLS)
-async def test_timeout_around_a_call_is_the_callers_own(step: Step) -> None:
+async def for_ever(_seconds: float) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture(params=STALLS.values(), ids=STALLS)
+async def stalled(request: pytest.FixtureRequest) -> AsyncIterator[tuple[WireServer, Client]]:
+    """A server at which calls wait for ever, each in its own way, and a client with a single connection."""
+    options: dict[str, Any] = {"retry": RetryPolicy(sleep=for_ever), "connection": Connection(limit=1)}
+    async with WireServer(request.param) as server, MembershipClient(server.url, "key", **options) as client:
+        yield server, client
+
+
+async def test_timeout_around_a_call_is_the_callers_own(stalled: tuple[WireServer, Client]) -> None:
     """`asyncio.timeout()` raises its plain TimeoutError; one request, and the only connection is free again."""
-    policy = RetryPolicy(sleep=lambda _seconds: asyncio.Event().wait())  # type: ignore[arg-type, return-value]
-    async with WireServer(step) as server:
-        async with MembershipClient(server.url, "key", retry=policy, connection=Connection(limit=1)) as client:
-            with pytest.raises(TimeoutError) as caught:
-                async with asyncio.timeout(0.05):
-                    await client.call(READ)
-            assert not isinstance(caught.value, SdkError)
-            await assert_nothing_is_held(server, client, 1)
+    server, client = stalled
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.05):
+            await client.call(READ)
+    assert not isinstance(caught.value, SdkError)
+    await assert_nothing_is_held(server, client, 1)
 
 
-@pytest.mark.parametrize("step", STALLS.values(), ids=STALLS)
-async def test_failing_sibling_in_a_task_group_ends_the_calls(step: Step) -> None:
+async def test_failing_sibling_in_a_task_group_ends_the_calls(stalled: tuple[WireServer, Client]) -> None:
     """The group cancels its calls - one at the server, the others in line for the connection - and raises its error."""
-    policy = RetryPolicy(sleep=lambda _seconds: asyncio.Event().wait())  # type: ignore[arg-type, return-value]
-    async with WireServer(step) as server:
-        async with MembershipClient(server.url, "key", retry=policy, connection=Connection(limit=1)) as client:
-            with pytest.raises(ExceptionGroup) as caught:
-                async with asyncio.TaskGroup() as group:
-                    calls = [group.create_task(client.call(READ)) for _ in range(5)]
-                    while not server.requests:
-                        await asyncio.sleep(0.001)
-                    raise LookupError("sibling")
-            assert [type(error) for error in caught.value.exceptions] == [LookupError]
-            assert all(call.cancelled() for call in calls)
-            await assert_nothing_is_held(server, client, await settle(server))
+    server, client = stalled
+    calls: list[asyncio.Task[VoidResult]] = []
+
+    async def family() -> None:
+        async with asyncio.TaskGroup() as group:
+            calls.extend(group.create_task(client.call(READ)) for _ in range(5))
+            while not server.requests:
+                await asyncio.sleep(0.001)
+            raise LookupError("sibling")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await family()
+    assert [type(error) for error in caught.value.exceptions] == [LookupError]
+    assert all(call.cancelled() for call in calls)
+    await assert_nothing_is_held(server, client, await settle(server))
 
 
 async def test_cancelled_place_in_line_is_passed_on() -> None:

@@ -1,0 +1,148 @@
+"""R-16: a call does no work of files, TLS settings, name resolution or imports in the event loop's thread."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wire import Reply, WireServer
+
+from membership_sdk import MembershipClient, NotFoundError, RetryPolicy
+
+ROOT = Path(__file__).parents[2]
+
+# In a process of its own: what is imported by the first request of all would not be seen here.
+_GUARDED = """
+import asyncio, ssl, sys, threading
+from uuid import UUID
+from pathlib import Path
+import trustme
+from wire import DROP, FakeTime, Reply, WireServer
+from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
+from membership_sdk import Document, MembershipClient, RetryPolicy, SdkError, VoidResult
+from sdk_core.operation import Effect, Operation
+
+PATH = Path(sys.argv[1])
+BLOCKING = {
+    "import", "open", "os.listdir", "os.scandir", "subprocess.Popen", "time.sleep",
+    "socket.getaddrinfo", "socket.gethostbyname",
+}
+LOOP = threading.get_ident()
+guarded, seen = False, []
+
+def watch(event, arguments):
+    if guarded and event in BLOCKING and threading.get_ident() == LOOP:
+        seen.append(event)
+
+sys.addaudithook(watch)
+for name in ("load_verify_locations", "load_default_certs", "set_default_verify_paths", "load_cert_chain"):
+    def note(self, *arguments, _name=name, _original=getattr(ssl.SSLContext, name)):
+        if guarded:
+            seen.append(_name)
+        return _original(self, *arguments)
+    setattr(ssl.SSLContext, name, note)
+
+READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
+UPLOAD = Operation(name="upload_it", method="POST", path="/it", body=dict, multipart=True, returns=VoidResult,
+                   effect=Effect.WRITE)
+SUBSCRIPTION = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
+
+async def failure(call):
+    [error] = await asyncio.gather(call, return_exceptions=True)
+    assert isinstance(error, SdkError), error
+
+async def main():
+    global guarded
+    time = FakeTime()
+    retry = RetryPolicy(sleep=time.sleep, clock=time.clock)
+    busy = [Reply(429, {"errorMessage": "no"}, headers={"Retry-After": when})
+            for when in ("1", "Fri, 31 Dec 2100 23:59:59 GMT")]
+    token = Reply(body={"access_token": "t", "expires_in": 3600})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    unknown = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    async with (
+        unknown,
+        WireServer(Reply(), Reply(), Reply(500), DROP, Reply(), busy[0], Reply(), Reply(body=[]), busy[1]) as one,
+        WireServer(token, Reply(202), Reply(401), token, Reply(202), Reply(404)) as two,
+    ):
+        # What a server's first connection takes is not the client's doing.
+        for server in (one, two):
+            _reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+            writer.close()
+            await writer.wait_closed()
+        # Nor is what asyncio itself imports for the first thread.
+        await asyncio.to_thread(int)
+        guarded = True
+        credentials = ClientCredentials("id", "secret", token_url=two.url + "/token")
+        async with (
+            MembershipClient(one.url.replace("127.0.0.1", "localhost"), "key", retry=retry) as membership,
+            CloudCockpitClient("tenant.example", credentials, base_url=two.url, retry=retry) as cloudcockpit,
+            MembershipClient(f"https://localhost:{unknown.sockets[0].getsockname()[1]}", "key", retry=retry) as tls,
+        ):
+            for _ in range(3):
+                await membership.call(READ)
+            await membership.call(UPLOAD, body={"a": 1}, document=Document(source=PATH, content_type="image/png"))
+            await membership.get_contract_data(customer_id=1)
+            await failure(membership.call(READ))
+            for _ in range(2):
+                await cloudcockpit.suspend_subscription(**SUBSCRIPTION)
+            await failure(cloudcockpit.get_subscription(**SUBSCRIPTION))
+            await failure(tls.call(READ))
+        assert (len(one.requests), len(two.requests)) == (9, 6), (len(one.requests), len(two.requests))
+    assert seen == [], seen
+    # And the guard does see such things.
+    open(PATH).close()
+    import colorsys
+    ssl.create_default_context()
+    assert {"open", "import", "load_default_certs"} <= set(seen), seen
+    guarded = False
+
+asyncio.run(main())
+"""
+
+
+def test_calls_do_not_block_the_loop(tmp_path: Path) -> None:
+    """First, second, retried, refused, uploading, with tokens and over TLS: no such work where the loop runs."""
+    path = tmp_path / "proof.png"
+    path.write_bytes(b"x" * 100_000)
+    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _GUARDED, str(path)],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_no_step_of_a_call_is_slow(caplog: pytest.LogCaptureFixture) -> None:
+    """A loop in debug mode reports no callback of 50 ms: first, second and retried call, and an answer of 1 MiB."""
+
+    async def use() -> None:
+        asyncio.get_running_loop().slow_callback_duration = 0.05
+        large = [{"id": number, "name": "x" * 40} for number in range(20_000)]
+        async with (
+            WireServer(Reply(body=[]), Reply(body=[]), Reply(500), Reply(body=[]), Reply(404, large)) as server,
+            MembershipClient(server.url, "key", retry=RetryPolicy(backoff_base=0)) as client,
+        ):
+            for _ in range(3):
+                assert await client.get_contract_data(customer_id=1) == []
+            with pytest.raises(NotFoundError):
+                await client.get_contract_data(customer_id=1)
+
+    # A busy machine may hold up any step of any program; a slow step is slow every time.
+    for _ in range(5):
+        caplog.clear()
+        asyncio.run(use(), debug=True)
+        slow = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+        slow = [message for message in slow if "took" in message and "selector" not in message.lower()]
+        if not slow:
+            break
+    assert slow == []
+    assert logging.getLogger("asyncio").isEnabledFor(logging.WARNING)
