@@ -631,9 +631,9 @@ async def test_429_pauses_new_calls_of_the_operation(fake_time: FakeTime) -> Non
     limiter = LocalRateLimiter(9, 60, clock=fake_time.clock)
     await limiter.on_rate_limited("a", 30)
     await limiter.on_rate_limited("a", 5)
-    assert await limiter.acquire("a", 60) == 30
+    assert 30 <= await limiter.acquire("a", 60) <= 31
     assert await limiter.acquire("b", 60) == 0
-    fake_time.now += 31
+    fake_time.now += 32
     assert await limiter.acquire("a", 60) == 0
 
 
@@ -669,7 +669,8 @@ async def test_429_of_one_client_pauses_the_other(fake_time: FakeTime) -> None:
         await failure(one.call(READ))
         assert fake_time.sleeps == []
         await other.call(READ)
-    assert fake_time.sleeps == [30]
+    [wait] = fake_time.sleeps
+    assert 30 <= wait <= 31
 
 
 async def test_slot_beyond_the_deadline_is_not_waited_for(fake_time: FakeTime) -> None:
