@@ -3,7 +3,7 @@
 They read the state, act only if needed, and after an UNKNOWN outcome read again before anything is repeated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Final, Literal, TypeVar
 
@@ -24,11 +24,12 @@ from membership_sdk.models import (
     IdlePeriodCreationStatus,
     IdlePeriodLists,
     IdlePeriodReason,
+    IdlePeriodValidationRequest,
     MainContractCancelation,
 )
-from sdk_core.arguments import plain_date
+from sdk_core.arguments import int64_id, plain_date
 from sdk_core.client import Reply
-from sdk_core.errors import NotOfferedError, Outcome, SdkError, WorkflowError
+from sdk_core.errors import BadRequestError, ConflictError, NotOfferedError, Outcome, SdkError, WorkflowError
 from sdk_core.multipart import Document
 from sdk_core.workflow import Procedure, Settled, cannot, settle
 
@@ -51,6 +52,7 @@ CancelationDate = date | Literal["earliest", "latest"]
 # The API does what it is asked before it answers: what does not show within seconds has not happened.
 _TIMING: Final = {"timeout": 30.0, "poll": 0.5, "patience": 2.0}
 
+_BOUGHT: Final = AdditionalModuleValidationStatus.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED
 _CANCELED: Final = frozenset({CancelationStatus.CANCELED, CancelationStatus.PENDING_VERIFICATION})
 _NOT_CANCELED: Final = frozenset({None, CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION})
 
@@ -74,7 +76,7 @@ async def cancel_contract(
         WorkflowError: no such contract, or it is canceled to another date, or a withdrawal waits for the studio.
         SdkError: a call failed, and reading again did not show the cancelation.
     """
-    _check_on(on)
+    _check_cancelation({"customer_id": customer_id, "contract_id": contract_id}, on, reason)
 
     async def choose(contract: ContractData) -> MainContractCancelation:
         return MainContractCancelation(
@@ -118,6 +120,7 @@ async def withdraw_cancelation(
         WorkflowError: no such contract, or its cancelation has a state this release does not know.
         SdkError: a call failed, and reading again did not show the withdrawal.
     """
+    _check_ids({"customer_id": customer_id, "contract_id": contract_id})
 
     async def act(_nothing: None) -> str:
         reply = await client.call_with_reply(
@@ -147,7 +150,8 @@ async def cancel_module(
     reason: int | str,
 ) -> Settled[AdditionalModuleContractExtended]:
     """Cancel a module contract, unless it is canceled already; arguments and errors as of `cancel_contract`."""
-    _check_on(on)
+    ids = {"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id}
+    _check_cancelation(ids, on, reason)
 
     async def choose(module: AdditionalModuleContractExtended) -> AdditionalModuleContractCancelation:
         return AdditionalModuleContractCancelation(
@@ -251,7 +255,7 @@ async def purchase_module(
         operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST, contract_id=contract_id, body=body
     )
     status = verdict.value.validation_status
-    if status == AdditionalModuleValidationStatus.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED:
+    if status == _BOUGHT:
         return Purchase(False, None, (verdict.correlation_id,))  # noqa: FBT003  a record's first field
     if not status.is_positive:
         raise cannot(NotOfferedError, f"the API would refuse the purchase: {status}", state=status)
@@ -259,6 +263,14 @@ async def purchase_module(
         bought = await client.call_with_reply(
             operations.PURCHASE_ADDITIONAL_MODULE_CONTRACT, contract_id=contract_id, body=body
         )
+    except (BadRequestError, ConflictError):
+        # Refused: perhaps because somebody else has just bought it.
+        second = await client.call_with_reply(
+            operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST, contract_id=contract_id, body=body
+        )
+        if second.value.validation_status != _BOUGHT:
+            raise
+        return Purchase(False, None, (verdict.correlation_id, second.correlation_id))  # noqa: FBT003
     except SdkError as error:
         if error.outcome is Outcome.UNKNOWN:
             error.add_note(
@@ -281,6 +293,9 @@ async def request_idle_period(
 ) -> Settled[IdlePeriod]:
     """Request an idle period, unless one with this start and reason is there already; return it as the API lists it.
 
+    Whether one that is there already has the length asked for is for the caller to see: the API lists its end, not its
+    term.
+
     Args:
         client: the studio's client.
         contract_id: the contract's id.
@@ -294,14 +309,19 @@ async def request_idle_period(
         NotOfferedError: configuration or validation refuse it, `state` says why; nothing was requested.
         SdkError: a call failed, and listing again did not show the idle period.
     """
-    plain_date("start_date", start_date)
+    _check_ids({"contract_id": contract_id})
+    _check_reason(reason)
+    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"document must be a Document, not {type(document).__name__}")
+    # The request checks its own values; the unit comes with the configuration.
+    wanted = IdlePeriodValidationRequest(start_date=start_date, term_value=term_value, unlimited=unlimited)
     configuration = await client.call_with_reply(operations.GET_IDLE_PERIOD_CONFIG, contract_id=contract_id)
     rules = configuration.value
     chosen = _choose(rules.idle_period_reasons, reason, "reason", key=lambda r: r.id, name=lambda r: r.name)
 
     async def read() -> Reply[IdlePeriod | None]:
         reply = await client.call_with_reply(operations.GET_IDLE_PERIODS, contract_id=contract_id)
-        return reply.with_value(_find_idle_period(reply.value, start_date, chosen))
+        return reply.with_value(_find_idle_period(reply.value, wanted, chosen))
 
     async def choose(_missing: IdlePeriod | None) -> IdlePeriodCreateRequest:
         _check_rules(rules, chosen, document, unlimited=unlimited)
@@ -367,9 +387,21 @@ async def _nothing_to_choose(_state: object) -> None:
     return None
 
 
-def _check_on(on: object) -> None:
+def _check_cancelation(ids: Mapping[str, object], on: object, reason: object) -> None:
+    _check_ids(ids)
     if on not in ("earliest", "latest"):
         plain_date("on", on)
+    _check_reason(reason)
+
+
+def _check_ids(ids: Mapping[str, object]) -> None:
+    for name, value in ids.items():
+        int64_id(name, value)
+
+
+def _check_reason(reason: object) -> None:
+    if isinstance(reason, bool) or not isinstance(reason, int | str):
+        raise TypeError(f"reason must be an id (int) or an exact name (str), not {type(reason).__name__}")
 
 
 def _is_canceled(status: CancelationStatus | None, canceled_to: date | None, on: CancelationDate) -> bool:
@@ -418,8 +450,6 @@ def _choose(
     offered: tuple[R, ...], wanted: int | str, argument: str, *, key: Callable[[R], int], name: Callable[[R], str]
 ) -> R:
     """Return the one entry with this id or exact name."""
-    if isinstance(wanted, bool) or not isinstance(wanted, int | str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{argument} must be an id (int) or an exact name (str), not {type(wanted).__name__}")
     found = [entry for entry in offered if wanted in (key(entry), name(entry))]
     if not found:
         raise cannot(NotOfferedError, f"{argument} is not one of those the API offers")
@@ -428,9 +458,14 @@ def _choose(
     return found[0]
 
 
-def _find_idle_period(lists: IdlePeriodLists, start_date: date, reason: IdlePeriodReason) -> IdlePeriod | None:
-    for period in (*lists.current_and_upcoming_idle_periods, *lists.past_idle_periods):
-        if period.start_date == start_date and period.idle_period_reason.id == reason.id:
+def _find_idle_period(
+    lists: IdlePeriodLists, wanted: IdlePeriodValidationRequest, reason: IdlePeriodReason
+) -> IdlePeriod | None:
+    for period in lists.current_and_upcoming_idle_periods:
+        if period.start_date == wanted.start_date and period.idle_period_reason.id == reason.id:
+            if bool(period.unlimited) != bool(wanted.unlimited):
+                what = "there is an idle period with this start already, of another length"
+                raise cannot(WorkflowError, what, state=period.state)
             return period
     return None
 

@@ -19,6 +19,8 @@ from sdk_core.errors import AuthenticationError, Outcome, SdkError
 
 __all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Token", "TokenSource", "jwt_expiry"]
 
+_FETCH_TIMEOUT = 30.0
+"""Seconds a token fetch may take, whoever waits for it."""
 _FAILURE_PAUSE = 1.0
 """Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
 
@@ -137,10 +139,17 @@ class BearerToken:
 
     async def _replace(self, session: ClientSession) -> Mapping[str, str]:
         try:
-            token = await self._source(session)
+            async with asyncio.timeout(_FETCH_TIMEOUT):
+                token = await self._source(session)
             headers = {"Authorization": f"Bearer {header_text('token', token.value)}"}
         except Exception as error:  # noqa: BLE001  a provider may raise anything
             failure = error if isinstance(error, SdkError) else _provider_failure(error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # A task of the provider's own was cancelled, not this one: its callers were not either.
+            failure = _provider_failure(error)
         else:
             self._keep(headers, token.lifetime)
             return headers
@@ -169,10 +178,10 @@ class BearerToken:
         return f"{type(self).__name__}(***)"
 
 
-def _provider_failure(error: Exception) -> AuthenticationError:
+def _provider_failure(error: BaseException) -> AuthenticationError:
     return AuthenticationError(
         f"the token provider failed with {type(error).__name__}",
-        {"outcome": Outcome.NOT_SENT.value, "retryable": False, "cause": type(error).__name__},
+        {"outcome": Outcome.NOT_SENT.value, "retryable": isinstance(error, OSError), "cause": type(error).__name__},
     )
 
 

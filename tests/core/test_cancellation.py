@@ -97,7 +97,7 @@ def upload(client: Client, path: Path) -> Coroutine[Any, Any, Any]:
     return client.call(UPLOAD, body={"a": 1}, document=Document(source=path, content_type="image/png"))
 
 
-TRANSFER = {"connect", "start", "_read"}
+TRANSFER = {"connect", "start", "read_at_most"}
 BUSY = Reply(429, headers={"Retry-After": "1"})
 CASES = {
     "read": Case((LARGE,), read, TRANSFER),
