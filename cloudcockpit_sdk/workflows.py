@@ -136,11 +136,10 @@ async def migrate_and_wait(
             operations.GET_MIGRATION_STATUS, customer_id=customer_id, subscription_id=subscription_id
         )
 
-    async def act(request: MigrationRequest) -> str:
-        reply = await client.call_with_reply(
+    async def act(request: MigrationRequest) -> Reply[Accepted]:
+        return await client.call_with_reply(
             operations.START_MIGRATION, customer_id=customer_id, subscription_id=subscription_id, body=request
         )
-        return reply.correlation_id
 
     async def choose(_status: MigrationStatus) -> MigrationRequest:
         return body
@@ -172,9 +171,8 @@ async def _change_status(
             operations.GET_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id
         )
 
-    async def act(_nothing: None) -> str:
-        reply = await client.call_with_reply(operation, customer_id=customer_id, subscription_id=subscription_id)
-        return reply.correlation_id
+    async def act(_nothing: None) -> Reply[Accepted]:
+        return await client.call_with_reply(operation, customer_id=customer_id, subscription_id=subscription_id)
 
     async def choose(subscription: Subscription) -> None:
         if not subscription.status.is_known:

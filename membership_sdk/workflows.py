@@ -5,7 +5,7 @@ They read the state, act only if needed, and after an UNKNOWN outcome read again
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from attrs import frozen
 
@@ -85,11 +85,10 @@ async def cancel_contract(
             contract_id=contract_id,
         )
 
-    async def act(body: MainContractCancelation) -> str:
-        reply = await client.call_with_reply(
+    async def act(body: MainContractCancelation) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.CREATE_CONTRACT_CANCELATION_AMENDMENT, customer_id=customer_id, body=body
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -122,11 +121,10 @@ async def withdraw_cancelation(
     """
     _check_ids({"customer_id": customer_id, "contract_id": contract_id})
 
-    async def act(_nothing: None) -> str:
-        reply = await client.call_with_reply(
+    async def act(_nothing: None) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.WITHDRAW_CONTRACT_CANCELATION, customer_id=customer_id, contract_id=contract_id
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -159,14 +157,13 @@ async def cancel_module(
             cancelation_reason_id=await _choose_cancelation_reason(client, reason),
         )
 
-    async def act(body: AdditionalModuleContractCancelation) -> str:
-        reply = await client.call_with_reply(
+    async def act(body: AdditionalModuleContractCancelation) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.CREATE_MODULE_CONTRACT_CANCELATION_AMENDMENT,
             contract_id=contract_id,
             additional_module_contract_id=additional_module_contract_id,
             body=body,
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -186,13 +183,12 @@ async def withdraw_module_cancelation(
 ) -> Settled[AdditionalModuleContractExtended]:
     """Withdraw a module contract's cancelation, unless there is none; see `withdraw_cancelation`."""
 
-    async def act(_nothing: None) -> str:
-        reply = await client.call_with_reply(
+    async def act(_nothing: None) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION,
             contract_id=contract_id,
             additional_module_contract_id=additional_module_contract_id,
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -273,10 +269,11 @@ async def purchase_module(
         return Purchase(False, None, (verdict.correlation_id, second.correlation_id))  # noqa: FBT003
     except SdkError as error:
         if error.outcome is Outcome.UNKNOWN:
-            error.add_note(
-                "The module may have been bought, and this API can't list bought modules. Validate the same purchase "
-                "again: ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED tells that it was."
+            advice = (
+                "; the module may have been bought, and this API can't list bought modules: run this again, it "
+                "validates first, and ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED tells that it was"
             )
+            error.args = (error.args[0] + advice, error.args[1])
         raise
     return Purchase(True, bought.value.id, (verdict.correlation_id, bought.correlation_id))  # noqa: FBT003
 
@@ -344,11 +341,10 @@ async def request_idle_period(
             unlimited=unlimited or None,
         )
 
-    async def act(body: IdlePeriodCreateRequest) -> str:
-        reply = await client.call_with_reply(
+    async def act(body: IdlePeriodCreateRequest) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.CREATE_IDLE_PERIOD_AMENDMENT, contract_id=contract_id, body=body, document=document
         )
-        return reply.correlation_id
 
     settled = await settle(
         client.retry_policy,

@@ -110,13 +110,13 @@ class BearerToken:
 
     async def fetch(self, session: ClientSession) -> Mapping[str, str]:
         """Join the fetch under way on this loop, or start it, and return the headers to send."""
-        now = time.monotonic()
-        if self._failure is not None and now < self._failure_until:
+        now, failure = time.monotonic(), self._failure
+        if failure is not None and now < self._failure_until:
             # Told anew: each caller adds the facts of its own call to the error it gets.
-            facts = {**self._failure.args[1]}
-            if self._failure.retryable:
+            facts = {**failure.args[1]}
+            if failure.retryable:
                 facts["retry_after"] = round(max(self._retry_at, self._failure_until) - now, 3)
-            raise type(self._failure)(self._failure.args[0], facts)
+            raise type(failure)(failure.args[0], facts)
         loop = asyncio.get_running_loop()
         flight = self._flights.get(loop)
         if flight is None:

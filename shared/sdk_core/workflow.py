@@ -26,7 +26,10 @@ class Settled(Generic[S]):
     """How a workflow ended: in the state asked for."""
 
     changed: bool
-    """Whether this run did it. False: it was so already, or somebody else did it meanwhile."""
+    """Whether this run asked for it, and it is so now. False: it was so already, or somebody else did it meanwhile.
+
+    After an answer that was lost, and a second run at the same moment, it may have been that one's doing.
+    """
     state: S
     """What was read last."""
     correlation_ids: tuple[str, ...]
@@ -47,8 +50,8 @@ class Procedure(Generic[S, B]):
     """Whether this is the state asked for; raises if nothing would be right to do."""
     choose: Callable[[S], Awaitable[B]]
     """Decides once what to ask for, from the first state: a repetition asks for the same."""
-    act: Callable[[B], Awaitable[str]]
-    """Asks for it, and returns the correlation id."""
+    act: Callable[[B], Awaitable[Reply[Any]]]
+    """Asks for it."""
     describe: Callable[[S], str]
     """A state as the API spells it, for errors."""
 
@@ -165,7 +168,7 @@ class _Run(Generic[S, B]):
 async def _attempt(procedure: Procedure[S, B], body: B, ids: list[str]) -> SdkError | None:
     """Act. Return a failure if reading on can tell what became of it; raise any other."""
     try:
-        ids.append(await procedure.act(body))
+        ids.append((await procedure.act(body)).correlation_id)
     except SdkError as error:
         if error.correlation_id is not None:
             ids.append(error.correlation_id)
