@@ -11,10 +11,10 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from attrs import field, frozen
-from attrs.validators import instance_of, optional
+from attrs.validators import optional
 
 from sdk_core import codec
-from sdk_core.arguments import finite_decimal, int32, valid
+from sdk_core.arguments import finite_decimal, int32, of_type, valid
 from sdk_core.client import Empty
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
@@ -292,10 +292,10 @@ class MigrationStatus:
 class MigrationRequest:
     """Request: migrate a legacy subscription. Term and frequency are plain text here, unlike elsewhere."""
 
-    purchase_full_term: bool = field(validator=instance_of(bool))
+    purchase_full_term: bool = field(validator=valid(of_type(bool)))
     quantity: int = field(validator=valid(int32))
-    term_duration: str | None = field(default=None, validator=optional(instance_of(str)))
-    billing_frequency: str | None = field(default=None, validator=optional(instance_of(str)))
+    term_duration: str | None = field(default=None, validator=optional(valid(of_type(str))))
+    billing_frequency: str | None = field(default=None, validator=optional(valid(of_type(str))))
 
 
 @frozen(kw_only=True)

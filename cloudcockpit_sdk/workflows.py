@@ -13,8 +13,9 @@ from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus, Subscription, SubscriptionStatus
 from sdk_core.arguments import seconds
 from sdk_core.client import Reply
+from sdk_core.errors import WorkflowError
 from sdk_core.operation import Operation
-from sdk_core.workflow import Procedure, Settled, settle
+from sdk_core.workflow import Procedure, Settled, cannot, settle
 
 __all__ = ["cancel_and_wait", "migrate_and_wait", "reactivate_and_wait", "suspend_and_wait"]
 
@@ -100,6 +101,8 @@ async def cancel_and_wait(
         timeout: seconds for the whole.
         poll: seconds between reads.
     """
+    if isinstance(until, str):
+        raise TypeError("until must be several statuses, not one str")
     return await _change_status(
         client, operations.CANCEL_SUBSCRIPTION, customer_id, subscription_id, until=until, timing=_timing(timeout, poll)
     )
@@ -133,11 +136,10 @@ async def migrate_and_wait(
             operations.GET_MIGRATION_STATUS, customer_id=customer_id, subscription_id=subscription_id
         )
 
-    async def act(request: MigrationRequest) -> str:
-        reply = await client.call_with_reply(
+    async def act(request: MigrationRequest) -> Reply[Accepted]:
+        return await client.call_with_reply(
             operations.START_MIGRATION, customer_id=customer_id, subscription_id=subscription_id, body=request
         )
-        return reply.correlation_id
 
     async def choose(_status: MigrationStatus) -> MigrationRequest:
         return body
@@ -169,12 +171,13 @@ async def _change_status(
             operations.GET_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id
         )
 
-    async def act(_nothing: None) -> str:
-        reply = await client.call_with_reply(operation, customer_id=customer_id, subscription_id=subscription_id)
-        return reply.correlation_id
+    async def act(_nothing: None) -> Reply[Accepted]:
+        return await client.call_with_reply(operation, customer_id=customer_id, subscription_id=subscription_id)
 
-    async def choose(_subscription: Subscription) -> None:
-        return None
+    async def choose(subscription: Subscription) -> None:
+        if not subscription.status.is_known:
+            what = f"the subscription is in a state this release does not know: {subscription.status}"
+            raise cannot(WorkflowError, what, state=subscription.status)
 
     return await settle(
         client.retry_policy,

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, Self
 
 from attrs import Attribute, field, frozen
-from attrs.validators import instance_of, optional
+from attrs.validators import optional
 
 from sdk_core import codec
-from sdk_core.arguments import int64_id, plain_date, valid
+from sdk_core.arguments import int64_id, of_type, plain_date, valid
 from sdk_core.client import Empty
 from sdk_core.codec import OpenEnum
 
@@ -551,9 +551,9 @@ class IdlePeriodValidationRequest:
     """Request: would this idle period be accepted?"""
 
     start_date: date = field(validator=valid(plain_date))
-    temporal_unit: IdleTemporalUnit | None = field(default=None, validator=optional(instance_of(IdleTemporalUnit)))
+    temporal_unit: IdleTemporalUnit | None = field(default=None, validator=optional(valid(of_type(IdleTemporalUnit))))
     term_value: int | None = field(default=None, validator=_term_value)
-    unlimited: bool | None = field(default=None, validator=optional(instance_of(bool)))
+    unlimited: bool | None = field(default=None, validator=optional(valid(of_type(bool))))
 
 
 @frozen(kw_only=True)
@@ -660,7 +660,7 @@ class AdditionalModuleContractRequest:
 
     additional_module_id: int = field(validator=valid(int64_id))
     payment_frequency_id: int = field(validator=valid(int64_id))
-    book_trial_period: bool = field(validator=instance_of(bool))
+    book_trial_period: bool = field(validator=valid(of_type(bool)))
 
 
 @frozen(kw_only=True)

@@ -3,9 +3,9 @@
 They read the state, act only if needed, and after an UNKNOWN outcome read again before anything is repeated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from attrs import frozen
 
@@ -24,11 +24,12 @@ from membership_sdk.models import (
     IdlePeriodCreationStatus,
     IdlePeriodLists,
     IdlePeriodReason,
+    IdlePeriodValidationRequest,
     MainContractCancelation,
 )
-from sdk_core.arguments import plain_date
+from sdk_core.arguments import int64_id, plain_date
 from sdk_core.client import Reply
-from sdk_core.errors import NotOfferedError, Outcome, SdkError, WorkflowError
+from sdk_core.errors import BadRequestError, ConflictError, NotOfferedError, Outcome, SdkError, WorkflowError
 from sdk_core.multipart import Document
 from sdk_core.workflow import Procedure, Settled, cannot, settle
 
@@ -51,6 +52,7 @@ CancelationDate = date | Literal["earliest", "latest"]
 # The API does what it is asked before it answers: what does not show within seconds has not happened.
 _TIMING: Final = {"timeout": 30.0, "poll": 0.5, "patience": 2.0}
 
+_BOUGHT: Final = AdditionalModuleValidationStatus.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED
 _CANCELED: Final = frozenset({CancelationStatus.CANCELED, CancelationStatus.PENDING_VERIFICATION})
 _NOT_CANCELED: Final = frozenset({None, CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION})
 
@@ -74,7 +76,7 @@ async def cancel_contract(
         WorkflowError: no such contract, or it is canceled to another date, or a withdrawal waits for the studio.
         SdkError: a call failed, and reading again did not show the cancelation.
     """
-    _check_on(on)
+    _check_cancelation({"customer_id": customer_id, "contract_id": contract_id}, on, reason)
 
     async def choose(contract: ContractData) -> MainContractCancelation:
         return MainContractCancelation(
@@ -83,11 +85,10 @@ async def cancel_contract(
             contract_id=contract_id,
         )
 
-    async def act(body: MainContractCancelation) -> str:
-        reply = await client.call_with_reply(
+    async def act(body: MainContractCancelation) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.CREATE_CONTRACT_CANCELATION_AMENDMENT, customer_id=customer_id, body=body
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -118,12 +119,12 @@ async def withdraw_cancelation(
         WorkflowError: no such contract, or its cancelation has a state this release does not know.
         SdkError: a call failed, and reading again did not show the withdrawal.
     """
+    _check_ids({"customer_id": customer_id, "contract_id": contract_id})
 
-    async def act(_nothing: None) -> str:
-        reply = await client.call_with_reply(
+    async def act(_nothing: None) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.WITHDRAW_CONTRACT_CANCELATION, customer_id=customer_id, contract_id=contract_id
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -147,7 +148,8 @@ async def cancel_module(
     reason: int | str,
 ) -> Settled[AdditionalModuleContractExtended]:
     """Cancel a module contract, unless it is canceled already; arguments and errors as of `cancel_contract`."""
-    _check_on(on)
+    ids = {"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id}
+    _check_cancelation(ids, on, reason)
 
     async def choose(module: AdditionalModuleContractExtended) -> AdditionalModuleContractCancelation:
         return AdditionalModuleContractCancelation(
@@ -155,14 +157,13 @@ async def cancel_module(
             cancelation_reason_id=await _choose_cancelation_reason(client, reason),
         )
 
-    async def act(body: AdditionalModuleContractCancelation) -> str:
-        reply = await client.call_with_reply(
+    async def act(body: AdditionalModuleContractCancelation) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.CREATE_MODULE_CONTRACT_CANCELATION_AMENDMENT,
             contract_id=contract_id,
             additional_module_contract_id=additional_module_contract_id,
             body=body,
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -182,13 +183,12 @@ async def withdraw_module_cancelation(
 ) -> Settled[AdditionalModuleContractExtended]:
     """Withdraw a module contract's cancelation, unless there is none; see `withdraw_cancelation`."""
 
-    async def act(_nothing: None) -> str:
-        reply = await client.call_with_reply(
+    async def act(_nothing: None) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION,
             contract_id=contract_id,
             additional_module_contract_id=additional_module_contract_id,
         )
-        return reply.correlation_id
 
     return await settle(
         client.retry_policy,
@@ -251,7 +251,7 @@ async def purchase_module(
         operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST, contract_id=contract_id, body=body
     )
     status = verdict.value.validation_status
-    if status == AdditionalModuleValidationStatus.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED:
+    if status == _BOUGHT:
         return Purchase(False, None, (verdict.correlation_id,))  # noqa: FBT003  a record's first field
     if not status.is_positive:
         raise cannot(NotOfferedError, f"the API would refuse the purchase: {status}", state=status)
@@ -259,12 +259,21 @@ async def purchase_module(
         bought = await client.call_with_reply(
             operations.PURCHASE_ADDITIONAL_MODULE_CONTRACT, contract_id=contract_id, body=body
         )
+    except (BadRequestError, ConflictError):
+        # Refused: perhaps because somebody else has just bought it.
+        second = await client.call_with_reply(
+            operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST, contract_id=contract_id, body=body
+        )
+        if second.value.validation_status != _BOUGHT:
+            raise
+        return Purchase(False, None, (verdict.correlation_id, second.correlation_id))  # noqa: FBT003
     except SdkError as error:
         if error.outcome is Outcome.UNKNOWN:
-            error.add_note(
-                "The module may have been bought, and this API can't list bought modules. Validate the same purchase "
-                "again: ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED tells that it was."
+            advice = (
+                "; the module may have been bought, and this API can't list bought modules: run this again, it "
+                "validates first, and ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED tells that it was"
             )
+            error.args = (error.args[0] + advice, error.args[1])
         raise
     return Purchase(True, bought.value.id, (verdict.correlation_id, bought.correlation_id))  # noqa: FBT003
 
@@ -281,6 +290,9 @@ async def request_idle_period(
 ) -> Settled[IdlePeriod]:
     """Request an idle period, unless one with this start and reason is there already; return it as the API lists it.
 
+    Whether one that is there already has the length asked for is for the caller to see: the API lists its end, not its
+    term.
+
     Args:
         client: the studio's client.
         contract_id: the contract's id.
@@ -294,14 +306,19 @@ async def request_idle_period(
         NotOfferedError: configuration or validation refuse it, `state` says why; nothing was requested.
         SdkError: a call failed, and listing again did not show the idle period.
     """
-    plain_date("start_date", start_date)
+    _check_ids({"contract_id": contract_id})
+    _check_reason(reason)
+    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"document must be a Document, not {type(document).__name__}")
+    # The request checks its own values; the unit comes with the configuration.
+    wanted = IdlePeriodValidationRequest(start_date=start_date, term_value=term_value, unlimited=unlimited)
     configuration = await client.call_with_reply(operations.GET_IDLE_PERIOD_CONFIG, contract_id=contract_id)
     rules = configuration.value
     chosen = _choose(rules.idle_period_reasons, reason, "reason", key=lambda r: r.id, name=lambda r: r.name)
 
     async def read() -> Reply[IdlePeriod | None]:
         reply = await client.call_with_reply(operations.GET_IDLE_PERIODS, contract_id=contract_id)
-        return reply.with_value(_find_idle_period(reply.value, start_date, chosen))
+        return reply.with_value(_find_idle_period(reply.value, wanted, chosen))
 
     async def choose(_missing: IdlePeriod | None) -> IdlePeriodCreateRequest:
         _check_rules(rules, chosen, document, unlimited=unlimited)
@@ -324,11 +341,10 @@ async def request_idle_period(
             unlimited=unlimited or None,
         )
 
-    async def act(body: IdlePeriodCreateRequest) -> str:
-        reply = await client.call_with_reply(
+    async def act(body: IdlePeriodCreateRequest) -> Reply[Any]:
+        return await client.call_with_reply(
             operations.CREATE_IDLE_PERIOD_AMENDMENT, contract_id=contract_id, body=body, document=document
         )
-        return reply.correlation_id
 
     settled = await settle(
         client.retry_policy,
@@ -367,9 +383,21 @@ async def _nothing_to_choose(_state: object) -> None:
     return None
 
 
-def _check_on(on: object) -> None:
+def _check_cancelation(ids: Mapping[str, object], on: object, reason: object) -> None:
+    _check_ids(ids)
     if on not in ("earliest", "latest"):
         plain_date("on", on)
+    _check_reason(reason)
+
+
+def _check_ids(ids: Mapping[str, object]) -> None:
+    for name, value in ids.items():
+        int64_id(name, value)
+
+
+def _check_reason(reason: object) -> None:
+    if isinstance(reason, bool) or not isinstance(reason, int | str):
+        raise TypeError(f"reason must be an id (int) or an exact name (str), not {type(reason).__name__}")
 
 
 def _is_canceled(status: CancelationStatus | None, canceled_to: date | None, on: CancelationDate) -> bool:
@@ -418,8 +446,6 @@ def _choose(
     offered: tuple[R, ...], wanted: int | str, argument: str, *, key: Callable[[R], int], name: Callable[[R], str]
 ) -> R:
     """Return the one entry with this id or exact name."""
-    if isinstance(wanted, bool) or not isinstance(wanted, int | str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{argument} must be an id (int) or an exact name (str), not {type(wanted).__name__}")
     found = [entry for entry in offered if wanted in (key(entry), name(entry))]
     if not found:
         raise cannot(NotOfferedError, f"{argument} is not one of those the API offers")
@@ -428,9 +454,14 @@ def _choose(
     return found[0]
 
 
-def _find_idle_period(lists: IdlePeriodLists, start_date: date, reason: IdlePeriodReason) -> IdlePeriod | None:
-    for period in (*lists.current_and_upcoming_idle_periods, *lists.past_idle_periods):
-        if period.start_date == start_date and period.idle_period_reason.id == reason.id:
+def _find_idle_period(
+    lists: IdlePeriodLists, wanted: IdlePeriodValidationRequest, reason: IdlePeriodReason
+) -> IdlePeriod | None:
+    for period in lists.current_and_upcoming_idle_periods:
+        if period.start_date == wanted.start_date and period.idle_period_reason.id == reason.id:
+            if bool(period.unlimited) != bool(wanted.unlimited):
+                what = "there is an idle period with this start already, of another length"
+                raise cannot(WorkflowError, what, state=period.state)
             return period
     return None
 

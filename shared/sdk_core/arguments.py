@@ -1,6 +1,6 @@
 """What a caller may pass: each check names the argument, and runs before anything is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from ipaddress import ip_address
@@ -14,10 +14,13 @@ __all__ = [
     "base_url",
     "finite_decimal",
     "header_text",
+    "http_url",
     "int32",
     "int64_id",
     "mapping",
+    "of_type",
     "plain_date",
+    "positive_int",
     "seconds",
     "text",
     "uuid_id",
@@ -36,6 +39,39 @@ def int64_id(name: str, value: object) -> int:
     if not 1 <= value <= _INT64_MAX:
         raise ValueError(f"{name} must be a positive 64-bit id")
     return int(value)
+
+
+def of_type(kind: type) -> Callable[[str, object], object]:
+    """Return the check that a value is a `kind`; unlike attrs' own its text shows no value."""
+
+    def check(name: str, value: object) -> object:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
+        return value
+
+    return check
+
+
+def positive_int(name: str, value: object) -> int:
+    """Return `value` if it is a whole number from 1."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1")
+    return int(value)
+
+
+def http_url(name: str, value: object) -> URL:
+    """Return `value` as the URL of an HTTP proxy."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    try:
+        url = URL(value)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"{name} must be http://host:port or https://host:port")
+    return url
 
 
 def int32(name: str, value: object) -> int:

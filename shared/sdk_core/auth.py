@@ -19,6 +19,8 @@ from sdk_core.errors import AuthenticationError, Outcome, SdkError
 
 __all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Token", "TokenSource", "jwt_expiry"]
 
+_FETCH_TIMEOUT = 30.0
+"""Seconds a token fetch may take, whoever waits for it."""
 _FAILURE_PAUSE = 1.0
 """Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
 
@@ -108,13 +110,13 @@ class BearerToken:
 
     async def fetch(self, session: ClientSession) -> Mapping[str, str]:
         """Join the fetch under way on this loop, or start it, and return the headers to send."""
-        now = time.monotonic()
-        if self._failure is not None and now < self._failure_until:
+        now, failure = time.monotonic(), self._failure
+        if failure is not None and now < self._failure_until:
             # Told anew: each caller adds the facts of its own call to the error it gets.
-            facts = {**self._failure.args[1]}
-            if self._failure.retryable:
+            facts = {**failure.args[1]}
+            if failure.retryable:
                 facts["retry_after"] = round(max(self._retry_at, self._failure_until) - now, 3)
-            raise type(self._failure)(self._failure.args[0], facts)
+            raise type(failure)(failure.args[0], facts)
         loop = asyncio.get_running_loop()
         flight = self._flights.get(loop)
         if flight is None:
@@ -137,10 +139,17 @@ class BearerToken:
 
     async def _replace(self, session: ClientSession) -> Mapping[str, str]:
         try:
-            token = await self._source(session)
+            async with asyncio.timeout(_FETCH_TIMEOUT):
+                token = await self._source(session)
             headers = {"Authorization": f"Bearer {header_text('token', token.value)}"}
         except Exception as error:  # noqa: BLE001  a provider may raise anything
             failure = error if isinstance(error, SdkError) else _provider_failure(error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # A task of the provider's own was cancelled, not this one: its callers were not either.
+            failure = _provider_failure(error)
         else:
             self._keep(headers, token.lifetime)
             return headers
@@ -169,10 +178,10 @@ class BearerToken:
         return f"{type(self).__name__}(***)"
 
 
-def _provider_failure(error: Exception) -> AuthenticationError:
+def _provider_failure(error: BaseException) -> AuthenticationError:
     return AuthenticationError(
         f"the token provider failed with {type(error).__name__}",
-        {"outcome": Outcome.NOT_SENT.value, "retryable": False, "cause": type(error).__name__},
+        {"outcome": Outcome.NOT_SENT.value, "retryable": isinstance(error, OSError), "cause": type(error).__name__},
     )
 
 

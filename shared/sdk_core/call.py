@@ -10,18 +10,16 @@ from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcom
 from sdk_core.operation import Effect, Operation, Request
 from sdk_core.retry import RetryPolicy
 
-__all__ = ["Call", "Options", "client_timeout"]
+__all__ = ["Call", "Options", "connect_timeout"]
 
 E = TypeVar("E", bound=SdkError)
 
-_CONNECT_GRACE = 0.05
 _NEVER = float("inf")
 
 
-def client_timeout(limit: float) -> ClientTimeout:
-    """Return aiohttp's form of the limit of one attempt, in seconds."""
-    # The connect limit fires first, so a timeout says whether anything was sent. No rounding up to full seconds.
-    return ClientTimeout(total=limit + _CONNECT_GRACE, connect=limit, ceil_threshold=_NEVER)
+def connect_timeout(limit: float) -> ClientTimeout:
+    """Return the limit of connecting, in seconds; aiohttp would round long ones up."""
+    return ClientTimeout(total=None, connect=limit, ceil_threshold=_NEVER)
 
 
 @frozen
@@ -32,8 +30,8 @@ class Options:
     attempt_timeout: float
     total_timeout: float
     headers: Mapping[str, str]
-    client_timeout: ClientTimeout = field(
-        init=False, default=Factory(lambda self: client_timeout(self.attempt_timeout), takes_self=True)
+    connect_timeout: ClientTimeout = field(
+        init=False, default=Factory(lambda self: connect_timeout(self.attempt_timeout), takes_self=True)
     )
 
 

@@ -3,8 +3,9 @@
 import copy
 import logging
 import warnings
-from asyncio import timeout
+from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import currentframe
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
 from aiohttp import ClientResponse, ClientSession, MultipartWriter
@@ -13,9 +14,9 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from sdk_core import codec
-from sdk_core.arguments import seconds
+from sdk_core.arguments import positive_int, seconds
 from sdk_core.auth import Auth
-from sdk_core.call import Call, Options, client_timeout
+from sdk_core.call import Call, Options, connect_timeout
 from sdk_core.correlation import checked_correlation_id, current_correlation_id, new_correlation_id
 from sdk_core.errors import (
     Attempt,
@@ -44,6 +45,7 @@ U = TypeVar("U")
 
 _log = logging.getLogger("sdk_core")
 _log.addHandler(logging.NullHandler())
+_CONNECT_GRACE = 0.05
 _LIMITER_TIMEOUT = 1.0
 _NO_CONTENT_TYPE = ("Content-Type",)
 
@@ -150,6 +152,13 @@ class Client:
         connection: Connection | None = None,
         max_response_bytes: int = 10 * 2**20,
     ) -> None:
+        _check_type("session", session, ClientSession)
+        _check_type("retry", retry, RetryPolicy)
+        _check_type("connection", connection, Connection)
+        if correlation_id is not None and not callable(correlation_id):
+            raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
+        if rate_limiter is not None and not hasattr(rate_limiter, "acquire"):
+            raise TypeError(f"rate_limiter must be a RateLimiter, not {type(rate_limiter).__name__}")
         if session is not None and connection is not None:
             raise ValueError("pass session or connection, not both: an injected session has connected its own way")
         if session is not None and session.auth is not None:
@@ -165,7 +174,7 @@ class Client:
         )
         self._provide_correlation_id = correlation_id
         self._rate_limiter = rate_limiter
-        self._max_response_bytes = max_response_bytes
+        self._max_response_bytes = positive_int("max_response_bytes", max_response_bytes)
         self._sessions = Sessions(connection or Connection(), session)
         self._warned: set[str] = set()
 
@@ -181,6 +190,7 @@ class Client:
         Closing either closes both.
         """
         changes: dict[str, Any] = {}
+        _check_type("retry", retry, RetryPolicy)
         if retry is not None:
             changes["retry"] = retry
         if attempt_timeout is not None:
@@ -238,7 +248,7 @@ class Client:
             options.retry.clock() + options.total_timeout,
         )
         if operation.deprecated is not None:
-            self._warn_deprecated(operation, operation.deprecated, stacklevel=4)
+            self._warn_deprecated(operation, operation.deprecated)
         if self._rate_limiter is not None:
             await self._wait_for_slot(call, self._rate_limiter)
         try:
@@ -308,39 +318,40 @@ class Client:
             what = "the total timeout passed before it was sent"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         if remaining >= options.attempt_timeout:
-            limit, timeout = "attempt_timeout", options.client_timeout
+            limit, allowed, connecting = "attempt_timeout", options.attempt_timeout, options.connect_timeout
         else:
-            limit, timeout = "total_timeout", client_timeout(remaining)
+            limit, allowed, connecting = "total_timeout", remaining, connect_timeout(remaining)
+        head: ClientResponse | None = None
         try:
-            with self._sessions.without_replay(session, call.operation.method) as sender:
-                async with sender.request(
-                    call.operation.method,
-                    url.with_query(request.query) if request.query else url,
-                    data=data,
-                    headers=headers,
-                    allow_redirects=False,
-                    skip_auto_headers=_NO_CONTENT_TYPE if data is None else None,
-                    timeout=timeout,
-                    raise_for_status=False,
-                ) as response:
-                    body = await self._read(response)
-                    self._sessions.keeps_connections = True
-                    return _Answer(response.status, response.headers, body, clock() - started)
+            # The limit of connecting fires first, so that a timeout tells whether anything was sent. aiohttp's own
+            # total timeout would lose a cancellation that comes in the same turn of the loop.
+            async with timeout(allowed + _CONNECT_GRACE):
+                with self._sessions.without_replay(session, call.operation.method) as sender:
+                    async with sender.request(
+                        call.operation.method,
+                        url.with_query(request.query) if request.query else url,
+                        data=data,
+                        headers=headers,
+                        allow_redirects=False,
+                        skip_auto_headers=_NO_CONTENT_TYPE if data is None else None,
+                        timeout=connecting,
+                        raise_for_status=False,
+                    ) as head:
+                        body = await read_at_most(head, self._max_response_bytes)
+                        self._sessions.keeps_connections = True
+                        return _Answer(head.status, head.headers, body, clock() - started)
         except EXCHANGE_ERRORS as error:
+            if head is not None and head.status >= 400:  # noqa: PLR2004
+                # An error status says what it says without its body; a success is one only with all of it.
+                return _Answer(head.status, head.headers, None, clock() - started)
             failure = self._transport_failure(call, error, limit, delay=delay, elapsed=clock() - started)
+        except CancelledError:
+            # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
+            if not _was_closed_under(session):
+                raise
+            failure = call.closed("the client was closed while the call waited for a connection")
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
         raise failure
-
-    async def _read(self, response: ClientResponse) -> bytes | None:
-        """Return the body; None if it is larger than allowed, or if an error's body could not be read to its end."""
-        try:
-            return await read_at_most(response, self._max_response_bytes)
-        except EXCHANGE_ERRORS:
-            # An error status says what it says without its body; a success is one only with all of it.
-            if response.status < 400:  # noqa: PLR2004
-                raise
-            response.close()
-            return None
 
     def _transport_failure(self, call: Call, error: Exception, limit: str, *, delay: float, elapsed: float) -> SdkError:
         outcome = of_failure(error)
@@ -411,9 +422,11 @@ class Client:
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
                 await _within_reason(self._rate_limiter.on_rate_limited(operation.name, pause), None, _LIMITER_TIMEOUT)
+        # Refused with a token that is dropped now, and not tried with another: the next call would be.
+        curable = status == 401 and self._backend.auth.current() is None and not call.reauthenticated  # noqa: PLR2004
         facts = call.facts(
             outcome,
-            retryable=not echo and may_repeat(operation.effect, outcome, passing=passing),
+            retryable=curable or (not echo and may_repeat(operation.effect, outcome, passing=passing)),
             status=status,
             retry_after=retry_after,
             maybe_own_previous_attempt=echo,
@@ -458,16 +471,31 @@ class Client:
         if "Deprecation" in headers or "Sunset" in headers:
             try:
                 why = "the server announces the operation's end (Deprecation/Sunset header)"
-                self._warn_deprecated(operation, why, stacklevel=7)
+                self._warn_deprecated(operation, why)
             except OperationDeprecatedWarning as warning:
                 # With warnings as errors: the call has succeeded, and its result must not be lost.
                 _log.warning("%s", warning)
 
-    def _warn_deprecated(self, operation: Operation[Any], why: str, *, stacklevel: int) -> None:
-        """Warn once, at the line that called the SDK's method: `stacklevel` frames above our caller."""
-        if operation.name not in self._warned:
-            self._warned.add(operation.name)
-            warnings.warn(f"{operation.name}: {why}", OperationDeprecatedWarning, stacklevel=stacklevel + 1)
+    def _warn_deprecated(self, operation: Operation[Any], why: str) -> None:
+        """Warn once, at the line outside of the SDK that led here."""
+        if operation.name in self._warned:
+            return
+        self._warned.add(operation.name)
+        ours = {__name__.partition(".")[0], type(self).__module__.partition(".")[0]}
+        level, frame = 1, currentframe()
+        while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ours:
+            level, frame = level + 1, frame.f_back
+        warnings.warn(f"{operation.name}: {why}", OperationDeprecatedWarning, stacklevel=level)
+
+
+def _was_closed_under(session: ClientSession) -> bool:
+    task = current_task()
+    return session.closed and (task is None or not task.cancelling())
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
 
 
 def user_agent(product: str) -> str:

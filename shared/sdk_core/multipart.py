@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload, Payload
 from attrs import field, frozen
 
-from sdk_core.arguments import header_text, valid
+from sdk_core.arguments import header_text, text, valid
 
 __all__ = ["Document", "Multipart"]
 
@@ -36,6 +36,12 @@ def _as_file(source: bytes | Path | BinaryIO) -> Path | BinaryIO:
     return source
 
 
+def _filename(name: str, value: object) -> None:
+    shown = text(name, value, maximum=255)
+    if not shown.isprintable() or shown != shown.strip():
+        raise ValueError(f"{name} must be printable text without surrounding spaces")
+
+
 def _position(source: Path | BinaryIO) -> int:
     return 0 if isinstance(source, Path) else source.tell()
 
@@ -53,7 +59,7 @@ class Document:
     """Bytes; a path, opened for each attempt; or an open binary file, sent from where it stands and not closed."""
     content_type: str = field(validator=valid(header_text))
     """MIME type, like `application/pdf`."""
-    filename: str = field(default="document", repr=False, validator=valid(header_text))
+    filename: str = field(default="document", repr=False, validator=valid(_filename))
     """The name the server sees."""
     _lock: threading.Lock = field(init=False, repr=False, eq=False, factory=threading.Lock)
     _start: int = field(

@@ -51,6 +51,7 @@ def of_failure(error: BaseException) -> Outcome:
             | aiohttp.ConnectionTimeoutError()
             | aiohttp.ServerFingerprintMismatch()
             | aiohttp.ClientHttpProxyError()
+            | aiohttp.InvalidURL()
         ):
             return Outcome.NOT_SENT
         case _:

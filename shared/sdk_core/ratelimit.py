@@ -1,6 +1,8 @@
 """Staying under the server's limit instead of running into it."""
 
+import random
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -34,8 +36,8 @@ class _Lane:
 class LocalRateLimiter:
     """At most `limit` new calls of an operation in any `period` seconds, in this process.
 
-    A 429 pauses new calls of that operation for all that share the limiter. Retries are not held back: they have
-    waited as long as the server asked.
+    A 429 pauses new calls of that operation for all that share the limiter, and releases them spread over a second.
+    Retries are not held back: they have waited as long as the server asked.
 
     Args:
         limit: calls per period and operation.
@@ -57,14 +59,18 @@ class LocalRateLimiter:
         if lane is None:
             lane = self._lanes.setdefault(operation, _Lane())
         now = self._clock()
-        start = max(now, lane.paused_until)
+        start = now
+        if (pause := lane.paused_until - now) > 0:
+            # A little later, so that those who were held back do not come in one instant; within their patience.
+            start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))  # noqa: S311
         full = len(lane.starts) >= self._limit
         if full:
             start = max(start, lane.starts[0] + self._period)
         if start - now <= patience:
             if full:
                 lane.starts.popleft()
-            lane.starts.append(start)
+            # In order: who waits out a pause starts later than who comes after it.
+            insort(lane.starts, start)
         return start - now
 
     async def on_rate_limited(self, operation: str, retry_after: float) -> None:

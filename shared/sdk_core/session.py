@@ -25,7 +25,9 @@ from aiohttp import (
 )
 from aiohttp.http import HttpProcessingError
 from attrs import field, frozen
+from attrs.validators import optional
 
+from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
 
 __all__ = ["EXCHANGE_ERRORS", "Connection", "Sessions", "read_at_most"]
@@ -42,13 +44,13 @@ class Connection:
 
     ssl: SSLContext | bool = True
     """A ready-made context for a private CA or client certificates. (False would switch verification off.)"""
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False, validator=optional(valid(http_url)))
     """URL of an HTTP proxy, with `user:password@` if it wants them."""
     trust_env: bool = False
     """Whether to read HTTP_PROXY, NO_PROXY and .netrc. Off: looked up for each request, they double its cost."""
-    limit: int = 100
+    limit: int = field(default=100, validator=valid(positive_int))
     """Connections at a time; further calls wait in line, within their `total_timeout`."""
-    keepalive_timeout: float = 50.0
+    keepalive_timeout: float = field(default=50.0, validator=valid(seconds))
     """Seconds an idle connection is kept: less than the 60 s after which common load balancers hang up."""
 
 
@@ -102,11 +104,6 @@ class Sessions:
             self._open.clear()
         if here is not None:
             await here[0].aclose()
-
-    @property
-    def closed(self) -> bool:
-        """Whether `aclose()` was called."""
-        return self._closed
 
     @contextmanager
     def without_replay(self, session: ClientSession, method: str) -> Generator[ClientSession]:

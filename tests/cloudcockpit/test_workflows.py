@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 from wire import FakeTime
 
 from cloudcockpit_sdk import (
@@ -14,6 +15,8 @@ from cloudcockpit_sdk import (
     RetryPolicy,
     SdkError,
     Settled,
+    SubscriptionStatus,
+    WorkflowError,
 )
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox, Fault
 from cloudcockpit_sdk.workflows import cancel_and_wait, migrate_and_wait, reactivate_and_wait, suspend_and_wait
@@ -126,6 +129,36 @@ async def test_bad_timing_is_refused(wrong: dict[str, float]) -> None:
     async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             await reactivate(client, **wrong)
+        assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("status", [400, 409])
+async def test_refusal_is_not_waited_out(status: int, fake_time: FakeTime) -> None:
+    """Three polls show whether somebody else is at it; not half of the time."""
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        started = fake_time.now
+        sandbox.fail(Fault.status(status), operation="suspend_subscription")
+        with pytest.raises(SdkError) as caught:
+            await suspend(client)
+        assert caught.value.outcome is Outcome.REJECTED
+        assert fake_time.now - started <= 40
+
+
+async def test_unknown_status_is_not_acted_upon(fake_time: FakeTime) -> None:
+    """What this release does not know it does not touch; it may be waited for."""
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        subscription = sandbox.subscriptions[sandbox.SUSPENDED_SUBSCRIPTION_ID]
+        sandbox.subscriptions[subscription.id] = evolve(subscription, status=SubscriptionStatus("Migrating"))
+        with pytest.raises(WorkflowError, match="Migrating"):
+            await reactivate(client)
+        assert sandbox.ledger == []
+
+
+async def test_one_status_is_no_collection() -> None:
+    """A str would be searched for parts."""
+    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
+        with pytest.raises(TypeError, match="until"):
+            await cancel_and_wait(client, **ACTIVE, until="Deleted")
         assert sandbox.requests == []
 
 

@@ -14,7 +14,8 @@ from uuid import UUID
 import pytest
 from aiohttp import ClientSession
 from attrs import frozen
-from hypothesis import example, given, settings
+from fuzz import fuzzed
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wire import DROP, FakeTime, Raw, Reply, WireRequest, WireServer
 
@@ -521,7 +522,7 @@ def jwt(payload: bytes) -> str:
     return f"h.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.s"
 
 
-@settings(max_examples=100, deadline=None)
+@fuzzed(100)
 @given(st.text() | st.binary().map(jwt) | st.text().map(lambda text: f"a.{text}.c"))
 @example(jwt(b"[" * 100_000))
 @example(jwt(b'{"exp": 1' + b"0" * 400 + b"}"))

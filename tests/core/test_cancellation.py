@@ -1,14 +1,16 @@
 """R-12: a call may be cancelled wherever it waits. It ends at once, sends no more, and gives back what it held."""
 
 import asyncio
+import ssl
 import types
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+import trustme
 from attrs import frozen
 from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireServer
 
@@ -80,6 +82,7 @@ class Case:
     waits_in: set[str]
     token: bool = False
     limited: bool = False
+    tls: bool = False
 
 
 def read(client: Client, _path: Path) -> Coroutine[Any, Any, Any]:
@@ -94,7 +97,7 @@ def upload(client: Client, path: Path) -> Coroutine[Any, Any, Any]:
     return client.call(UPLOAD, body={"a": 1}, document=Document(source=path, content_type="image/png"))
 
 
-TRANSFER = {"connect", "start", "_read"}
+TRANSFER = {"connect", "start", "read_at_most"}
 BUSY = Reply(429, headers={"Retry-After": "1"})
 CASES = {
     "read": Case((LARGE,), read, TRANSFER),
@@ -103,9 +106,36 @@ CASES = {
     "write-retried": Case((BUSY, LARGE), write, {*TRANSFER, "sleep"}),
     "upload": Case((LARGE,), upload, TRANSFER),
     "upload-retried": Case((BUSY, LARGE), upload, {*TRANSFER, "sleep"}),
+    "tls": Case((LARGE,), write, {*TRANSFER, "create_connection"}, tls=True),
     "token": Case((Reply(401), LARGE), write, {*TRANSFER, "_fetch_token"}, token=True),
     "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_slot"}, limited=True),
 }
+
+
+AUTHORITY = trustme.CA()
+CERTIFICATE = AUTHORITY.issue_cert("localhost")
+TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+AUTHORITY.configure_trust(TRUST)
+
+
+class Server(WireServer):
+    """Without a TLS certificate, or with one."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(*case.script)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if case.tls else None
+        if self._context is not None:
+            CERTIFICATE.configure_cert(self._context)
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        return self
+
+    @property
+    def url(self) -> str:
+        return super().url.replace(
+            "http://127.0.0.1", "http://localhost" if self._context is None else "https://localhost"
+        )
 
 
 @asynccontextmanager
@@ -113,7 +143,7 @@ async def client_for(server: WireServer, case: Case) -> AsyncIterator[Client]:
     """Give a client with a single connection, and time that does not pass by itself."""
     time = FakeTime()
     options: dict[str, Any] = {
-        "connection": Connection(limit=1),
+        "connection": Connection(limit=1, ssl=TRUST if case.tls else True),
         "retry": RetryPolicy(sleep=time.sleep, clock=time.clock),
     }
     if case.limited:
@@ -128,7 +158,7 @@ async def client_for(server: WireServer, case: Case) -> AsyncIterator[Client]:
     if case.token:
         client: Client = CloudCockpitClient("tenant.example", provide, base_url=server.url, **options)
     else:
-        client = MembershipClient(server.url.replace("127.0.0.1", "localhost"), "key", **options)
+        client = MembershipClient(server.url, "key", **options)
     async with client:
         yield client
 
@@ -159,7 +189,7 @@ async def test_call_can_be_cancelled_wherever_it_waits(case: Case, late: bool, t
     path.write_bytes(b"x" * 2**18)
     seen: set[str] = set()
     for at in count(1):
-        async with WireServer(*case.script) as server, client_for(server, case) as client:
+        async with Server(case) as server, client_for(server, case) as client:
             steps = Steps(case.call(client, path), at, late=late)
             [result] = await asyncio.gather(_run(steps), return_exceptions=True)
             seen.update(*steps.places)

@@ -15,7 +15,8 @@ from uuid import UUID
 import attrs
 import cattrs
 import pytest
-from hypothesis import example, given, settings
+from fuzz import fuzzed
+from hypothesis import example, given
 from hypothesis import strategies as st
 from payloads import payload
 from wire import Reply, WireServer
@@ -64,7 +65,7 @@ from membership_sdk import (
 from sdk_core import codec
 from sdk_core.client import Empty
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = fuzzed(60)
 NEW = "ZZZ_NEW"
 CANARY = "CANARY-VALUE"
 CANARY_NUMBER = 987654321
@@ -603,7 +604,7 @@ JSON = st.recursive(
 SHAPES: list[Any] = [*ROOTS, list[ContractData], int, str, Decimal, datetime, UUID, CancelationStatus, TermDuration]
 
 
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), st.sampled_from(SHAPES))
 @example(b"1e99999999999999999999", Decimal)
 @example(b"1e-99999999999999999999", Decimal)

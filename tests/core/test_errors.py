@@ -14,7 +14,8 @@ from uuid import UUID
 
 import pytest
 from aiohttp import ClientSession
-from hypothesis import example, given, settings
+from fuzz import fuzzed
+from hypothesis import example, given
 from hypothesis import strategies as st
 from payloads import payload
 from wire import DROP, FakeTime, Raw, Reply, WireServer
@@ -407,7 +408,7 @@ BODIES = (
 STATUSES = st.sampled_from([200, 202, 204, 302, 400, 401, 403, 404, 409, 418, 429, 500, 502, 503, 504, 599])
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 @given(BODIES, st.integers(400, 599))
 @example(b'{"errorMessage": "x", "statusCode": 1, "a": 1e99999999999999999999}', 400)
 @example(b'{"errorMessage": "\\ud800", "errorCode": "\\ud800", "statusCode": 1, "type": "\\ud800"}', 400)
@@ -451,7 +452,7 @@ REPLIES = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@fuzzed(30)
 @given(st.lists(REPLIES, min_size=5, max_size=5))
 @example([Reply(400, b'{"errorMessage": "x", "statusCode": 1, "a": 1e99999999999999999999}')] * 5)
 @example([Reply(200, b'{"a": 1e99999999999999999999}')] * 5)

@@ -134,24 +134,34 @@ async def test_write_on_a_stale_connection_is_not_repeated(fake_time: FakeTime) 
     assert caught.value.outcome is Outcome.UNKNOWN
 
 
-async def test_answer_cut_in_the_middle_is_no_stale_connection(fake_time: FakeTime) -> None:
-    """The server had begun to answer on the reused connection: it is in trouble, and the retry backs off."""
-    cut = Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")
-    async with WireServer(Reply(), cut, Reply()) as server, client_for(server, fake_time) as client:
-        await client.call(READ)
-        await client.call(READ)
-        assert len(server.requests) == 3
-    assert len(fake_time.sleeps) == 1
-    assert fake_time.sleeps[0] > 0
+TROUBLE: dict[str, list[Any]] = {
+    "new-connection": [DROP],
+    "head-begun": [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Type: text/html\r\n")],
+    "body-begun": [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")],
+}
 
 
-async def test_server_that_drops_everything_is_given_time(fake_time: FakeTime) -> None:
-    """Only the first drop of a call is put down to a stale connection; from the second on the retries back off."""
-    async with WireServer(DROP) as server, client_for(server, fake_time, max_attempts=4) as client:
+@pytest.mark.parametrize("script", TROUBLE.values(), ids=TROUBLE)
+async def test_server_in_trouble_is_given_time(script: list[Any], fake_time: FakeTime) -> None:
+    """Dropped on a new connection, or in the middle of an answer: that is no stale one, and the retry backs off."""
+    async with WireServer(*script, Reply()) as server, client_for(server, fake_time) as client:
+        for _ in script:
+            await client.call(READ)
+        assert len(server.requests) == len(script) + 1
+    [wait] = fake_time.sleeps
+    assert wait > 0
+
+
+async def test_only_the_first_drop_of_a_call_is_made_good_at_once(fake_time: FakeTime) -> None:
+    """From the second on it is an outage, and the retries back off."""
+    async with WireServer(Reply(), DROP) as server, client_for(server, fake_time, max_attempts=4) as client:
+        await client.call(READ)
         with pytest.raises(ConnectionFailedError):
             await client.call(READ)
-        assert len(server.requests) == 4
-    assert all(wait > 0 for wait in fake_time.sleeps[-2:])
+        assert len(server.requests) == 1 + 4
+    first, *others = fake_time.sleeps
+    assert first == 0
+    assert all(wait > 0 for wait in others)
 
 
 async def test_one_request_stays_one_on_a_stale_connection() -> None:

@@ -1,6 +1,7 @@
 """Workflows end in the state they name, with one effect on the server, however the connection behaves."""
 
 import asyncio
+import pickle
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from wire import FakeTime
 from membership_sdk import (
     BadRequestError,
     CancelationStatus,
+    ConnectionFailedError,
     Document,
     MembershipClient,
     NotFoundError,
@@ -251,7 +253,7 @@ async def test_unknown_purchase_is_reported_and_not_repeated(after_applying: boo
         with pytest.raises(SdkError) as caught:
             await purchase_module(client, **order)
         assert caught.value.outcome is Outcome.UNKNOWN
-        assert "ALREADY_PURCHASED" in caught.value.__notes__[0]
+        assert "ALREADY_PURCHASED" in str(pickle.loads(pickle.dumps(caught.value)))
         assert (await purchase_module(client, **order)).changed is not after_applying
         assert [entry.operation for entry in sandbox.ledger] == ["purchase_additional_module_contract"]
 
@@ -300,9 +302,77 @@ async def test_idle_period_rules_are_checked_first(fake_time: FakeTime) -> None:
 async def test_state_that_never_comes_is_an_error_with_the_last_one(fake_time: FakeTime) -> None:
     """The API said yes, and the contract never shows it."""
     async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
-        # The answer of a success without its effect.
-        sandbox.fail(Fault.garbage(after_applying=False), operation="withdraw_contract_cancelation")
-        sandbox.fail(Fault.garbage(after_applying=False), operation="withdraw_contract_cancelation")
-        with pytest.raises((NotSettledError, SdkError)):
+        sandbox.fail(*[Fault.drop()] * 5, operation="withdraw_contract_cancelation")
+        with pytest.raises(NotSettledError) as caught:
             await withdraw(client, sandbox)
+        assert (caught.value.state, caught.value.outcome) == ("CANCELED", Outcome.UNKNOWN)
+        assert isinstance(caught.value.__cause__, ConnectionFailedError)
         assert sandbox.ledger == []
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["acknowledged", "answer lost"])
+@pytest.mark.parametrize("status", [403, 429, 500])
+@each
+async def test_effect_that_cannot_be_read_back_is_unknown(
+    operation: str, run: Run, status: int, lost: bool, fake_time: FakeTime
+) -> None:
+    """The failure of the reading is not the outcome of the change."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        reads = {
+            "create_idle_period_amendment": "get_idle_periods",
+            "create_module_contract_cancelation_amendment": "get_additional_module_contract",
+        }
+        read = reads.get(operation, "get_contract_data")
+        if lost:
+            sandbox.fail(Fault.drop(after_applying=True), operation=operation)
+
+        def once_applied(*arguments: Any, apply: Any = sandbox.record, **named: Any) -> Any:
+            sandbox.fail(*[Fault.status(status, retry_after=500)] * 3, operation=read)
+            return apply(*arguments, **named)
+
+        sandbox.record = once_applied  # type: ignore[method-assign]
+        with pytest.raises(WorkflowError, match="could not be read") as caught:
+            await run(client, sandbox)
+        assert (caught.value.outcome, caught.value.retryable) == (Outcome.UNKNOWN, True)
+        assert len(sandbox.ledger) == 1
+
+
+async def test_concurrent_purchases_are_one(fake_time: FakeTime) -> None:
+    """Whoever comes second learns that it is bought."""
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        order = await order_for(client, sandbox)
+        purchases = await asyncio.gather(purchase_module(client, **order), purchase_module(client, **order))
+        assert sorted(purchase.changed for purchase in purchases) == [False, True]
+        assert len(sandbox.ledger) == 1
+
+
+@pytest.mark.parametrize(
+    ("workflow", "wrong"),
+    [
+        (cancel_contract, {"contract_id": "a"}),
+        (cancel_contract, {"customer_id": -1}),
+        (cancel_contract, {"reason": True}),
+        (withdraw_cancelation, {"contract_id": 0}),
+        (cancel_module, {"additional_module_contract_id": None}),
+        (withdraw_module_cancelation, {"contract_id": "a"}),
+        (purchase_module, {"payment_frequency_id": "a"}),
+        (purchase_module, {"book_trial_period": 1}),
+        (request_idle_period, {"term_value": "a"}),
+        (request_idle_period, {"document": b"x"}),
+        (request_idle_period, {"reason": None}),
+    ],
+)
+async def test_bad_arguments_are_refused_before_anything_is_sent(workflow: Any, wrong: dict[str, Any]) -> None:
+    """Each names the argument, and none shows the value."""
+    good: dict[Any, dict[str, Any]] = {
+        cancel_contract: {**CONTRACT, "on": "latest", "reason": 11},
+        withdraw_cancelation: {**CONTRACT},
+        cancel_module: {**MODULE, "on": "latest", "reason": 11},
+        withdraw_module_cancelation: {**MODULE},
+        purchase_module: {"contract_id": 1, "additional_module_id": 1, "payment_frequency_id": 1},
+        request_idle_period: {"contract_id": 1, "start_date": date(2030, 1, 1), "reason": 1, "term_value": 1},
+    }
+    async with MembershipSandbox() as sandbox, sandbox.client() as client:
+        with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
+            await workflow(client, **{**good[workflow], **wrong})
+        assert sandbox.requests == []
