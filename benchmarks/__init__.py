@@ -1,0 +1,1 @@
+"""Programs that measure the SDKs; each runs with `python -m benchmarks.<name>`."""

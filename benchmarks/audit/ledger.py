@@ -1,0 +1,45 @@
+"""What really happened: written by the server, read by the judge."""
+
+from collections import Counter
+
+from attrs import define, field
+
+from benchmarks.audit.plan import Plan
+
+__all__ = ["Entry", "Ledger"]
+
+
+@define
+class Entry:
+    """One logical call as the server saw it."""
+
+    plan: Plan
+    seen: int = 0
+    """Requests whose head arrived in full: what counts as "on the wire"."""
+    applied: int = 0
+    """How often it was performed."""
+    faults: list[str] = field(factory=list[str])
+    """What befell its requests, in order."""
+    sealed: bool = False
+    """Its caller gave it up, and all that was in flight has had time to arrive."""
+    late: int = 0
+    """Requests that arrived after that."""
+
+
+@define
+class Ledger:
+    """Everything the servers saw."""
+
+    calls: dict[int, Entry] = field(factory=dict[int, Entry])
+    faults: Counter[str] = field(factory=Counter[str])
+    unheard: int = 0
+    """Connections that the server closed when it was to read a request: one may have been on its way."""
+    strangers: list[str] = field(factory=list[str])
+    """Requests that belong to no call, or differ from it."""
+    elsewhere: int = 0
+    """Connections to the host that answers redirect to."""
+
+    def open(self, plan: Plan) -> Entry:
+        """Begin the account of a call."""
+        entry = self.calls[plan.number] = Entry(plan)
+        return entry

@@ -1,0 +1,78 @@
+"""What is still there when everything should be gone."""
+
+import asyncio
+import gc
+import sys
+import warnings
+from asyncio import AbstractEventLoop
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import TCPConnector
+
+__all__ = ["Complaints", "allocated_blocks", "borrowed_connections", "open_sockets", "other_tasks", "pending_timers"]
+
+_FILES: Final = Path("/proc/self/fd")
+
+
+def open_sockets() -> int:
+    """Return how many sockets the process has (Linux; 0 elsewhere)."""
+    if not _FILES.is_dir():
+        return 0
+    return sum(_is_socket(file) for file in _FILES.iterdir())
+
+
+def _is_socket(file: Path) -> bool:
+    try:
+        return str(file.readlink()).startswith("socket:")
+    except OSError:  # the one that lists the folder
+        return False
+
+
+def borrowed_connections() -> int:
+    """Return how many connections calls took from their pools, and did not give back."""
+    connectors = (thing for thing in gc.get_objects() if isinstance(thing, TCPConnector))
+    return sum(len(getattr(connector, "_acquired", ())) for connector in connectors)
+
+
+def other_tasks() -> int:
+    """Return how many tasks the running loop has besides the current one."""
+    return len(asyncio.all_tasks()) - 1
+
+
+def pending_timers() -> int:
+    """Return how many timers of the running loop are still to fire."""
+    scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled", [])
+    return sum(not timer.cancelled() for timer in scheduled)
+
+
+def allocated_blocks() -> int:
+    """Return how many pieces of memory Python holds."""
+    for _ in range(3):
+        gc.collect()
+    return sys.getallocatedblocks()
+
+
+class Complaints(list[str]):
+    """ResourceWarnings, exceptions that nobody could catch, and what the event loop complained of."""
+
+    @contextmanager
+    def heard(self) -> Generator[None]:
+        """Listen while the block runs."""
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda failure: self.append(f"unraisable: {failure.exc_value!r}")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", ResourceWarning)
+                yield
+                gc.collect()
+        finally:
+            sys.unraisablehook = hook
+        self += [str(warning.message) for warning in caught]
+
+    def of_loop(self, _loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take note of what an event loop reports."""
+        self.append(f"{context['message']}: {context.get('exception')!r}")

@@ -1,0 +1,90 @@
+"""What a call is going to be, drawn from the seed and its number: nothing here does anything."""
+
+from random import Random
+from typing import Any, Final
+
+from attrs import frozen
+
+import cloudcockpit_sdk.operations
+import membership_sdk.operations
+from benchmarks.audit import samples
+from sdk_core.multipart import Document
+from sdk_core.operation import Operation
+
+__all__ = ["ATTEMPT_TIMEOUT", "CLOUDCOCKPIT", "DEAD", "FLAPPING", "INJECTED", "MEMBERSHIP", "STEADY", "Plan", "plan"]
+
+MEMBERSHIP: Final = "membership"
+CLOUDCOCKPIT: Final = "cloudcockpit"
+_OPERATIONS: Final = (
+    *((MEMBERSHIP, operation) for operation in membership_sdk.operations.OPERATIONS),
+    *((CLOUDCOCKPIT, operation) for operation in cloudcockpit_sdk.operations.OPERATIONS),
+)
+
+STEADY: Final = "steady"
+"""A listener that is always there, through the SDK's own session."""
+INJECTED: Final = "injected"
+"""The same, through a session of the caller's."""
+FLAPPING: Final = "flapping"
+"""A listener that goes away and comes back."""
+DEAD: Final = "dead"
+"""A port where nobody listens."""
+_ROUTES: Final = {STEADY: 55, INJECTED: 25, FLAPPING: 17, DEAD: 3}
+
+ATTEMPT_TIMEOUT: Final = 0.2
+_LARGE: Final = 2**18
+_GRACE: Final = 0.05
+"""What the SDK grants an attempt that has sent its request, beyond the attempt timeout."""
+
+
+@frozen
+class Plan:
+    """One logical call."""
+
+    number: int
+    api: str
+    operation: Operation[Any]
+    arguments: dict[str, Any]
+    route: str
+    total_timeout: float
+    cancel_after: float | None
+    """Seconds; None: never."""
+    cancel_step: int | None
+    """Turns of the event loop; None: never."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody is going to cancel it."""
+        return self.cancel_after is not None or self.cancel_step is not None
+
+
+def plan(seed: int, number: int) -> Plan:
+    """Return call `number` (from 1): all operations in turn, everything else at random."""
+    rng = Random(f"{seed}:{number}")  # noqa: S311  to be repeatable
+    api, operation = _OPERATIONS[number % len(_OPERATIONS)]
+    arguments = samples.slots(operation, number)
+    if operation.body is not None:
+        arguments["body"] = samples.value_of(operation.body)
+    if operation.multipart and rng.random() < 0.7:  # noqa: PLR2004
+        content = bytes(rng.choice((0, 1000, _LARGE)))
+        arguments["document"] = Document(source=content, content_type="application/pdf")
+    for name, query in operation.query.items():
+        if rng.random() < 0.3:  # noqa: PLR2004
+            arguments[name] = samples.value_of(query.kind)
+    hurried, fate = rng.random() < 0.25, rng.random()  # noqa: PLR2004
+    return Plan(
+        number,
+        api,
+        operation,
+        arguments,
+        route=rng.choices(list(_ROUTES), list(_ROUTES.values()))[0],
+        total_timeout=10 ** rng.uniform(-3, -0.3) if hurried else 2.0,
+        cancel_after=_moment(rng) if fate < 0.06 else None,  # noqa: PLR2004
+        cancel_step=rng.randrange(40) if 0.06 <= fate < 0.12 else None,  # noqa: PLR2004
+    )
+
+
+def _moment(rng: Random) -> float:
+    """Return when to cancel: at any time, or just when an attempt times out."""
+    if rng.random() < 0.2:  # noqa: PLR2004
+        return ATTEMPT_TIMEOUT + _GRACE + rng.uniform(-0.001, 0.008)
+    return 10 ** rng.uniform(-3.5, -0.5)

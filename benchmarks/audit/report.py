@@ -1,0 +1,104 @@
+"""The audit as a whole, and how it is told."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from attrs import frozen
+
+from benchmarks.audit import leftovers
+from benchmarks.audit.account import Account
+from benchmarks.audit.judge import Lie, Violation
+from benchmarks.audit.runner import Run, run
+
+__all__ = ["Report", "audit"]
+
+_WARM_UP: Final = 60
+_BLOCKS: Final = 20_000
+"""Pieces of memory (a few hundred bytes each) that caches may have kept, however long the run: 1 of each of 20,000
+calls is a leak."""
+_SHOWN: Final = 20
+
+
+@frozen
+class Report:
+    """What an audit found."""
+
+    calls: int
+    ends: Counter[str]
+    """How calls ended."""
+    faults: Counter[str]
+    wire_requests: int
+    seconds: float
+    longest_pause: float
+    counts: dict[Lie, int]
+    left: dict[str, int]
+    violations: list[Violation]
+    complaints: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found and nothing left."""
+        return not self.violations and not any(self.left.values())
+
+    def lines(self) -> Iterator[str]:
+        """Tell it."""
+        rate = f"{self.seconds:.1f} s, longest pause of the event loop {self.longest_pause * 1000:.0f} ms"
+        yield f"{self.calls} calls, {self.wire_requests} wire requests, {rate}"
+        yield from _table("how calls ended", self.ends.most_common())
+        yield from _table(f"faults ({self.faults.total()})", sorted(self.faults.items()))
+        yield from _table("must be zero", [(lie.value, count) for lie, count in self.counts.items()])
+        yield from _table("must be gone", list(self.left.items()))
+        for lie, number, detail in self.violations[:_SHOWN]:
+            yield f"call {number}: {lie.value}: {detail}"
+        if len(self.violations) > _SHOWN:
+            yield f"... and {len(self.violations) - _SHOWN} more"
+        yield from self.complaints[:_SHOWN]
+        yield "all zero" if self.ok else "NOT all zero"
+
+
+def audit(seed: int, numbers: Iterable[int]) -> Report:
+    """Make these calls with servers that fail in every way, and compare accounts."""
+    complaints = leftovers.Complaints()
+    with complaints.heard():
+        # What is made once stays: caches, compiled patterns, the threads' machinery.
+        asyncio.run(run(seed, range(1, _WARM_UP + 1), complaints))
+        sockets, blocks = leftovers.open_sockets(), leftovers.allocated_blocks()
+        started = time.monotonic()
+        report = _summary(asyncio.run(run(seed, numbers, complaints)), time.monotonic() - started)
+        more_blocks = leftovers.allocated_blocks() - blocks
+        report.left["sockets"] = leftovers.open_sockets() - sockets
+    report.left["warnings and complaints"] = len(complaints)
+    report.left[f"blocks of memory beyond {_BLOCKS}"] = max(0, more_blocks - _BLOCKS)
+    report.complaints.extend(complaints)
+    return report
+
+
+def _summary(found: Run, seconds: float) -> Report:
+    """Keep figures only: the accounts themselves are a lot of memory."""
+    lies = Counter(lie for lie, _number, _detail in found.violations)
+    return Report(
+        calls=len(found.accounts),
+        ends=Counter(_end(account) for account in found.accounts),
+        faults=found.ledger.faults,
+        wire_requests=sum(entry.seen for entry in found.ledger.calls.values()),
+        seconds=seconds,
+        longest_pause=found.longest_pause,
+        counts={lie: lies[lie] for lie in Lie},
+        left=found.left,
+        violations=found.violations,
+        complaints=[],
+    )
+
+
+def _end(account: Account) -> str:
+    if account.raised is None:
+        return "returned"
+    return account.raised.__name__ + (f", {account.outcome.value}" if account.outcome else "")
+
+
+def _table(title: str, rows: Iterable[tuple[str, int]]) -> Iterator[str]:
+    yield f"\n{title}"
+    yield from (f"  {count:8d}  {name}" for name, count in rows)
