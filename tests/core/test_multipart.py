@@ -308,9 +308,7 @@ def test_files_that_cannot_seek_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["filename", "content_type"])
-@pytest.mark.parametrize(
-    "text", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\x00b", "a\x7fb", "", " a", "a ", "x" * 8193]
-)
+@pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\x00b", "a\x7fb", "", " a", "a ", "x" * 8193])
 def test_text_that_would_break_a_header_is_refused(name: str, text: str) -> None:
     """It becomes part of a header of the part."""
     with pytest.raises(ValueError, match=name):
