@@ -36,6 +36,9 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 def test_sdk_never_lies() -> None:
     report = audit(1, CALLS)
+    if {lie for lie in Lie if report.counts[lie]} == {Lie.OUTLIVED}:
+        # A busy machine can be late too. What is the SDK's fault is late again.
+        report = audit(1, CALLS)
     assert report.ok, "\n".join(report.lines())
     assert report.calls == len(CALLS)
     # It is not for want of faults, or of calls that matter.
