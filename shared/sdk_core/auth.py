@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, hdrs
 from attrs import field, frozen
+from multidict import istr
 
 from sdk_core.arguments import header_text
 from sdk_core.errors import AuthenticationError, Outcome, SdkError
@@ -45,7 +46,7 @@ class FixedToken:
     """A credential that never changes: always the same header, and a 401 is final."""
 
     def __init__(self, header: str, value: str) -> None:
-        self._headers = {header: value}
+        self._headers = {istr(header): value}
 
     def current(self) -> Mapping[str, str]:
         """Return the header."""
@@ -141,7 +142,7 @@ class BearerToken:
         try:
             async with asyncio.timeout(_FETCH_TIMEOUT):
                 token = await self._source(session)
-            headers = {"Authorization": f"Bearer {header_text('token', token.value)}"}
+            headers = {hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"}
         except Exception as error:  # noqa: BLE001  a provider may raise anything
             failure = error if isinstance(error, SdkError) else _provider_failure(error)
         except asyncio.CancelledError as error:

@@ -1,7 +1,7 @@
 """One logical call: its options, its deadline, what it remembers from attempt to attempt, and the errors it ends in."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiohttp import ClientTimeout
 from attrs import Factory, define, field, frozen
@@ -13,6 +13,7 @@ from sdk_core.retry import RetryPolicy
 __all__ = ["Call", "Options", "connect_timeout"]
 
 E = TypeVar("E", bound=SdkError)
+T = TypeVar("T")
 
 _NEVER = float("inf")
 
@@ -36,10 +37,10 @@ class Options:
 
 
 @define(eq=False)
-class Call:
+class Call(Generic[T]):
     """What one logical call remembers from attempt to attempt."""
 
-    operation: Operation[Any]
+    operation: Operation[T]
     request: Request
     options: Options
     correlation_id: str
@@ -48,6 +49,10 @@ class Call:
     attempts: list[Attempt] = field(factory=list[Attempt])
     reauthenticated: bool = False
     last_failure: SdkError | None = None
+    status: int = field(init=False)
+    """Of the success."""
+    headers: Mapping[str, str] = field(init=False)
+    """Of the success."""
 
     def record(
         self,
@@ -60,7 +65,7 @@ class Call:
     ) -> None:
         """Note how one attempt ended."""
         number = len(self.attempts) + 1
-        self.attempts.append(Attempt(number, status, error, round(delay, 3), round(elapsed, 3), outcome))
+        self.attempts.append(Attempt(number, status, error, delay, elapsed, outcome))
 
     def may_have_taken_effect(self) -> bool:
         """Return whether an attempt so far may have changed something on the server."""

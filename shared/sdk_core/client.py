@@ -5,12 +5,13 @@ import logging
 import warnings
 from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from inspect import currentframe
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import ClientResponse, ClientSession, MultipartWriter
-from attrs import evolve, field, frozen
-from multidict import CIMultiDictProxy
+from aiohttp import ClientResponse, ClientSession, MultipartWriter, hdrs
+from attrs import define, evolve, field, frozen
+from multidict import CIMultiDictProxy, istr
 from yarl import URL
 
 from sdk_core import codec
@@ -35,7 +36,7 @@ from sdk_core.operation import Operation
 from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, parse_retry_after, retry
-from sdk_core.session import EXCHANGE_ERRORS, Connection, Sessions, read_at_most
+from sdk_core.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
 from sdk_core.version import __version__
 
 __all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]
@@ -47,7 +48,10 @@ _log = logging.getLogger("sdk_core")
 _log.addHandler(logging.NullHandler())
 _CONNECT_GRACE = 0.05
 _LIMITER_TIMEOUT = 1.0
-_NO_CONTENT_TYPE = ("Content-Type",)
+_NO_CONTENT_TYPE = (hdrs.CONTENT_TYPE,)
+_DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Where aiohttp names a Content-Type even if there is no content."""
 
 
 @frozen(kw_only=True)
@@ -94,7 +98,7 @@ class Empty:
         raise NotImplementedError
 
 
-@frozen
+@define
 class _Answer:
     status: int
     headers: CIMultiDictProxy[str]
@@ -170,7 +174,7 @@ class Client:
             retry or RetryPolicy(),
             seconds("attempt_timeout", attempt_timeout),
             seconds("total_timeout", total_timeout),
-            backend.headers,
+            {istr(name): value for name, value in backend.headers.items()},
         )
         self._provide_correlation_id = correlation_id
         self._rate_limiter = rate_limiter
@@ -206,7 +210,7 @@ class Client:
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a view of this client that sends these headers too; for the SDKs' own options."""
-        return self._view(evolve(self._options, headers={**self._options.headers, **headers}))
+        return self._view(evolve(self._options, headers={**self._options.headers, **{istr(n): v for n, v in headers.items()}}))
 
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
@@ -235,10 +239,16 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        return (await self.call_with_reply(operation, **arguments)).value
+        call = self._begin(operation, arguments)
+        return await self._attempts(call)
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
+        call = self._begin(operation, arguments)
+        value = await self._attempts(call)
+        return Reply(value, call.status, call.headers, tuple(call.attempts), call.correlation_id)
+
+    def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
         options = self._options
         call = Call(
             operation,
@@ -249,69 +259,80 @@ class Client:
         )
         if operation.deprecated is not None:
             self._warn_deprecated(operation, operation.deprecated)
+        return call
+
+    async def _attempts(self, call: Call[T]) -> T:
         if self._rate_limiter is not None:
             await self._wait_for_slot(call, self._rate_limiter)
         try:
             return await self._attempt(call)
         except SdkError as failure:
-            if not failure.retryable or options.retry.max_attempts == 1:
+            if not failure.retryable or call.options.retry.max_attempts == 1:
                 raise
             first_failure = failure
 
-        async def attempt_again(delay: float, last_failure: SdkError) -> Reply[T]:
+        async def attempt_again(delay: float, last_failure: SdkError) -> T:
             call.last_failure = last_failure
             return await self._attempt(call, delay)
 
-        return await retry(options.retry, first_failure, attempt_again, deadline=call.deadline)
+        return await retry(call.options.retry, first_failure, attempt_again, deadline=call.deadline)
 
-    async def _attempt(self, call: Call, delay: float = 0.0) -> Reply[Any]:
+    async def _attempt(self, call: Call[T], delay: float = 0.0) -> T:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
         try:
-            session = await self._sessions.current()
+            here = self._sessions.here() or await self._sessions.open()
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
-        headers = self._backend.auth.current() or await self._fetch_token(call, session)
-        answer = await self._exchange(call, session, headers, delay)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+        answer = await self._exchange(call, here, headers, delay)
         if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
             call.reauthenticated = True
             call.record(Outcome.REJECTED, answer.status, delay=delay, elapsed=answer.elapsed)
             delay = 0.0
             # Another call may have replaced the token meanwhile.
-            headers = self._backend.auth.current() or await self._fetch_token(call, session)
-            answer = await self._exchange(call, session, headers, delay)
+            headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+            answer = await self._exchange(call, here, headers, delay)
         if 200 <= answer.status < 300:  # noqa: PLR2004
             return self._accept(call, answer, delay)
         raise await self._refusal(call, answer, delay)
 
     async def _exchange(
-        self, call: Call, session: ClientSession, auth_headers: Mapping[str, str], delay: float
+        self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], delay: float
     ) -> _Answer:
-        """Send the request and read the answer."""
-        body = call.request.body
-        if not isinstance(body, Multipart):
-            return await self._send(call, session, auth_headers, body, delay)
-        # Opened out here: a file that is not there is the caller's error, not the connection's.
-        async with body.opened() as parts:
-            return await self._send(call, session, auth_headers, parts, delay)
+        """Wait for a free connection, send the request, read the answer."""
+        if here.connections.locked():
+            await self._wait_for_connection(call, here)
+        else:
+            await here.connections.acquire()
+        try:
+            body = call.request.body
+            if not isinstance(body, Multipart):
+                return await self._send(call, here, auth_headers, body, delay)
+            # Opened out here: a file that is not there is the caller's error, not the connection's.
+            async with body.opened() as parts:
+                return await self._send(call, here, auth_headers, parts, delay)
+        finally:
+            here.connections.release()
 
     async def _send(
         self,
-        call: Call,
-        session: ClientSession,
+        call: Call[Any],
+        here: LoopSession,
         auth_headers: Mapping[str, str],
         data: bytes | MultipartWriter | None,
         delay: float,
     ) -> _Answer:
         """The only I/O with the API. The connection is given back in any case."""
-        options, request, clock = call.options, call.request, call.options.retry.clock
+        options, request, method = call.options, call.request, call.operation.method
         headers = {**options.headers, **auth_headers}
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
         if isinstance(data, bytes):
-            headers["Content-Type"] = "application/json"
-        if session.closed:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        if here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
+        clock = options.retry.clock
         started = clock()
         remaining = call.deadline - started
         if remaining <= 0:
@@ -322,24 +343,24 @@ class Client:
         else:
             limit, allowed, connecting = "total_timeout", remaining, connect_timeout(remaining)
         head: ClientResponse | None = None
+        sender = here.sender(method)
         try:
-            # The limit of connecting fires first, so that a timeout tells whether anything was sent. aiohttp's own
+            # The limit of connecting passes first, so that a timeout tells whether anything was sent. aiohttp's own
             # total timeout would lose a cancellation that comes in the same turn of the loop.
-            async with timeout(allowed + _CONNECT_GRACE):
-                with self._sessions.without_replay(session, call.operation.method) as sender:
-                    async with sender.request(
-                        call.operation.method,
-                        url.with_query(request.query) if request.query else url,
-                        data=data,
-                        headers=headers,
-                        allow_redirects=False,
-                        skip_auto_headers=_NO_CONTENT_TYPE if data is None else None,
-                        timeout=connecting,
-                        raise_for_status=False,
-                    ) as head:
-                        body = await read_at_most(head, self._max_response_bytes)
-                        self._sessions.keeps_connections = True
-                        return _Answer(head.status, head.headers, body, clock() - started)
+            with here.timer.limit(allowed + _CONNECT_GRACE):
+                async with sender.request(
+                    method,
+                    url.with_query(request.query) if request.query else url,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
+                    timeout=connecting,
+                    raise_for_status=False,
+                ) as head:
+                    body = await read_at_most(head, self._max_response_bytes)
+                    self._sessions.keeps_connections = True
+                    return _Answer(head.status, head.headers, body, clock() - started)
         except EXCHANGE_ERRORS as error:
             if head is not None and head.status >= 400:  # noqa: PLR2004
                 # An error status says what it says without its body; a success is one only with all of it.
@@ -347,13 +368,18 @@ class Client:
             failure = self._transport_failure(call, error, limit, delay=delay, elapsed=clock() - started)
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
-            if not _was_closed_under(session):
+            if not _was_closed_under(here.session):
                 raise
             failure = call.closed("the client was closed while the call waited for a connection")
+        finally:
+            if sender is not here.session:
+                sender.detach()
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
         raise failure
 
-    def _transport_failure(self, call: Call, error: Exception, limit: str, *, delay: float, elapsed: float) -> SdkError:
+    def _transport_failure(
+        self, call: Call[Any], error: Exception, limit: str, *, delay: float, elapsed: float
+    ) -> SdkError:
         outcome = of_failure(error)
         call.record(outcome, error=type(error).__name__, delay=delay, elapsed=elapsed)
         retryable = may_repeat(call.operation.effect, outcome, passing=True)
@@ -375,7 +401,7 @@ class Client:
         failure.__cause__ = cause
         return failure
 
-    def _accept(self, call: Call, answer: _Answer, delay: float) -> Reply[Any]:
+    def _accept(self, call: Call[T], answer: _Answer, delay: float) -> T:
         """Decode a success."""
         operation = call.operation
         try:
@@ -384,10 +410,11 @@ class Client:
             problems = error.problems if isinstance(error, codec.ShapeError) else ()
         else:
             call.record(None, answer.status, delay=delay, elapsed=answer.elapsed)
+            call.status, call.headers = answer.status, answer.headers
             if call.options.retry.budget is not None:
                 call.options.retry.budget.deposit()
             self._notice_deprecation(operation, answer.headers)
-            return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
+            return value
         # JSON comes from the API, which said yes; anything else may be a page of something in between.
         outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
         call.record(outcome, answer.status, delay=delay, elapsed=answer.elapsed)
@@ -403,7 +430,7 @@ class Client:
             InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems)
         )
 
-    async def _refusal(self, call: Call, answer: _Answer, delay: float) -> SdkError:
+    async def _refusal(self, call: Call[Any], answer: _Answer, delay: float) -> SdkError:
         """Turn any status but a success into its error."""
         operation, policy, status = call.operation, call.options.retry, answer.status
         if status < 400:  # noqa: PLR2004
@@ -421,7 +448,8 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                await _within_reason(self._rate_limiter.on_rate_limited(operation.name, pause), None, _LIMITER_TIMEOUT)
+                note = partial(self._rate_limiter.on_rate_limited, operation.name, pause)
+                await _within_reason(note, None, _LIMITER_TIMEOUT)
         # Refused with a token that is dropped now, and not tried with another: the next call would be.
         curable = status == 401 and self._backend.auth.current() is None and not call.reauthenticated  # noqa: PLR2004
         facts = call.facts(
@@ -433,11 +461,11 @@ class Client:
         )
         return api_error_class(status).from_details(_describe(operation, status, details, echo=echo), facts, details)
 
-    def _may_reauthenticate(self, call: Call, rejected: Mapping[str, str]) -> bool:
+    def _may_reauthenticate(self, call: Call[Any], rejected: Mapping[str, str]) -> bool:
         others = self._backend.auth.reject(rejected)
         return others and not call.reauthenticated and call.options.retry.max_attempts > 1
 
-    async def _fetch_token(self, call: Call, session: ClientSession) -> Mapping[str, str]:
+    async def _fetch_token(self, call: Call[Any], session: ClientSession) -> Mapping[str, str]:
         try:
             async with timeout(call.deadline - call.options.retry.clock()):
                 return await self._backend.auth.fetch(session)
@@ -450,9 +478,20 @@ class Client:
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         raise failure
 
-    async def _wait_for_slot(self, call: Call, limiter: RateLimiter) -> None:
+    async def _wait_for_connection(self, call: Call[Any], here: LoopSession) -> None:
+        try:
+            with here.timer.limit(call.deadline - call.options.retry.clock()):
+                await here.connections.acquire()
+        except TimeoutError:
+            what = "no free connection within the total timeout"
+            failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+        else:
+            return
+        raise failure
+
+    async def _wait_for_slot(self, call: Call[Any], limiter: RateLimiter) -> None:
         patience = call.deadline - call.options.retry.clock()
-        wait = await _within_reason(limiter.acquire(call.operation.name, patience), 0.0, patience)
+        wait = await _within_reason(partial(limiter.acquire, call.operation.name, patience), 0.0, patience)
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
@@ -468,7 +507,7 @@ class Client:
         return new_correlation_id()
 
     def _notice_deprecation(self, operation: Operation[Any], headers: Mapping[str, str]) -> None:
-        if "Deprecation" in headers or "Sunset" in headers:
+        if _DEPRECATION in headers or _SUNSET in headers:
             try:
                 why = "the server announces the operation's end (Deprecation/Sunset header)"
                 self._warn_deprecated(operation, why)
@@ -529,11 +568,14 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-async def _within_reason(awaitable: Awaitable[T], otherwise: T, patience: float) -> T:
+async def _within_reason(ask: Callable[[], T | Awaitable[T]], otherwise: T, patience: float) -> T:
     """Return what a rate limiter says; one that fails, or hangs, is not a reason to fail the call."""
     try:
+        answer = ask()
+        if not isinstance(answer, Awaitable):
+            return answer
         async with timeout(min(_LIMITER_TIMEOUT, patience)):
-            return await awaitable
+            return await answer
     except Exception:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
         _log.exception("the rate limiter failed; going on without it")
         return otherwise

@@ -79,8 +79,13 @@ class Attempt:
         return cls(**rebuilt)
 
     def to_facts(self) -> dict[str, Any]:
-        """Return the attempt as JSON data."""
-        return {**asdict(self), "outcome": self.outcome and self.outcome.value}
+        """Return the attempt as JSON data, its times to the millisecond."""
+        return {
+            **asdict(self),
+            "delay": round(self.delay, 3),
+            "elapsed": round(self.elapsed, 3),
+            "outcome": self.outcome and self.outcome.value,
+        }
 
 
 # Codes and ids are kept in facts only if they look like codes and ids: no sentence, no e-mail address.

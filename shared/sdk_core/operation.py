@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -74,6 +75,7 @@ class Query:
 
 
 _TEXT = Query("")
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 @frozen
@@ -91,6 +93,17 @@ def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], obj
         return {name: _SLOT_TYPES[kind] for name, kind in _SLOT.findall(operation.path)}
     except KeyError as error:
         raise ValueError(f"unknown slot type {error} in {operation.path!r}: use int, uuid or str") from None
+
+
+def _arguments(operation: "Operation[Any]") -> Iterator[str]:
+    yield from operation.slots
+    yield from operation.query
+    if operation.body is not None:
+        yield "body"
+    if operation.multipart:
+        yield "document"
+    if operation.open_query:
+        yield "query"
 
 
 @frozen(kw_only=True, eq=False)
@@ -136,6 +149,10 @@ class Operation(Generic[T]):
     slots: Mapping[str, Callable[[str, object], object]] = field(
         init=False, repr=False, default=Factory(_slots, takes_self=True)
     )
+    arguments: frozenset[str] = field(
+        init=False, repr=False, default=Factory(lambda self: frozenset(_arguments(self)), takes_self=True)
+    )
+    """The names of all arguments it takes."""
     template: str = field(
         init=False, repr=False, default=Factory(lambda self: _SLOT.sub(r"{\1}", self.path), takes_self=True)
     )
@@ -151,27 +168,22 @@ class Operation(Generic[T]):
             TypeError: an argument is missing, unknown, or of the wrong type.
             ValueError: an argument's value can't be sent.
         """
-        known = {*self.slots, *self.query, *self._extra_arguments()}
-        for name in arguments:
-            if name not in known:
-                raise TypeError(f"{self.name}() got an unexpected argument {name!r}")
+        if unknown := arguments.keys() - self.arguments:
+            raise TypeError(f"{self.name}() got an unexpected argument {min(unknown)!r}")
         return Request(self._fill(arguments), self._encode_query(arguments), self._encode_body(arguments))
-
-    def _extra_arguments(self) -> Iterator[str]:
-        if self.body is not None:
-            yield "body"
-        if self.multipart:
-            yield "document"
-        if self.open_query:
-            yield "query"
 
     def _fill(self, arguments: Mapping[str, object]) -> str:
         if not self.slots:
             return self.template
-        values = {name: check(name, self._required(name, arguments)) for name, check in self.slots.items()}
+        try:
+            values = {name: check(name, arguments[name]) for name, check in self.slots.items()}
+        except KeyError as error:
+            raise self._missing(str(error.args[0])) from None
         return self.template.format_map(values)
 
     def _encode_query(self, arguments: Mapping[str, object]) -> Mapping[str, str]:
+        if not self.query and not self.open_query:
+            return _NO_QUERY
         query = {
             parameter.name: parameter.encode(name, value)
             for name, parameter in self.query.items()
@@ -186,7 +198,9 @@ class Operation(Generic[T]):
     def _encode_body(self, arguments: Mapping[str, object]) -> bytes | Multipart | None:
         if self.body is None:
             return None
-        value = self._required("body", arguments)
+        value = arguments.get("body")
+        if value is None:
+            raise self._missing("body")
         if not isinstance(value, self.body):
             raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
         data = codec.dump(value)
@@ -197,8 +211,5 @@ class Operation(Generic[T]):
             raise TypeError(f"document must be a Document, not {type(document).__name__}")
         return Multipart(data, document)
 
-    def _required(self, name: str, arguments: Mapping[str, object]) -> object:
-        try:
-            return arguments[name]
-        except KeyError:
-            raise TypeError(f"{self.name}() needs the argument {name!r}") from None
+    def _missing(self, argument: str) -> TypeError:
+        return TypeError(f"{self.name}() needs the argument {argument!r}")

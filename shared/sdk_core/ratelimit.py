@@ -4,7 +4,7 @@ import random
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from attrs import define, field
@@ -13,16 +13,19 @@ __all__ = ["LocalRateLimiter", "RateLimiter"]
 
 
 class RateLimiter(Protocol):
-    """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself."""
+    """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself.
 
-    async def acquire(self, operation: str, patience: float) -> float:
+    Both methods may be `async`: for those that have to ask elsewhere.
+    """
+
+    def acquire(self, operation: str, patience: float) -> float | Awaitable[float]:
         """Reserve the next slot of `operation` and return the seconds until it.
 
         If that is more than `patience`, nothing is reserved, and the call is not made.
         """
         ...
 
-    async def on_rate_limited(self, operation: str, retry_after: float) -> None:
+    def on_rate_limited(self, operation: str, retry_after: float) -> Awaitable[None] | None:
         """Take note that the server answered 429 and named (or implied) this delay in seconds."""
         ...
 
@@ -53,7 +56,7 @@ class LocalRateLimiter:
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
 
-    async def acquire(self, operation: str, patience: float) -> float:
+    def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
         lane = self._lanes.get(operation)
         if lane is None:
@@ -73,7 +76,7 @@ class LocalRateLimiter:
             insort(lane.starts, start)
         return start - now
 
-    async def on_rate_limited(self, operation: str, retry_after: float) -> None:
+    def on_rate_limited(self, operation: str, retry_after: float) -> None:
         """Hold back new calls of `operation` for `retry_after` seconds."""
         lane = self._lanes.setdefault(operation, _Lane())
         lane.paused_until = max(lane.paused_until, self._clock() + retry_after)

@@ -8,10 +8,10 @@ from forked workers. A session lives inside an async generator, because the even
 
 import copy
 import os
+import sys
 import threading
-from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager
+from asyncio import AbstractEventLoop, Semaphore, get_running_loop
+from collections.abc import AsyncGenerator
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -29,8 +29,9 @@ from attrs.validators import optional
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
+from sdk_core.timer import Timer
 
-__all__ = ["EXCHANGE_ERRORS", "Connection", "Sessions", "read_at_most"]
+__all__ = ["EXCHANGE_ERRORS", "Connection", "LoopSession", "Sessions", "read_at_most"]
 
 EXCHANGE_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
 """What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors."""
@@ -58,6 +59,31 @@ _graveyard: list[Any] = []
 """What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share."""
 
 
+@frozen(eq=False)
+class LoopSession:
+    """What a client has on one event loop."""
+
+    session: ClientSession
+    connections: Semaphore
+    """Those of the pool: calls wait for one here, before a request is built for them, not in aiohttp."""
+    timer: Timer
+    borrowed: bool
+    """Whether the session was injected."""
+
+    def sender(self, method: str) -> ClientSession:
+        """Return a session that sends each request once; detach it after use if it is not `session` itself.
+
+        aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. Our own sessions
+        are switched off when they are opened; of an injected one, which is never changed, a shallow copy is used
+        for the one request: the same connector, headers, cookies and tracing.
+        """
+        if not self.borrowed or method not in _METHODS_AIOHTTP_REPLAYS:
+            return self.session
+        view = copy.copy(self.session)
+        _switch_replay_off(view)
+        return view
+
+
 class Sessions:
     """The sessions of one client: its own, or the one that was injected."""
 
@@ -69,28 +95,32 @@ class Sessions:
         self._closed = False
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[ClientSession, None], ClientSession]] = {}
+        self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
 
-    async def current(self) -> ClientSession:
-        """Return the session of the running loop; ClientClosedError if there can't be one any more."""
+    def here(self) -> LoopSession | None:
+        """Return what is open on the running loop, if anything is; ClientClosedError if nothing can be any more."""
         if self._closed:
             raise ClientClosedError("the client is closed: build a new one")
-        if self._injected is not None:
-            if self._injected.closed:
-                raise ClientClosedError("the injected aiohttp session is closed")
-            return self._injected
         if self._pid != os.getpid():
             self._start_over_in_child()
         entry = self._open.get(get_running_loop())
-        if entry is None or entry[1].closed:
-            # Nothing below gives way to another task, so a loop never gets two sessions.
+        return None if entry is None or entry[1].session.closed else entry[1]
+
+    async def open(self) -> LoopSession:
+        """Open a session on the running loop, or take the injected one."""
+        if self._injected is None:
             lifetime = _lifetime(self._connection)
-            entry = lifetime, await anext(lifetime)
-            with self._lock:
-                # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-                for loop in [loop for loop, (_, session) in self._open.items() if session.closed or loop.is_closed()]:
-                    del self._open[loop]
-                self._open[get_running_loop()] = entry
+        elif self._injected.closed:
+            raise ClientClosedError("the injected aiohttp session is closed")
+        else:
+            lifetime = _loan(self._injected)
+        # It does not give way to another task, so a loop never gets two sessions.
+        entry = lifetime, await anext(lifetime)
+        with self._lock:
+            # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
+            for loop in [loop for loop, (_, it) in self._open.items() if it.session.closed or loop.is_closed()]:
+                del self._open[loop]
+            self._open[get_running_loop()] = entry
         return entry[1]
 
     async def aclose(self) -> None:
@@ -105,24 +135,6 @@ class Sessions:
         if here is not None:
             await here[0].aclose()
 
-    @contextmanager
-    def without_replay(self, session: ClientSession, method: str) -> Generator[ClientSession]:
-        """Give a session that sends each request once.
-
-        aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. Our own sessions
-        are switched off when they are opened; of an injected one, which is never changed, a shallow copy is used
-        for the one request: the same connector, headers, cookies and tracing.
-        """
-        if session is not self._injected or method not in _METHODS_AIOHTTP_REPLAYS:
-            yield session
-            return
-        view = copy.copy(session)
-        _switch_replay_off(view)
-        try:
-            yield view
-        finally:
-            view.detach()
-
     def _start_over_in_child(self) -> None:
         _graveyard.append(self._open)
         # The lock too: a thread of the parent may have held it at the fork.
@@ -131,18 +143,21 @@ class Sessions:
 
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
     """Return the body, decompressed; None, and the connection closed, if it is larger than `limit` bytes."""
-    chunks: list[bytes] = []
-    left = limit
-    while chunk := await response.content.readany():
+    body = await response.content.readany()
+    if len(body) <= limit and response.content.at_eof():
+        return body
+    chunks = [body]
+    left = limit - len(body)
+    while left >= 0 and (chunk := await response.content.readany()):
         chunks.append(chunk)
         left -= len(chunk)
-        if left < 0:
-            response.close()
-            return None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if left < 0:
+        response.close()
+        return None
+    return b"".join(chunks)
 
 
-async def _lifetime(connection: Connection) -> AsyncGenerator[ClientSession, None]:
+async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]:
     session = ClientSession(
         connector=TCPConnector(
             ssl=connection.ssl,
@@ -156,10 +171,22 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[ClientSession, Non
         trust_env=connection.trust_env,
     )
     _switch_replay_off(session)
+    timer = Timer(get_running_loop())
     try:
-        yield session
+        yield LoopSession(session, Semaphore(connection.limit), timer, borrowed=False)
     finally:
+        timer.stop()
         await session.close()
+
+
+async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
+    # 0 stands for no limit.
+    limit = (session.connector.limit if session.connector else 0) or sys.maxsize
+    timer = Timer(get_running_loop())
+    try:
+        yield LoopSession(session, Semaphore(limit), timer, borrowed=True)
+    finally:
+        timer.stop()
 
 
 def _switch_replay_off(session: ClientSession) -> None:

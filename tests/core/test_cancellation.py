@@ -148,7 +148,7 @@ async def client_for(server: WireServer, case: Case) -> AsyncIterator[Client]:
     }
     if case.limited:
         options["rate_limiter"] = limiter = LocalRateLimiter(1, clock=time.clock)
-        await limiter.acquire(READ.name, 0)
+        limiter.acquire(READ.name, 0)
 
     async def provide() -> str:
         await asyncio.sleep(0)
@@ -172,7 +172,7 @@ async def settle(server: WireServer) -> int:
 
 async def assert_nothing_is_held(server: WireServer, client: Client, requests: int) -> None:
     """The pool's only connection is free, and nothing but the probe goes out any more."""
-    connector: Any = (await client._sessions.current()).connector
+    connector: Any = (client._sessions.here() or await client._sessions.open()).session.connector
     assert not connector._acquired
     assert not connector._waiters
     server.script[:] = [Reply()]

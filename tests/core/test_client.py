@@ -155,7 +155,7 @@ async def test_with_options_changes_nothing_of_the_client(fake_time: FakeTime) -
         calls = [failure(view.call(READ)) for _ in range(10) for view in (client, once)]
         errors = await asyncio.gather(*calls)
         assert [len(error.attempts) for error in errors] == [3, 1] * 10
-        assert await client._sessions.current() is await once._sessions.current()
+        assert await client._sessions.open() is once._sessions.here()
 
 
 async def test_with_options_keeps_what_is_not_named(fake_time: FakeTime) -> None:
@@ -612,12 +612,12 @@ async def test_local_limiter_keeps_to_its_window() -> None:
     """At most `limit` starts in any `period`, per operation; a start that is refused takes no slot."""
     now = 0.0
     limiter = LocalRateLimiter(2, 60, clock=lambda: now)
-    assert [await limiter.acquire("a", 100) for _ in range(5)] == [0, 0, 60, 60, 120]
-    assert await limiter.acquire("b", 0) == 0
-    assert await limiter.acquire("a", 119) == 120
-    assert await limiter.acquire("a", 120) == 120
+    assert [limiter.acquire("a", 100) for _ in range(5)] == [0, 0, 60, 60, 120]
+    assert limiter.acquire("b", 0) == 0
+    assert limiter.acquire("a", 119) == 120
+    assert limiter.acquire("a", 120) == 120
     now = 200.0
-    assert [await limiter.acquire("a", 0) for _ in range(3)] == [0, 0, 60]
+    assert [limiter.acquire("a", 0) for _ in range(3)] == [0, 0, 60]
 
 
 async def test_local_limiter_never_starts_too_many_in_a_window(fake_time: FakeTime) -> None:
@@ -626,7 +626,7 @@ async def test_local_limiter_never_starts_too_many_in_a_window(fake_time: FakeTi
     starts = []
     for number in range(300):
         fake_time.now += number % 7
-        starts.append(fake_time.now + await limiter.acquire("a", float("inf")))
+        starts.append(fake_time.now + limiter.acquire("a", float("inf")))
     for start in starts:
         assert sum(start <= other < start + 60 for other in starts) <= 10
 
@@ -634,12 +634,12 @@ async def test_local_limiter_never_starts_too_many_in_a_window(fake_time: FakeTi
 async def test_429_pauses_new_calls_of_the_operation(fake_time: FakeTime) -> None:
     """Everybody who shares the limiter waits; other operations do not; a longer pause is not cut short."""
     limiter = LocalRateLimiter(9, 60, clock=fake_time.clock)
-    await limiter.on_rate_limited("a", 30)
-    await limiter.on_rate_limited("a", 5)
-    assert 30 <= await limiter.acquire("a", 60) <= 31
-    assert await limiter.acquire("b", 60) == 0
+    limiter.on_rate_limited("a", 30)
+    limiter.on_rate_limited("a", 5)
+    assert 30 <= limiter.acquire("a", 60) <= 31
+    assert limiter.acquire("b", 60) == 0
     fake_time.now += 32
-    assert await limiter.acquire("a", 60) == 0
+    assert limiter.acquire("a", 60) == 0
 
 
 @pytest.mark.parametrize(
@@ -738,7 +738,7 @@ async def test_membership_limits_itself_by_default(fake_time: FakeTime) -> None:
         async with membership(server) as client:
             limiter = client._rate_limiter
             assert isinstance(limiter, LocalRateLimiter)
-            waits = [await limiter.acquire("a", 0) for _ in range(1001)]
+            waits = [limiter.acquire("a", 0) for _ in range(1001)]
             assert waits[:1000] == [0] * 1000
             assert 59 < waits[1000] <= 60
             assert isinstance(await failure(client.with_options(retry=RetryPolicy.none()).call(READ)), ServerError)

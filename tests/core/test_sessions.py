@@ -474,7 +474,7 @@ async def test_owned_session_connects_as_told() -> None:
         (Connection(trust_env=True), True),
     ):
         async with MembershipClient("https://studio.example", "key", connection=connection) as client:
-            session = await client._sessions.current()
+            session = (await client._sessions.open()).session
             connector = session.connector
             assert isinstance(connector, TCPConnector)
             assert isinstance(connector._resolver, ThreadedResolver)
