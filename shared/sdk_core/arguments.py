@@ -34,6 +34,8 @@ _HEADER_TEXT_MAX = 8192
 
 def int64_id(name: str, value: object) -> int:
     """Return `value` if it is a whole number from 1 to 2^63-1, the ids of the Membership API."""
+    if type(value) is int and 1 <= value <= _INT64_MAX:
+        return value
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 1 <= value <= _INT64_MAX:

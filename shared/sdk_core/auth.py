@@ -46,7 +46,7 @@ class FixedToken:
     """A credential that never changes: always the same header, and a 401 is final."""
 
     def __init__(self, header: str, value: str) -> None:
-        self._headers = {istr(header): value}
+        self._headers: Mapping[str, str] = {istr(header): value}
 
     def current(self) -> Mapping[str, str]:
         """Return the header."""
@@ -142,7 +142,7 @@ class BearerToken:
         try:
             async with asyncio.timeout(_FETCH_TIMEOUT):
                 token = await self._source(session)
-            headers = {hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"}
+            headers: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"}
         except Exception as error:  # noqa: BLE001  a provider may raise anything
             failure = error if isinstance(error, SdkError) else _provider_failure(error)
         except asyncio.CancelledError as error:

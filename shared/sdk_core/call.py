@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from aiohttp import ClientTimeout
 from attrs import Factory, define, field, frozen
 
+from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
 from sdk_core.operation import Effect, Operation, Request
 from sdk_core.retry import RetryPolicy
@@ -31,7 +32,7 @@ class Options:
     attempt_timeout: float
     total_timeout: float
     headers: Mapping[str, str]
-    connect_timeout: ClientTimeout = field(
+    limits: ClientTimeout = field(
         init=False, default=Factory(lambda self: connect_timeout(self.attempt_timeout), takes_self=True)
     )
 
@@ -43,29 +44,29 @@ class Call(Generic[T]):
     operation: Operation[T]
     request: Request
     options: Options
-    correlation_id: str
+    given_id: str | None
+    """A correlation id of the caller's."""
     deadline: float
     """On `options.retry.clock`."""
     attempts: list[Attempt] = field(factory=list[Attempt])
+    delay: float = 0.0
+    """Seconds waited before the attempt under way."""
     reauthenticated: bool = False
     last_failure: SdkError | None = None
-    status: int = field(init=False)
-    """Of the success."""
-    headers: Mapping[str, str] = field(init=False)
-    """Of the success."""
+    _correlation_id: str | None = None
+
+    @property
+    def correlation_id(self) -> str:
+        """The caller's, or one of our own, made when it is first asked for: many calls never show theirs."""
+        if self._correlation_id is None:
+            self._correlation_id = self.given_id or new_correlation_id()
+        return self._correlation_id
 
     def record(
-        self,
-        outcome: Outcome | None,
-        status: int | None = None,
-        *,
-        error: str | None = None,
-        delay: float,
-        elapsed: float,
+        self, outcome: Outcome | None, status: int | None = None, *, error: str | None = None, elapsed: float
     ) -> None:
-        """Note how one attempt ended."""
-        number = len(self.attempts) + 1
-        self.attempts.append(Attempt(number, status, error, delay, elapsed, outcome))
+        """Note how the attempt under way ended."""
+        self.attempts.append(Attempt(len(self.attempts) + 1, status, error, self.delay, elapsed, outcome))
 
     def may_have_taken_effect(self) -> bool:
         """Return whether an attempt so far may have changed something on the server."""

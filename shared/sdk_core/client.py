@@ -18,7 +18,7 @@ from sdk_core import codec
 from sdk_core.arguments import positive_int, seconds
 from sdk_core.auth import Auth
 from sdk_core.call import Call, Options, connect_timeout
-from sdk_core.correlation import checked_correlation_id, current_correlation_id, new_correlation_id
+from sdk_core.correlation import checked_correlation_id, current_correlation_id
 from sdk_core.errors import (
     Attempt,
     ClientClosedError,
@@ -37,6 +37,7 @@ from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_ref
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, parse_retry_after, retry
 from sdk_core.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
+from sdk_core.timer import Limit
 from sdk_core.version import __version__
 
 __all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]
@@ -48,6 +49,7 @@ _log = logging.getLogger("sdk_core")
 _log.addHandler(logging.NullHandler())
 _CONNECT_GRACE = 0.05
 _LIMITER_TIMEOUT = 1.0
+_LIMITER_FAILED = "the rate limiter failed; going on without it"
 _NO_CONTENT_TYPE = (hdrs.CONTENT_TYPE,)
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -210,7 +212,9 @@ class Client:
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a view of this client that sends these headers too; for the SDKs' own options."""
-        return self._view(evolve(self._options, headers={**self._options.headers, **{istr(n): v for n, v in headers.items()}}))
+        return self._view(
+            evolve(self._options, headers={**self._options.headers, **{istr(n): v for n, v in headers.items()}})
+        )
 
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
@@ -239,31 +243,32 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        call = self._begin(operation, arguments)
-        return await self._attempts(call)
+        value, _answer = await self._attempts(self._begin(operation, arguments))
+        return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value = await self._attempts(call)
-        return Reply(value, call.status, call.headers, tuple(call.attempts), call.correlation_id)
+        value, answer = await self._attempts(call)
+        call.record(None, answer.status, elapsed=answer.elapsed)
+        return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
 
     def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
-        options = self._options
-        call = Call(
-            operation,
-            operation.request(arguments),
-            options,
-            self._correlation_id(),
-            options.retry.clock() + options.total_timeout,
-        )
+        options, given_id = self._options, current_correlation_id()
+        if given_id is None and self._provide_correlation_id is not None:
+            given_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._warn_deprecated(operation, operation.deprecated)
-        return call
+        deadline = options.retry.clock() + options.total_timeout
+        return Call(operation, operation.request(arguments), options, given_id, deadline)
 
-    async def _attempts(self, call: Call[T]) -> T:
+    async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
+        """Make one attempt, and more if it fails and they may help."""
         if self._rate_limiter is not None:
-            await self._wait_for_slot(call, self._rate_limiter)
+            patience = call.deadline - call.options.retry.clock()
+            wait = _ask(partial(self._rate_limiter.acquire, call.operation.name, patience), 0.0)
+            if wait != 0.0:
+                await self._wait_for_slot(call, wait, patience)
         try:
             return await self._attempt(call)
         except SdkError as failure:
@@ -271,48 +276,45 @@ class Client:
                 raise
             first_failure = failure
 
-        async def attempt_again(delay: float, last_failure: SdkError) -> T:
-            call.last_failure = last_failure
-            return await self._attempt(call, delay)
+        async def attempt_again(delay: float, last_failure: SdkError) -> tuple[T, _Answer]:
+            call.delay, call.last_failure = delay, last_failure
+            return await self._attempt(call)
 
         return await retry(call.options.retry, first_failure, attempt_again, deadline=call.deadline)
 
-    async def _attempt(self, call: Call[T], delay: float = 0.0) -> T:
+    async def _attempt(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
         try:
             here = self._sessions.here() or await self._sessions.open()
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
         headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-        answer = await self._exchange(call, here, headers, delay)
+        answer = await self._exchange(call, here, headers)
         if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
-            call.reauthenticated = True
-            call.record(Outcome.REJECTED, answer.status, delay=delay, elapsed=answer.elapsed)
-            delay = 0.0
+            call.record(Outcome.REJECTED, answer.status, elapsed=answer.elapsed)
+            call.reauthenticated, call.delay = True, 0.0
             # Another call may have replaced the token meanwhile.
             headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-            answer = await self._exchange(call, here, headers, delay)
+            answer = await self._exchange(call, here, headers)
         if 200 <= answer.status < 300:  # noqa: PLR2004
-            return self._accept(call, answer, delay)
-        raise await self._refusal(call, answer, delay)
+            return self._accept(call, answer), answer
+        raise await self._refusal(call, answer)
 
-    async def _exchange(
-        self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], delay: float
-    ) -> _Answer:
-        """Wait for a free connection, send the request, read the answer."""
-        if here.connections.locked():
-            await self._wait_for_connection(call, here)
+    async def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> _Answer:
+        """Get a connection's turn, send the request, read the answer."""
+        if here.line.free:
+            here.line.free -= 1
         else:
-            await here.connections.acquire()
+            await self._wait_in_line(call, here)
         try:
             body = call.request.body
             if not isinstance(body, Multipart):
-                return await self._send(call, here, auth_headers, body, delay)
+                return await self._send(call, here, auth_headers, body)
             # Opened out here: a file that is not there is the caller's error, not the connection's.
             async with body.opened() as parts:
-                return await self._send(call, here, auth_headers, parts, delay)
+                return await self._send(call, here, auth_headers, parts)
         finally:
-            here.connections.release()
+            here.line.leave()
 
     async def _send(
         self,
@@ -320,7 +322,6 @@ class Client:
         here: LoopSession,
         auth_headers: Mapping[str, str],
         data: bytes | MultipartWriter | None,
-        delay: float,
     ) -> _Answer:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
@@ -338,34 +339,33 @@ class Client:
         if remaining <= 0:
             what = "the total timeout passed before it was sent"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
-        if remaining >= options.attempt_timeout:
-            limit, allowed, connecting = "attempt_timeout", options.attempt_timeout, options.connect_timeout
-        else:
-            limit, allowed, connecting = "total_timeout", remaining, connect_timeout(remaining)
+        allowed, limits = options.attempt_timeout, options.limits
+        if remaining < allowed:
+            allowed, limits = remaining, connect_timeout(remaining)
         head: ClientResponse | None = None
-        sender = here.sender(method)
+        sender = here.sender(method) if here.borrowed else here.session
         try:
             # The limit of connecting passes first, so that a timeout tells whether anything was sent. aiohttp's own
             # total timeout would lose a cancellation that comes in the same turn of the loop.
-            with here.timer.limit(allowed + _CONNECT_GRACE):
-                async with sender.request(
+            with Limit(here.timer, allowed + _CONNECT_GRACE):
+                head = await sender.request(
                     method,
                     url.with_query(request.query) if request.query else url,
                     data=data,
                     headers=headers,
                     allow_redirects=False,
                     skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
-                    timeout=connecting,
+                    timeout=limits,
                     raise_for_status=False,
-                ) as head:
-                    body = await read_at_most(head, self._max_response_bytes)
-                    self._sessions.keeps_connections = True
-                    return _Answer(head.status, head.headers, body, clock() - started)
+                )
+                body = await read_at_most(head, self._max_response_bytes)
+            self._sessions.keeps_connections = True
+            return _Answer(head.status, head.headers, body, clock() - started)
         except EXCHANGE_ERRORS as error:
             if head is not None and head.status >= 400:  # noqa: PLR2004
                 # An error status says what it says without its body; a success is one only with all of it.
                 return _Answer(head.status, head.headers, None, clock() - started)
-            failure = self._transport_failure(call, error, limit, delay=delay, elapsed=clock() - started)
+            failure = self._transport_failure(call, error, started)
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
             if not _was_closed_under(here.session):
@@ -377,13 +377,12 @@ class Client:
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
         raise failure
 
-    def _transport_failure(
-        self, call: Call[Any], error: Exception, limit: str, *, delay: float, elapsed: float
-    ) -> SdkError:
-        outcome = of_failure(error)
-        call.record(outcome, error=type(error).__name__, delay=delay, elapsed=elapsed)
+    def _transport_failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
+        outcome, options = of_failure(error), call.options
+        call.record(outcome, error=type(error).__name__, elapsed=options.retry.clock() - started)
         retryable = may_repeat(call.operation.effect, outcome, passing=True)
         if isinstance(error, TimeoutError):
+            limit = "attempt_timeout" if call.deadline - started >= options.attempt_timeout else "total_timeout"
             phase = "could not connect" if outcome is Outcome.NOT_SENT else "no complete answer"
             return call.timed_out(limit, outcome, f"{phase} within the {limit.replace('_', ' ')}", retryable=retryable)
         cause = safe_cause(error)
@@ -401,23 +400,21 @@ class Client:
         failure.__cause__ = cause
         return failure
 
-    def _accept(self, call: Call[T], answer: _Answer, delay: float) -> T:
+    def _accept(self, call: Call[T], answer: _Answer) -> T:
         """Decode a success."""
         operation = call.operation
         try:
-            value = _decode(operation, answer.body, call.correlation_id)
+            value = _decode(call, answer.body)
         except (codec.NotJsonError, codec.ShapeError) as error:
             problems = error.problems if isinstance(error, codec.ShapeError) else ()
         else:
-            call.record(None, answer.status, delay=delay, elapsed=answer.elapsed)
-            call.status, call.headers = answer.status, answer.headers
             if call.options.retry.budget is not None:
                 call.options.retry.budget.deposit()
             self._notice_deprecation(operation, answer.headers)
             return value
         # JSON comes from the API, which said yes; anything else may be a page of something in between.
         outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
-        call.record(outcome, answer.status, delay=delay, elapsed=answer.elapsed)
+        call.record(outcome, answer.status, elapsed=answer.elapsed)
         if answer.body is None:
             what = f"the answer is larger than {self._max_response_bytes} bytes"
         elif problems:
@@ -430,17 +427,17 @@ class Client:
             InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems)
         )
 
-    async def _refusal(self, call: Call[Any], answer: _Answer, delay: float) -> SdkError:
+    async def _refusal(self, call: Call[Any], answer: _Answer) -> SdkError:
         """Turn any status but a success into its error."""
         operation, policy, status = call.operation, call.options.retry, answer.status
         if status < 400:  # noqa: PLR2004
-            call.record(Outcome.UNKNOWN, status, delay=delay, elapsed=answer.elapsed)
+            call.record(Outcome.UNKNOWN, status, elapsed=answer.elapsed)
             what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
             return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
         details = self._backend.read_error(answer.body or b"")
         outcome, passing = of_refusal(operation, status, details, throttles_with_503=self._backend.throttles_with_503)
         echo = call.maybe_echo(status)
-        call.record(outcome, status, delay=delay, elapsed=answer.elapsed)
+        call.record(outcome, status, elapsed=answer.elapsed)
         retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
         if status == 429:  # noqa: PLR2004
             if retry_after is None:
@@ -448,8 +445,9 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                note = partial(self._rate_limiter.on_rate_limited, operation.name, pause)
-                await _within_reason(note, None, _LIMITER_TIMEOUT)
+                noted = _ask(partial(self._rate_limiter.on_rate_limited, operation.name, pause), None)
+                if noted is not None:
+                    await _within_reason(noted, None, _LIMITER_TIMEOUT)
         # Refused with a token that is dropped now, and not tried with another: the next call would be.
         curable = status == 401 and self._backend.auth.current() is None and not call.reauthenticated  # noqa: PLR2004
         facts = call.facts(
@@ -478,10 +476,10 @@ class Client:
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         raise failure
 
-    async def _wait_for_connection(self, call: Call[Any], here: LoopSession) -> None:
+    async def _wait_in_line(self, call: Call[Any], here: LoopSession) -> None:
         try:
-            with here.timer.limit(call.deadline - call.options.retry.clock()):
-                await here.connections.acquire()
+            with Limit(here.timer, call.deadline - call.options.retry.clock()):
+                await here.line.wait()
         except TimeoutError:
             what = "no free connection within the total timeout"
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
@@ -489,22 +487,14 @@ class Client:
             return
         raise failure
 
-    async def _wait_for_slot(self, call: Call[Any], limiter: RateLimiter) -> None:
-        patience = call.deadline - call.options.retry.clock()
-        wait = await _within_reason(partial(limiter.acquire, call.operation.name, patience), 0.0, patience)
+    async def _wait_for_slot(self, call: Call[Any], wait: float | Awaitable[float], patience: float) -> None:
+        if isinstance(wait, Awaitable):
+            wait = await _within_reason(wait, 0.0, patience)
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
         if wait > 0:
             await call.options.retry.sleep(wait)
-
-    def _correlation_id(self) -> str:
-        given = current_correlation_id()
-        if given is not None:
-            return given
-        if self._provide_correlation_id is not None:
-            return checked_correlation_id(self._provide_correlation_id())
-        return new_correlation_id()
 
     def _notice_deprecation(self, operation: Operation[Any], headers: Mapping[str, str]) -> None:
         if _DEPRECATION in headers or _SUNSET in headers:
@@ -542,12 +532,13 @@ def user_agent(product: str) -> str:
     return f"{product}/{__version__}"
 
 
-def _decode(operation: Operation[T], body: bytes | None, correlation_id: str) -> T:
+def _decode(call: Call[T], body: bytes | None) -> T:
     if body is None:
         raise codec.NotJsonError
+    operation = call.operation
     shape: Any = operation.returns
     if isinstance(shape, type) and issubclass(shape, Empty):
-        nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, correlation_id)
+        nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, call.correlation_id)
         return cast("T", nothing)
     value = codec.parse(body)
     if operation.lone_item and isinstance(value, dict):
@@ -568,14 +559,20 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-async def _within_reason(ask: Callable[[], T | Awaitable[T]], otherwise: T, patience: float) -> T:
-    """Return what a rate limiter says; one that fails, or hangs, is not a reason to fail the call."""
+def _ask(question: Callable[[], T | Awaitable[T]], otherwise: T) -> T | Awaitable[T]:
+    """Return what a rate limiter says, or will say; one that fails is not a reason to fail the call."""
     try:
-        answer = ask()
-        if not isinstance(answer, Awaitable):
-            return answer
+        return question()
+    except Exception:  # noqa: BLE001  whatever it is, it is logged
+        _log.exception(_LIMITER_FAILED)
+        return otherwise
+
+
+async def _within_reason(answer: Awaitable[T], otherwise: T, patience: float) -> T:
+    """Return what a rate limiter will say; nor is one that hangs."""
+    try:
         async with timeout(min(_LIMITER_TIMEOUT, patience)):
             return await answer
-    except Exception:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
-        _log.exception("the rate limiter failed; going on without it")
+    except Exception:  # noqa: BLE001  as above
+        _log.exception(_LIMITER_FAILED)
         return otherwise

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from sdk_core import codec
 from sdk_core.arguments import int64_id, mapping, uuid_id
@@ -78,7 +78,7 @@ _TEXT = Query("")
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
-@frozen
+@define
 class Request:
     """What goes on the wire for one call, except the headers that change from attempt to attempt."""
 
@@ -93,6 +93,11 @@ def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], obj
         return {name: _SLOT_TYPES[kind] for name, kind in _SLOT.findall(operation.path)}
     except KeyError as error:
         raise ValueError(f"unknown slot type {error} in {operation.path!r}: use int, uuid or str") from None
+
+
+def _pieces(operation: "Operation[Any]") -> tuple[tuple[str, Callable[[str, object], object], str], ...]:
+    _head, *tails = _SLOT.split(operation.path)[::3]
+    return tuple((name, check, tail) for (name, check), tail in zip(operation.slots.items(), tails, strict=True))
 
 
 def _arguments(operation: "Operation[Any]") -> Iterator[str]:
@@ -149,6 +154,14 @@ class Operation(Generic[T]):
     slots: Mapping[str, Callable[[str, object], object]] = field(
         init=False, repr=False, default=Factory(_slots, takes_self=True)
     )
+    _head: str = field(
+        init=False, repr=False, default=Factory(lambda self: _SLOT.split(self.path, 1)[0], takes_self=True)
+    )
+    """The path up to its first slot."""
+    _pieces: tuple[tuple[str, Callable[[str, object], object], str], ...] = field(
+        init=False, repr=False, default=Factory(_pieces, takes_self=True)
+    )
+    """For each slot its name, its check, and the text up to the next."""
     arguments: frozenset[str] = field(
         init=False, repr=False, default=Factory(lambda self: frozenset(_arguments(self)), takes_self=True)
     )
@@ -168,22 +181,25 @@ class Operation(Generic[T]):
             TypeError: an argument is missing, unknown, or of the wrong type.
             ValueError: an argument's value can't be sent.
         """
-        if unknown := arguments.keys() - self.arguments:
-            raise TypeError(f"{self.name}() got an unexpected argument {min(unknown)!r}")
-        return Request(self._fill(arguments), self._encode_query(arguments), self._encode_body(arguments))
+        if not arguments.keys() <= self.arguments:
+            unknown = min(arguments.keys() - self.arguments)
+            raise TypeError(f"{self.name}() got an unexpected argument {unknown!r}")
+        return Request(
+            self._fill(arguments),
+            self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY,
+            None if self.body is None else self._encode_body(self.body, arguments),
+        )
 
     def _fill(self, arguments: Mapping[str, object]) -> str:
-        if not self.slots:
-            return self.template
+        path = self._head
         try:
-            values = {name: check(name, arguments[name]) for name, check in self.slots.items()}
+            for name, check, tail in self._pieces:
+                path += f"{check(name, arguments[name])}{tail}"
         except KeyError as error:
             raise self._missing(str(error.args[0])) from None
-        return self.template.format_map(values)
+        return path
 
     def _encode_query(self, arguments: Mapping[str, object]) -> Mapping[str, str]:
-        if not self.query and not self.open_query:
-            return _NO_QUERY
         query = {
             parameter.name: parameter.encode(name, value)
             for name, parameter in self.query.items()
@@ -195,14 +211,12 @@ class Operation(Generic[T]):
                 query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
         return query
 
-    def _encode_body(self, arguments: Mapping[str, object]) -> bytes | Multipart | None:
-        if self.body is None:
-            return None
+    def _encode_body(self, kind: type[Any], arguments: Mapping[str, object]) -> bytes | Multipart:
         value = arguments.get("body")
         if value is None:
             raise self._missing("body")
-        if not isinstance(value, self.body):
-            raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
+        if not isinstance(value, kind):
+            raise TypeError(f"body must be {kind.__name__}, not {type(value).__name__}")
         data = codec.dump(value)
         if not self.multipart:
             return data

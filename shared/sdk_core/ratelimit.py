@@ -72,8 +72,11 @@ class LocalRateLimiter:
         if start - now <= patience:
             if full:
                 lane.starts.popleft()
-            # In order: who waits out a pause starts later than who comes after it.
-            insort(lane.starts, start)
+            if lane.starts and lane.starts[-1] > start:
+                # In order: who waits out a pause starts later than who comes after it.
+                insort(lane.starts, start)
+            else:
+                lane.starts.append(start)
         return start - now
 
     def on_rate_limited(self, operation: str, retry_after: float) -> None:

@@ -10,7 +10,7 @@ import copy
 import os
 import sys
 import threading
-from asyncio import AbstractEventLoop, Semaphore, get_running_loop
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
 from ssl import SSLContext
 from typing import Any, Final
@@ -29,6 +29,7 @@ from attrs.validators import optional
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
+from sdk_core.line import Line
 from sdk_core.timer import Timer
 
 __all__ = ["EXCHANGE_ERRORS", "Connection", "LoopSession", "Sessions", "read_at_most"]
@@ -64,8 +65,8 @@ class LoopSession:
     """What a client has on one event loop."""
 
     session: ClientSession
-    connections: Semaphore
-    """Those of the pool: calls wait for one here, before a request is built for them, not in aiohttp."""
+    line: Line
+    """For the connections of the pool: calls wait here, before a request is built for them, not in aiohttp."""
     timer: Timer
     borrowed: bool
     """Whether the session was injected."""
@@ -142,19 +143,25 @@ class Sessions:
 
 
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
-    """Return the body, decompressed; None, and the connection closed, if it is larger than `limit` bytes."""
-    body = await response.content.readany()
-    if len(body) <= limit and response.content.at_eof():
-        return body
-    chunks = [body]
-    left = limit - len(body)
-    while left >= 0 and (chunk := await response.content.readany()):
-        chunks.append(chunk)
-        left -= len(chunk)
-    if left < 0:
+    """Return the body, decompressed, with which the connection goes back to the pool.
+
+    None, and the connection closed, if it is larger than `limit` bytes. Closed, too, if reading fails.
+    """
+    try:
+        body = await response.content.readany()
+        if len(body) <= limit and response.content.at_eof():
+            return body
+        chunks, left = [body], limit - len(body)
+        while left >= 0 and (chunk := await response.content.readany()):
+            chunks.append(chunk)
+            left -= len(chunk)
+    except BaseException:
         response.close()
-        return None
-    return b"".join(chunks)
+        raise
+    if left >= 0:
+        return b"".join(chunks)
+    response.close()
+    return None
 
 
 async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]:
@@ -173,7 +180,7 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]
     _switch_replay_off(session)
     timer = Timer(get_running_loop())
     try:
-        yield LoopSession(session, Semaphore(connection.limit), timer, borrowed=False)
+        yield LoopSession(session, Line(connection.limit), timer, borrowed=False)
     finally:
         timer.stop()
         await session.close()
@@ -184,7 +191,7 @@ async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
     limit = (session.connector.limit if session.connector else 0) or sys.maxsize
     timer = Timer(get_running_loop())
     try:
-        yield LoopSession(session, Semaphore(limit), timer, borrowed=True)
+        yield LoopSession(session, Line(limit), timer, borrowed=True)
     finally:
         timer.stop()
 

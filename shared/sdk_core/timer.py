@@ -18,68 +18,71 @@ _PAUSE = 0.01
 class Timer:
     """The one timer of an event loop."""
 
+    __slots__ = ("_handle", "due", "limits", "loop")
+
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = loop
-        self.running: dict[Limit, None] = {}
+        self.limits: dict[Limit, None] = {}
+        """Those that are running."""
+        self.due = _NEVER
+        """When it goes off, in the loop's time."""
         self._handle: TimerHandle | None = None
-        self._due = _NEVER
-
-    def limit(self, seconds: float) -> "Limit":
-        """Return what limits the block under `with` to so many seconds."""
-        return Limit(self, self.loop.time() + seconds)
 
     def set(self, due: float) -> None:
-        """Go off at `due`, if not earlier."""
-        if due < self._due:
-            self.stop()
-            self._due, self._handle = due, self.loop.call_at(due, self._look)
+        """Go off at `due`."""
+        self.stop()
+        self.due, self._handle = due, self.loop.call_at(due, self._look)
 
     def stop(self) -> None:
-        """Let nobody be late any more."""
+        """Do not go off."""
         if self._handle is not None:
             self._handle.cancel()
-        self._due, self._handle = _NEVER, None
+        self.due, self._handle = _NEVER, None
 
     def _look(self) -> None:
-        self._due, self._handle = _NEVER, None
-        now, earliest = self.loop.time(), _NEVER
-        for limit in self.running:
+        self.due, self._handle = _NEVER, None
+        now, next_due = self.loop.time(), _NEVER
+        for limit in self.limits:
             if limit.due <= now:
-                limit.pass_()
-            elif limit.due < earliest:
-                earliest = limit.due
-        if earliest < _NEVER:
-            self.set(max(earliest, now + _PAUSE))
+                limit.interrupt()
+            else:
+                next_due = min(next_due, limit.due)
+        if next_due < _NEVER:
+            self.set(max(next_due, now + _PAUSE))
 
 
 class Limit:
-    """Ends a block that takes too long with TimeoutError; a cancellation from outside stays one, even in that moment."""
+    """Ends the block under `with` by TimeoutError after so many seconds.
+
+    A cancellation from outside stays one, even in the very moment the limit passes.
+    """
 
     __slots__ = ("_cancelling", "_passed", "_task", "_timer", "due")
 
-    def __init__(self, timer: Timer, due: float) -> None:
+    def __init__(self, timer: Timer, seconds: float) -> None:
         self._timer = timer
-        self.due = due
+        self.due = timer.loop.time() + seconds
         self._passed = False
 
     def __enter__(self) -> None:
-        task = current_task()
+        task = current_task(self._timer.loop)
         if task is None:
             raise RuntimeError("a call must be made inside a task")
         self._task: Task[Any] = task
         self._cancelling = task.cancelling()
-        self._timer.running[self] = None
-        self._timer.set(self.due)
+        self._timer.limits[self] = None
+        if self.due < self._timer.due:
+            self._timer.set(self.due)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._timer.running.pop(self, None)
+        del self._timer.limits[self]
         if self._passed and self._task.uncancel() <= self._cancelling and kind is CancelledError:
             raise TimeoutError from error
 
-    def pass_(self) -> None:
-        """Interrupt the block."""
+    def interrupt(self) -> None:
+        """End the block."""
         if not self._passed:
             self._passed = True
             self._task.cancel()

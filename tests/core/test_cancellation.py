@@ -1,6 +1,7 @@
 """R-12: a call may be cancelled wherever it waits. It ends at once, sends no more, and gives back what it held."""
 
 import asyncio
+import gc
 import ssl
 import types
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
@@ -67,9 +68,13 @@ class Steps:
 
 def _functions(call: Any) -> set[str]:
     names = set()
-    while isinstance(call, types.CoroutineType):
-        names.add(call.__name__)
-        call = call.cr_await
+    while call is not None:
+        if isinstance(call, types.CoroutineType):
+            names.add(call.__name__)
+            call = call.cr_await
+        else:
+            # What `await` makes of aiohttp's awaitable request hides the coroutine inside.
+            call = next((it for it in gc.get_referents(call) if isinstance(it, types.CoroutineType)), None)
     return names
 
 

@@ -284,7 +284,7 @@ async def test_total_timeout_bounds_waiting_for_a_connection(injected: bool) -> 
 
 
 async def test_call_in_line_is_sent_when_its_turn_comes() -> None:
-    """Standing in line for a connection is no attempt: it takes none of its time, and is bounded by the whole call's."""
+    """Standing in line for a connection is no attempt: only the whole call's time goes by."""
     async with WireServer(STALL, Reply()) as server:
         async with client_for(server, connection=Connection(limit=1), attempt_timeout=0.1) as client:
             first = asyncio.create_task(client.with_options(attempt_timeout=0.25).call(WRITE))
