@@ -10,6 +10,7 @@ from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
 from sdk_core.operation import Effect, Operation, Request
 from sdk_core.retry import RetryPolicy
+from sdk_core.telemetry import CallInfo
 
 __all__ = ["Call", "Options", "connect_timeout"]
 
@@ -53,6 +54,8 @@ class Call(Generic[T]):
     """Seconds waited before the attempt under way."""
     reauthenticated: bool = False
     last_failure: SdkError | None = None
+    info: CallInfo | None = None
+    """For telemetry, where there is any."""
     _correlation_id: str | None = None
 
     @property
@@ -61,6 +64,16 @@ class Call(Generic[T]):
         if self._correlation_id is None:
             self._correlation_id = self.given_id or new_correlation_id()
         return self._correlation_id
+
+    def limits(self, now: float) -> tuple[float, ClientTimeout]:
+        """Return the seconds an attempt beginning `now` may take, and aiohttp's limits for it."""
+        remaining = self.deadline - now
+        if remaining >= self.options.attempt_timeout:
+            return self.options.attempt_timeout, self.options.limits
+        if remaining > 0:
+            return remaining, connect_timeout(remaining)
+        what = "the total timeout passed before it was sent"
+        raise self.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
 
     def record(
         self, outcome: Outcome | None, status: int | None = None, *, error: str | None = None, elapsed: float

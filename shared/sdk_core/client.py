@@ -7,6 +7,7 @@ from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from inspect import currentframe
+from types import MappingProxyType
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
 from aiohttp import ClientResponse, ClientSession, MultipartWriter, hdrs
@@ -17,7 +18,7 @@ from yarl import URL
 from sdk_core import codec
 from sdk_core.arguments import positive_int, seconds
 from sdk_core.auth import Auth
-from sdk_core.call import Call, Options, connect_timeout
+from sdk_core.call import Call, Options
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
 from sdk_core.errors import (
     Attempt,
@@ -37,6 +38,7 @@ from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_ref
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, parse_retry_after, retry
 from sdk_core.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
+from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.timer import Limit
 from sdk_core.version import __version__
 
@@ -52,6 +54,7 @@ _LIMITER_TIMEOUT = 1.0
 _LIMITER_FAILED = "the rate limiter failed; going on without it"
 _NO_CONTENT_TYPE = (hdrs.CONTENT_TYPE,)
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
 
@@ -122,6 +125,7 @@ class ClientOptions(TypedDict, total=False):
     total_timeout: float
     correlation_id: Callable[[], str] | None
     rate_limiter: RateLimiter | None
+    telemetry: Telemetry | None
     connection: Connection | None
     max_response_bytes: int
 
@@ -141,6 +145,7 @@ class Client:
         correlation_id: called once a call for its correlation id, unless a `correlation_scope` names one.
             None: a fresh UUID.
         rate_limiter: asked before each call.
+        telemetry: told what happens in each call.
         connection: TLS, proxy and pool of the sessions the client opens itself; not together with `session`.
         max_response_bytes: the largest answer to accept, after decompression.
     """
@@ -155,12 +160,14 @@ class Client:
         total_timeout: float = 120.0,
         correlation_id: Callable[[], str] | None = None,
         rate_limiter: RateLimiter | None = None,
+        telemetry: Telemetry | None = None,
         connection: Connection | None = None,
         max_response_bytes: int = 10 * 2**20,
     ) -> None:
         _check_type("session", session, ClientSession)
         _check_type("retry", retry, RetryPolicy)
         _check_type("connection", connection, Connection)
+        _check_type("telemetry", telemetry, Telemetry)
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
         if rate_limiter is not None and not hasattr(rate_limiter, "acquire"):
@@ -180,6 +187,7 @@ class Client:
         )
         self._provide_correlation_id = correlation_id
         self._rate_limiter = rate_limiter
+        self._observer = None if telemetry is None else Observer(telemetry)
         self._max_response_bytes = positive_int("max_response_bytes", max_response_bytes)
         self._sessions = Sessions(connection or Connection(), session)
         self._warned: set[str] = set()
@@ -243,13 +251,13 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        value, _answer = await self._attempts(self._begin(operation, arguments))
+        value, _answer = await self._run(self._begin(operation, arguments))
         return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value, answer = await self._attempts(call)
+        value, answer = await self._run(call)
         call.record(None, answer.status, elapsed=answer.elapsed)
         return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
 
@@ -261,6 +269,12 @@ class Client:
             self._warn_deprecated(operation, operation.deprecated)
         deadline = options.retry.clock() + options.total_timeout
         return Call(operation, operation.request(arguments), options, given_id, deadline)
+
+    def _run(self, call: Call[T]) -> Awaitable[tuple[T, _Answer]]:
+        if self._observer is None:
+            return self._attempts(call)
+        call.info = CallInfo(call.operation, call.correlation_id)
+        return self._observer.call(call.info, self._attempts(call))
 
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
@@ -280,7 +294,8 @@ class Client:
             call.delay, call.last_failure = delay, last_failure
             return await self._attempt(call)
 
-        return await retry(call.options.retry, first_failure, attempt_again, deadline=call.deadline)
+        announce = partial(self._observer.retry, call.info) if self._observer and call.info else None
+        return await retry(call.options.retry, first_failure, attempt_again, deadline=call.deadline, announce=announce)
 
     async def _attempt(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
@@ -307,41 +322,47 @@ class Client:
         else:
             await self._wait_in_line(call, here)
         try:
-            body = call.request.body
-            if not isinstance(body, Multipart):
-                return await self._send(call, here, auth_headers, body)
-            # Opened out here: a file that is not there is the caller's error, not the connection's.
-            async with body.opened() as parts:
-                return await self._send(call, here, auth_headers, parts)
+            if self._observer is None or call.info is None:
+                return await self._sent(call, here, auth_headers)
+            send = partial(self._sent, call, here, auth_headers)
+            return await self._observer.attempt(call.info, len(call.attempts) + 1, send)
         finally:
             here.line.leave()
 
+    def _sent(
+        self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], more: Mapping[str, str] = _NO_HEADERS
+    ) -> Awaitable[_Answer]:
+        headers = {**call.options.headers, **auth_headers}
+        if self._backend.correlation_header is not None:
+            headers[self._backend.correlation_header] = call.correlation_id
+        if more:
+            ours = {name.lower() for name in headers}
+            headers |= {name: value for name, value in more.items() if name.lower() not in ours}
+        body = call.request.body
+        if isinstance(body, Multipart):
+            return self._send_parts(call, here, headers, body)
+        if body is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        return self._send(call, here, headers, body)
+
+    async def _send_parts(
+        self, call: Call[Any], here: LoopSession, headers: Mapping[str, str], body: Multipart
+    ) -> _Answer:
+        # Opened out here: a file that is not there is the caller's error, not the connection's.
+        async with body.opened() as parts:
+            return await self._send(call, here, headers, parts)
+
     async def _send(
-        self,
-        call: Call[Any],
-        here: LoopSession,
-        auth_headers: Mapping[str, str],
-        data: bytes | MultipartWriter | None,
+        self, call: Call[Any], here: LoopSession, headers: Mapping[str, str], data: bytes | MultipartWriter | None
     ) -> _Answer:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
-        headers = {**options.headers, **auth_headers}
-        if self._backend.correlation_header is not None:
-            headers[self._backend.correlation_header] = call.correlation_id
-        if isinstance(data, bytes):
-            headers[hdrs.CONTENT_TYPE] = "application/json"
         if here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
         clock = options.retry.clock
         started = clock()
-        remaining = call.deadline - started
-        if remaining <= 0:
-            what = "the total timeout passed before it was sent"
-            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
-        allowed, limits = options.attempt_timeout, options.limits
-        if remaining < allowed:
-            allowed, limits = remaining, connect_timeout(remaining)
+        allowed, limits = call.limits(started)
         head: ClientResponse | None = None
         sender = here.sender(method) if here.borrowed else here.session
         try:

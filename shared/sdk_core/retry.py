@@ -137,6 +137,7 @@ async def retry(
     attempt: Callable[[float, SdkError], Awaitable[T]],
     *,
     deadline: float,
+    announce: Callable[[SdkError, float], Awaitable[None]] | None = None,
 ) -> T:
     """Repeat `attempt` after its `first_failure` for as long as `policy` allows; raise the last failure as it was.
 
@@ -145,6 +146,7 @@ async def retry(
         first_failure: what the first attempt raised.
         attempt: one more try; it is told the seconds waited before it, and the failure it makes good for.
         deadline: on `policy.clock`; a wait that would end after it is not started.
+        announce: told of each failure that is made good for, and the seconds until then, before they pass.
     """
     waited = 0.0
     last_failure: SdkError | None = None
@@ -177,6 +179,8 @@ async def retry(
     async def sleep(delay: float) -> None:
         nonlocal waited
         waited = delay
+        if announce is not None and last_failure is not None:
+            await announce(last_failure, delay)
         await policy.sleep(delay)
 
     # One AsyncRetrying per failing call: a shared one miscounts under concurrency.
