@@ -516,7 +516,8 @@ def _only_stores(cls: Any) -> bool:
     fields = attrs.fields(cls)
     slots: set[str] = {slot for base in cls.__mro__ for slot in getattr(base, "__slots__", ())}
     return (
-        "__attrs_attrs__" in vars(cls)
+        len(fields) > 0
+        and "__attrs_attrs__" in vars(cls)
         and slots - {"__weakref__"} == {a.name for a in fields}
         and all(a.init and a.validator is a.converter is None and not _is_factory(a.default) for a in fields)
         and not any(hasattr(cls, name) for name in ("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__"))
@@ -536,7 +537,8 @@ def _generate(shape: Any) -> str:
     # them: so that is what is filled, and then becomes the class.
     own = {method: getattr(object, method) for method in ("__init__", "__setattr__", "__delattr__")}
     unfrozen = type(cls.__name__, (cls,), {"__slots__": (), **own})
-    lines = [f"def {name}(value):", "if type(value) is not dict: refuse()", f"self = {_name(unfrozen)}()"]
+    # Only a JSON object has what an attribute asks for, `value.get` or `value["..."]`: no need to ask what it is.
+    lines = [f"def {name}(value):", f"self = {_name(unfrozen)}()"]
     arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=True))
     for attribute in attrs.fields(attrs.resolve_types(cls)):
         key, kind, default = _json_name(attribute), _substituted(attribute.type, arguments), attribute.default
