@@ -280,7 +280,7 @@ class Client:
         """Make one attempt, and more if it fails and they may help."""
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
-            wait = _ask(partial(self._rate_limiter.acquire, call.operation.name, patience), 0.0)
+            wait = _ask(self._rate_limiter.acquire, call.operation.name, patience, otherwise=0.0)
             if wait != 0.0:
                 await self._wait_for_slot(call, wait, patience)
         try:
@@ -304,30 +304,30 @@ class Client:
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
         headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-        answer = await self._exchange(call, here, headers)
-        if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
-            call.record(Outcome.REJECTED, answer.status, elapsed=answer.elapsed)
-            call.reauthenticated, call.delay = True, 0.0
-            # Another call may have replaced the token meanwhile.
-            headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-            answer = await self._exchange(call, here, headers)
-        if 200 <= answer.status < 300:  # noqa: PLR2004
-            return self._accept(call, answer), answer
-        raise await self._refusal(call, answer)
-
-    async def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> _Answer:
-        """Get a connection's turn, send the request, read the answer."""
         if here.line.free:
             here.line.free -= 1
         else:
             await self._wait_in_line(call, here)
         try:
-            if self._observer is None or call.info is None:
-                return await self._sent(call, here, auth_headers)
-            send = partial(self._sent, call, here, auth_headers)
-            return await self._observer.attempt(call.info, len(call.attempts) + 1, send)
+            answer = await self._exchange(call, here, headers)
+            if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
+                call.record(Outcome.REJECTED, answer.status, elapsed=answer.elapsed)
+                call.reauthenticated, call.delay = True, 0.0
+                # Another call may have replaced the token meanwhile.
+                headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+                answer = await self._exchange(call, here, headers)
         finally:
             here.line.leave()
+        if 200 <= answer.status < 300:  # noqa: PLR2004
+            return self._accept(call, answer), answer
+        raise await self._refusal(call, answer)
+
+    def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> Awaitable[_Answer]:
+        """Send the request and read the answer."""
+        if self._observer is None or call.info is None:
+            return self._sent(call, here, auth_headers)
+        send = partial(self._sent, call, here, auth_headers)
+        return self._observer.attempt(call.info, len(call.attempts) + 1, send)
 
     def _sent(
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], more: Mapping[str, str] = _NO_HEADERS
@@ -431,7 +431,8 @@ class Client:
         else:
             if call.options.retry.budget is not None:
                 call.options.retry.budget.deposit()
-            self._notice_deprecation(operation, answer.headers)
+            if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
+                self._notice_deprecation(operation)
             return value
         # JSON comes from the API, which said yes; anything else may be a page of something in between.
         outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
@@ -466,7 +467,7 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                noted = _ask(partial(self._rate_limiter.on_rate_limited, operation.name, pause), None)
+                noted = _ask(self._rate_limiter.on_rate_limited, operation.name, pause, otherwise=None)
                 if noted is not None:
                     await _within_reason(noted, None, _LIMITER_TIMEOUT)
         # Refused with a token that is dropped now, and not tried with another: the next call would be.
@@ -517,14 +518,13 @@ class Client:
         if wait > 0:
             await call.options.retry.sleep(wait)
 
-    def _notice_deprecation(self, operation: Operation[Any], headers: Mapping[str, str]) -> None:
-        if _DEPRECATION in headers or _SUNSET in headers:
-            try:
-                why = "the server announces the operation's end (Deprecation/Sunset header)"
-                self._warn_deprecated(operation, why)
-            except OperationDeprecatedWarning as warning:
-                # With warnings as errors: the call has succeeded, and its result must not be lost.
-                _log.warning("%s", warning)
+    def _notice_deprecation(self, operation: Operation[Any]) -> None:
+        try:
+            why = "the server announces the operation's end (Deprecation/Sunset header)"
+            self._warn_deprecated(operation, why)
+        except OperationDeprecatedWarning as warning:
+            # With warnings as errors: the call has succeeded, and its result must not be lost.
+            _log.warning("%s", warning)
 
     def _warn_deprecated(self, operation: Operation[Any], why: str) -> None:
         """Warn once, at the line outside of the SDK that led here."""
@@ -580,10 +580,12 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-def _ask(question: Callable[[], T | Awaitable[T]], otherwise: T) -> T | Awaitable[T]:
+def _ask(
+    question: Callable[[str, float], T | Awaitable[T]], operation: str, seconds: float, *, otherwise: T
+) -> T | Awaitable[T]:
     """Return what a rate limiter says, or will say; one that fails is not a reason to fail the call."""
     try:
-        return question()
+        return question(operation, seconds)
     except Exception:  # noqa: BLE001  whatever it is, it is logged
         _log.exception(_LIMITER_FAILED)
         return otherwise
