@@ -251,13 +251,13 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        value, _answer = await self._run(self._begin(operation, arguments))
+        value, _answer = await self._attempts(self._begin(operation, arguments))
         return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value, answer = await self._run(call)
+        value, answer = await self._attempts(call)
         call.record(None, answer.status, elapsed=answer.elapsed)
         return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
 
@@ -270,14 +270,11 @@ class Client:
         deadline = options.retry.clock() + options.total_timeout
         return Call(operation, operation.request(arguments), options, given_id, deadline)
 
-    def _run(self, call: Call[T]) -> Awaitable[tuple[T, _Answer]]:
-        if self._observer is None:
-            return self._attempts(call)
-        call.info = CallInfo(call.operation, call.correlation_id)
-        return self._observer.call(call.info, self._attempts(call))
-
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
+        if self._observer is not None and call.info is None:
+            call.info = CallInfo(call.operation, call.correlation_id)
+            return await self._observer.call(call.info, self._attempts(call))
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
             wait = _ask(self._rate_limiter.acquire, call.operation.name, patience, otherwise=0.0)
@@ -324,39 +321,41 @@ class Client:
 
     def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> Awaitable[_Answer]:
         """Send the request and read the answer."""
+        send = self._send if not isinstance(call.request.body, Multipart) else self._send_parts
         if self._observer is None or call.info is None:
-            return self._sent(call, here, auth_headers)
-        send = partial(self._sent, call, here, auth_headers)
-        return self._observer.attempt(call.info, len(call.attempts) + 1, send)
+            return send(call, here, auth_headers)
+        return self._observer.attempt(call.info, len(call.attempts) + 1, partial(send, call, here, auth_headers))
 
-    def _sent(
+    async def _send_parts(
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], more: Mapping[str, str] = _NO_HEADERS
-    ) -> Awaitable[_Answer]:
+    ) -> _Answer:
+        body = cast("Multipart", call.request.body)
+        # Opened out here: a file that is not there is the caller's error, not the connection's.
+        async with body.opened() as parts:
+            return await self._send(call, here, auth_headers, more, parts)
+
+    def _headers(self, call: Call[Any], auth_headers: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:
         headers = {**call.options.headers, **auth_headers}
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
+        if type(call.request.body) is bytes:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
         if more:
             ours = {name.lower() for name in headers}
             headers |= {name: value for name, value in more.items() if name.lower() not in ours}
-        body = call.request.body
-        if isinstance(body, Multipart):
-            return self._send_parts(call, here, headers, body)
-        if body is not None:
-            headers[hdrs.CONTENT_TYPE] = "application/json"
-        return self._send(call, here, headers, body)
-
-    async def _send_parts(
-        self, call: Call[Any], here: LoopSession, headers: Mapping[str, str], body: Multipart
-    ) -> _Answer:
-        # Opened out here: a file that is not there is the caller's error, not the connection's.
-        async with body.opened() as parts:
-            return await self._send(call, here, headers, parts)
+        return headers
 
     async def _send(
-        self, call: Call[Any], here: LoopSession, headers: Mapping[str, str], data: bytes | MultipartWriter | None
+        self,
+        call: Call[Any],
+        here: LoopSession,
+        auth_headers: Mapping[str, str],
+        more: Mapping[str, str] = _NO_HEADERS,
+        parts: MultipartWriter | None = None,
     ) -> _Answer:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
+        data = parts if parts is not None else cast("bytes | None", request.body)
         if here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
@@ -373,7 +372,7 @@ class Client:
                     method,
                     url.with_query(request.query) if request.query else url,
                     data=data,
-                    headers=headers,
+                    headers=self._headers(call, auth_headers, more),
                     allow_redirects=False,
                     skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
                     timeout=limits,
