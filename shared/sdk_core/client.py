@@ -273,8 +273,8 @@ class Client:
     def _run(self, call: Call[T]) -> Awaitable[tuple[T, _Answer]]:
         if self._observer is None:
             return self._attempts(call)
-        call.info = CallInfo(call.operation, call.correlation_id)
-        return self._observer.call(call.info, self._attempts(call))
+        call.info = CallInfo(call.operation, call.correlation_id, self._base_url)
+        return self._observer.call(call.info, partial(self._attempts, call))
 
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
