@@ -19,12 +19,13 @@ except ModuleNotFoundError as error:
 
 __all__ = ["OpenTelemetry"]
 
-_suppress_http: Callable[[], AbstractContextManager[None]]
+_suppress_others: Callable[[], AbstractContextManager[None]]
 try:
-    from opentelemetry.instrumentation.utils import suppress_http_instrumentation as _suppress_http
+    # All of it: before 0.60b0, that of aiohttp does not look for `suppress_http_instrumentation`.
+    from opentelemetry.instrumentation.utils import suppress_instrumentation as _suppress_others
 except ModuleNotFoundError:
     # Then nothing else is there that would trace aiohttp's requests.
-    _suppress_http = nullcontext
+    _suppress_others = nullcontext
 
 
 class _Current:
@@ -90,7 +91,7 @@ class OpenTelemetry(Telemetry):
         if number > 1:
             attributes["http.request.resend_count"] = number - 1
         span = self._tracer.start_span(str(call.operation), kind=SpanKind.CLIENT, attributes=attributes)
-        with _suppress_http():
+        with _suppress_others():
             context = set_span_in_context(span)
         self._attempts[call] = _Current(span, context)
         (self._propagator or get_global_textmap()).inject(headers)  # pyright: ignore[reportArgumentType]  its own default

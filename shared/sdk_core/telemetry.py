@@ -20,7 +20,8 @@ A = TypeVar("A", bound="_Answered")
 _log = logging.getLogger("sdk_core.telemetry")
 _PATIENCE = 1.0
 """Seconds an `async` hook may take."""
-_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_HEADER_NAME = r"[\w!#$%&'*+.^`|~-]+"
+"""Compiled when a hook first sends one: most never do, and all import this."""
 _HTTP_OWN = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "expect", "host", "transfer-encoding"}
 )
@@ -41,8 +42,8 @@ class Telemetry:
     """What to do when something happens in a call: override what you need; each hook may be `async`.
 
     A hook that raises, or takes longer than a second, never fails a call: it is logged, once per client and hook.
-    Hooks run inside the call's own task. They are told of no credential, no body and no answer. For each start there
-    is an end, whatever happens.
+    Hooks run inside the call's own task; what they wait comes on top of its timeouts. They are told of no credential,
+    no body and no answer. For each start there is an end, whatever happens.
     """
 
     def on_call_start(self, call: CallInfo) -> Awaitable[None] | None:
@@ -147,6 +148,6 @@ class Observer:
 
 
 def _check_header(name: str, value: str) -> None:
-    if not _HEADER_NAME.fullmatch(header_text("header name", name)):
+    if not re.fullmatch(_HEADER_NAME, header_text("header name", name), re.ASCII):
         raise ValueError("a header's name must consist of letters, digits and !#$%&'*+-.^_`|~")
     header_text(f"header {name}", value)

@@ -523,7 +523,7 @@ def traces(caplog: pytest.LogCaptureFixture) -> Iterator[Traces]:
     """Spans; and nobody may have complained about them, nor have left one current."""
     assert not get_current_span().get_span_context().is_valid
     yield Traces()
-    assert not [it for it in caplog.records if it.name.startswith(("opentelemetry", "sdk_core.telemetry"))]
+    assert not [it for it in caplog.get_records("call") if it.name.startswith(("opentelemetry", "sdk_core.telemetry"))]
 
 
 def id_of(span: Any) -> int:
@@ -617,9 +617,12 @@ async def test_spans_tell_of_a_failure(
     assert (attempt.attributes or {})["error.type"] == attempt_error
 
 
-async def test_answer_that_cannot_be_read_fails_the_call_only(traces: Traces, fake_time: FakeTime) -> None:
-    """The request was answered with 200."""
-    async with WireServer(Reply(body="<html>")) as server, client_for(server, traces.telemetry, fake_time) as client:
+@pytest.mark.parametrize("answer", [Reply(body="<html>"), Reply(302)], ids=["html", "redirect"])
+async def test_answer_that_cannot_be_used_fails_the_call_only(
+    answer: Reply, traces: Traces, fake_time: FakeTime
+) -> None:
+    """Below 400, HTTP has done its part."""
+    async with WireServer(answer) as server, client_for(server, traces.telemetry, fake_time) as client:
         with pytest.raises(SdkError):
             await client.call(READ)
     call, [attempt] = traces.one_call
