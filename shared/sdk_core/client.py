@@ -273,8 +273,8 @@ class Client:
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
         if self._observer is not None and call.info is None:
-            call.info = CallInfo(call.operation, call.correlation_id)
-            return await self._observer.call(call.info, self._attempts(call))
+            call.info = CallInfo(call.operation, call.correlation_id, self._base_url)
+            return await self._observer.call(call.info, partial(self._attempts, call))
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
             wait = _ask(self._rate_limiter.acquire, call.operation.name, patience, otherwise=0.0)
