@@ -292,7 +292,14 @@ class Client:
             return await self._attempt(call)
 
         announce = partial(self._observer.retry, call.info) if self._observer and call.info else None
-        return await retry(call.options.retry, first_failure, attempt_again, deadline=call.deadline, announce=announce)
+        try:
+            return await retry(
+                call.options.retry, first_failure, attempt_again, deadline=call.deadline, announce=announce
+            )
+        finally:
+            # Tracebacks of failures refer to this frame and to the call, which would be kept until they are collected.
+            del first_failure
+            call.last_failure = None
 
     async def _attempt(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
@@ -395,7 +402,10 @@ class Client:
             if sender is not here.session:
                 sender.detach()
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     def _transport_failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
         outcome, options = of_failure(error), call.options
