@@ -11,14 +11,25 @@ from typing import Final
 from benchmarks.clients import CLIENTS, OPERATIONS, Call, loop_factory
 from benchmarks.rows import CONCURRENCIES
 
+__all__ = ["peak_rss_mb"]
+
 _CALLS_WITHOUT_GC: Final = 100
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
+def peak_rss_mb() -> float:
+    """Return the most memory this process had at any time."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT / 1e6
+
+
 async def _call_until(end: float, call: Call, latencies: list[float]) -> None:
-    while (started := perf_counter()) < end:
+    ended = 0.0
+    # At least once: otherwise those of a thousand that begin late would not take part.
+    while ended < end:
+        started = perf_counter()
         await call()
-        latencies.append(perf_counter() - started)
+        ended = perf_counter()
+        latencies.append(ended - started)
 
 
 async def _call_for(seconds: float, call: Call, concurrency: int) -> dict[str, float]:
@@ -34,7 +45,7 @@ async def _call_for(seconds: float, call: Call, concurrency: int) -> dict[str, f
         "cpu_us": cpu / len(latencies) * 1e6,
         "p50_ms": latencies[len(latencies) // 2] * 1e3,
         "p99_ms": latencies[len(latencies) * 99 // 100] * 1e3,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT / 1e6,
+        "peak_rss_mb": peak_rss_mb(),
     }
 
 

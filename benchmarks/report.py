@@ -2,20 +2,63 @@
 
 import os
 import platform
+import re
 import statistics
-from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import asdict, frozen
 
-from benchmarks.rows import B_POST, B_TEN, CONCURRENCIES, OURS, B, Row
+from benchmarks.rows import (
+    B_POST,
+    B_TEN,
+    CONCURRENCIES,
+    DEPENDENCIES,
+    OURS,
+    PACKAGES,
+    PENDING,
+    B,
+    Row,
+    not_installed,
+)
 
-__all__ = ["Run", "Spread", "Target"]
+__all__ = ["Costs", "Run", "Spread", "Target"]
 
-_LOADED: Final = (1, 50)
-"""Concurrencies that the targets speak of."""
+_BUSY: Final = (1, 50)
+"""The concurrencies that most targets are for."""
+_REFUSED: Final = OURS._replace(operation="GET, refused once")
+_NOT_TO_IMPORT: Final = re.compile(r"(cloudcockpit_sdk|rich|.*\.(cli|narration|sandbox\w*))(\..*)?")
+
+_INTRODUCTION: Final = """\
+# What a call costs
+
+    python -m pip install -e '.[bench]' && python -m benchmarks
+
+Within five minutes (`--quick`: one) it measures our calls beside the same calls made otherwise, on the same server in
+the same run. All are compared with **B**, aiohttp as everyone writes it first:
+
+```python
+async with session.get(url, headers={"X-API-KEY": key}) as response:
+    return await response.json()
+```
+
+B returns dicts, never retries, and knows no correlation ids. `membership_sdk` does all that, and returns attrs objects
+with dates, Decimals and enums.
+
+- The server answers from a table, on a core of its own, and never sleeps: what is left is the client's cost. Real
+  servers are farther away, so real ratios are smaller.
+- Each row is a process of its own in each round, and rounds take the rows in another order. A ratio is of one round;
+  medians are of all rounds. Times are this machine's, ratios carry over.
+- The answer is one contract of 1.2 kB with all documented fields; "ten" is ten of them. "Refused" is 429 with
+  `Retry-After: 0`; B is not refused anything.
+- `membership_sdk` has a rate limiter that never holds a call back: the default of 1000 calls a minute would.
+- openapi-generator and openapi-python-client make their clients from `tests/specs/membership.yaml` when the program
+  starts. All peers are used as their documentation shows; azure-core has the policies of a client that Azure generates.
+
+This file is written by `python -m benchmarks --readme`. What follows is one run.
+"""
 
 
 @frozen
@@ -27,9 +70,15 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
+    def of(cls, values: Iterable[float]) -> "Spread":
         """Return the spread of one value or more."""
-        return cls(statistics.median(values), min(values), max(values))
+        ordered = sorted(values)
+        return cls(statistics.median(ordered), ordered[0], ordered[-1])
+
+    @classmethod
+    def of_ratios(cls, values: Sequence[float], bases: Sequence[float]) -> "Spread":
+        """Return the spread of what each value is in terms of its base."""
+        return cls.of(value / base for value, base in zip(values, bases, strict=True))
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
@@ -50,17 +99,31 @@ class Target:
         return self.measured.median >= self.limit if self.at_least else self.measured.median <= self.limit
 
 
-@frozen
+@frozen(kw_only=True)
+class Costs:
+    """What `benchmarks.costs` and imports said; None is what could not be measured."""
+
+    import_ms: Mapping[str, list[float]]
+    imported: list[str]
+    """By membership_sdk, beyond what its dependencies import."""
+    decoding: Mapping[str, Mapping[str, float]] | None
+    pending_bytes: Mapping[str, float | None]
+    calls: int
+    growth: Mapping[str, float] | None
+    """Of the process, over so many calls."""
+
+
+@frozen(kw_only=True)
 class Run:
     """All that was measured."""
 
     command: str
     cpus: str
-    """Who ran where."""
-    rounds: dict[Row, list[dict[str, Any]]]
+    rounds: Mapping[Row, list[dict[str, Any]]]
     """What `benchmarks.measure` said of each row, round by round."""
-    missing: list[str] = field(factory=list[str])
-    """What was not measured, and why."""
+    costs: Costs | None
+    skipped: Mapping[str, str]
+    failed: list[str]
 
     def of(self, row: Row, concurrency: int, quantity: str) -> list[float]:
         """Return a quantity of a row in each round."""
@@ -68,76 +131,142 @@ class Run:
 
     def ratio(self, row: Row, base: Row, concurrency: int, quantity: str) -> Spread:
         """Return a row's quantity in terms of another row's in the same round."""
-        pairs = zip(self.of(row, concurrency, quantity), self.of(base, concurrency, quantity), strict=True)
-        return Spread.of([value / of_base for value, of_base in pairs])
+        return Spread.of_ratios(self.of(row, concurrency, quantity), self.of(base, concurrency, quantity))
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> list[Target]:
         """Compare with what the SDK promises, as far as it was measured."""
-        for row, base, what, limit in (
-            (OURS, B, "CPU of a GET / B", 1.05),
-            (OURS, B, "CPU of a GET / B (moonshot)", 0.95),
-            (OURS._replace(operation="POST"), B_POST, "CPU of a POST / naive aiohttp's", 0.95),
-            (OURS._replace(operation="GET ten"), B_TEN, "CPU of a GET of ten contracts / naive aiohttp's", 1.25),
+        return [*self._targets_of_calls(), *self._targets_of_costs()]
+
+    def _targets_of_calls(self) -> Iterator[Target]:
+        refused = OURS._replace(operation="GET, every tenth refused once")
+        for what, row, base, quantity, limit in (
+            ("GET: CPU / B", OURS, B, "cpu_us", 1.05),
+            ("GET: CPU / B (moonshot)", OURS, B, "cpu_us", 0.95),
+            ("POST: CPU / naive aiohttp's POST", OURS._replace(operation="POST"), B_POST, "cpu_us", 0.95),
+            ("GET of ten contracts: CPU / naive aiohttp's", OURS._replace(operation="GET ten"), B_TEN, "cpu_us", 1.25),
+            ("GET with one 429 in every tenth call: CPU / B", refused, B, "cpu_us", 1.25),
+            ("GET: calls/s / openapi-generator's", OURS, Row("openapi-generator", "GET"), "calls_per_second", 2.5),
+            ("GET: calls/s / azure-core's", OURS, Row("azure-core", "GET"), "calls_per_second", 2.5),
             (
-                OURS._replace(operation="GET, every tenth refused once"),
-                B,
-                "CPU of a GET with one 429 in every tenth call / B",
-                1.25,
+                "GET: calls/s / openapi-python-client's",
+                OURS,
+                Row("openapi-python-client", "GET"),
+                "calls_per_second",
+                4,
             ),
         ):
             if {row, base} <= self.rounds.keys():
-                for concurrency in _LOADED:
-                    yield Target(f"{what}, at {concurrency}", self.ratio(row, base, concurrency, "cpu_us"), limit)
+                for concurrency in _BUSY:
+                    ratio = self.ratio(row, base, concurrency, quantity)
+                    yield Target(f"{what}, at {concurrency}", ratio, limit, at_least=quantity == "calls_per_second")
         if {OURS, B} <= self.rounds.keys():
-            yield Target("p99 of a GET / B's, at 50", self.ratio(OURS, B, 50, "p99_ms"), 1.1)
-            growth = zip(self.of(OURS, 1000, "cpu_us"), self.of(OURS, 50, "cpu_us"), strict=True)
-            yield Target("CPU of a GET at 1000 / at 50", Spread.of([many / few for many, few in growth]), 1.3)
-            garbage = [result["cyclic_garbage"] for result in self.rounds[OURS]]
-            yield Target("objects in reference cycles a call leaves", Spread.of(garbage), 0)
-            imported = [len(result["imported_by_first_call"]) for result in self.rounds[OURS]]
-            yield Target("modules imported inside of calls", Spread.of(imported), 0)
+            yield Target("GET: p99 / B's, at 50", self.ratio(OURS, B, 50, "p99_ms"), 1.1)
+            growth = Spread.of_ratios(self.of(OURS, 1000, "cpu_us"), self.of(OURS, 50, "cpu_us"))
+            yield Target("GET: CPU at 1000 / at 50", growth, 1.3)
+            garbage = Spread.of(result["cyclic_garbage"] for result in self.rounds[OURS])
+            yield Target("GET: objects it leaves in reference cycles", garbage, 0)
+            imported = Spread.of(len(result["imported_by_first_call"]) for result in self.rounds[OURS])
+            yield Target("GET: modules imported by the first call", imported, 0)
+
+    def _targets_of_costs(self) -> Iterator[Target]:
+        if (costs := self.costs) is None:
+            return
+        ours, task = costs.pending_bytes[OURS.client], costs.pending_bytes["bare task"]
+        if ours is not None and task is not None:
+            yield Target(f"{PENDING:,} pending calls: kB each beyond a task", Spread.of([(ours - task) / 1e3]), 3)
+        if costs.growth is not None:
+            ratio = Spread.of([costs.growth["late_mb"] / costs.growth["early_mb"]])
+            yield Target(f"{costs.calls:,} calls in sequence: peak RSS / after a tenth", ratio, 1.01)
+        if {"membership_sdk", DEPENDENCIES} <= costs.import_ms.keys():
+            ratio = Spread.of_ratios(costs.import_ms["membership_sdk"], costs.import_ms[DEPENDENCIES])
+            yield Target("import membership_sdk / its dependencies", ratio, 1.25)
+            needless = [name for name in costs.imported if _NOT_TO_IMPORT.fullmatch(name)]
+            yield Target("modules of sibling, sandbox and CLI it imports", Spread.of([len(needless)]), 0)
+
+    def readme(self) -> str:
+        """Return the page about the benchmarks."""
+        return f"{_INTRODUCTION}\n{self.markdown()}"
 
     def markdown(self) -> str:
         """Return everything as tables."""
-        parts = [self._environment()]
+        figures = f"`{self.command}`: {min(map(len, self.rounds.values()), default=0)} round(s); median (lowest-highest)"
+        parts = [f"{figures}. {_machine()}; {self.cpus}. {_versions()}."]
         for concurrency in CONCURRENCIES:
-            parts += [f"### {concurrency} at a time", self._table(concurrency)]
-        parts += ["### Targets", self._targets()]
-        parts += [f"Not measured: {what}." for what in self.missing]
+            parts += [
+                f"## {concurrency} at a time" if concurrency > 1 else "## One at a time",
+                self._calls(concurrency),
+            ]
+        parts += ["## The first call, and what a call leaves", self._once()]
+        if self.costs is not None:
+            parts += ["## Beside the calls", self._costs(self.costs)]
+        parts += ["## Targets", self._targets()]
+        parts += [f"Skipped: {what}, {why}." for what, why in self.skipped.items()]
+        parts += [f"**Failed**: {failure}" for failure in self.failed]
         return "\n\n".join(parts) + "\n"
 
-    def _environment(self) -> str:
-        rounds = min(map(len, self.rounds.values()), default=0)
-        figures = f"`{self.command}`, {rounds} rounds: medians, and (lowest-highest)"
-        return f"{figures}. {_machine()}; {self.cpus}. {_versions()}."
+    def _calls(self, concurrency: int) -> str:
+        def line(row: Row) -> tuple[str, ...]:
+            def median(quantity: str, form: str) -> str:
+                return format(statistics.median(self.of(row, concurrency, quantity)), form)
 
-    def _table(self, concurrency: int) -> str:
-        return _markdown(
-            ("", "CPU / B", "calls/s / B", "CPU us", "calls/s", "p50 ms", "p99 ms", "peak RSS MB"),
-            [self._cells(row, concurrency) for row in self.rounds if row.baseline in self.rounds],
+            return (
+                str(row),
+                str(self.ratio(row, row.baseline, concurrency, "cpu_us")),
+                str(self.ratio(row, row.baseline, concurrency, "calls_per_second")),
+                median("cpu_us", ".0f"),
+                median("calls_per_second", ",.0f"),
+                median("p50_ms", ".2f"),
+                median("p99_ms", ".2f"),
+                median("peak_rss_mb", ".0f"),
+            )
+
+        head = ("", "CPU / B", "calls/s / B", "CPU us", "calls/s", "p50 ms", "p99 ms", "peak RSS MB")
+        return _table(head, [line(row) for row in self.rounds if row.baseline in self.rounds])
+
+    def _once(self) -> str:
+        def line(row: Row) -> tuple[str, ...]:
+            results = self.rounds[row]
+            return (
+                str(row),
+                format(statistics.median(result["first_call_ms"] for result in results), ".1f"),
+                str(len(results[0]["imported_by_first_call"])),
+                format(statistics.median(result["cyclic_garbage"] for result in results), ".4g"),
+            )
+
+        head = (
+            "",
+            "first call of a fresh client, ms",
+            "modules it imports",
+            "objects left in reference cycles per call",
         )
+        return _table(head, [line(row) for row in self.rounds])
 
-    def _cells(self, row: Row, concurrency: int) -> tuple[str, ...]:
-        def median(quantity: str) -> float:
-            return statistics.median(self.of(row, concurrency, quantity))
-
-        return (
-            str(row),
-            str(self.ratio(row, row.baseline, concurrency, "cpu_us")),
-            str(self.ratio(row, row.baseline, concurrency, "calls_per_second")),
-            f"{median('cpu_us'):.0f}",
-            f"{median('calls_per_second'):,.0f}",
-            f"{median('p50_ms'):.2f}",
-            f"{median('p99_ms'):.2f}",
-            f"{median('peak_rss_mb'):.0f}",
-        )
+    def _costs(self, costs: Costs) -> str:
+        lines: list[tuple[str, str]] = []
+        for what, times in costs.import_ms.items():
+            ratio = f", {Spread.of_ratios(times, costs.import_ms[DEPENDENCIES])} of its dependencies"
+            lines.append((f"`import {what}`", f"{Spread.of(times).median:.0f} ms{ratio * (what != DEPENDENCIES)}"))
+        for count, us in (costs.decoding or {}).items():
+            figures = f"{us['json_us']:,.1f} us to dicts by json.loads, {us['sdk_us']:,.1f} us to attrs objects"
+            lines.append((f"decoding {count} contract{'s' * (count != '1')}", figures))
+        if {OURS, _REFUSED} <= self.rounds.keys():
+            pairs = zip(self.of(_REFUSED, 1, "cpu_us"), self.of(OURS, 1, "cpu_us"), strict=True)
+            retry = Spread.of(refused - straight for refused, straight in pairs)
+            lines.append(("one retry after a 429", f"{retry.median:.0f} us of CPU, its request included"))
+        for what, size in costs.pending_bytes.items():
+            if size is not None:
+                lines.append((f"{PENDING:,} pending, {what}", f"{size / 1e3:.1f} kB each"))
+        if costs.growth is not None:
+            figures = f"{costs.growth['early_mb']:.1f} MB after a tenth, {costs.growth['late_mb']:.1f} MB in the end"
+            lines.append((f"{costs.calls:,} calls in sequence", figures))
+        return _table(("", ""), lines)
 
     def _targets(self) -> str:
-        rows = [
-            (t.text, f"{'>=' if t.at_least else '<='} {t.limit:g}", str(t.measured), "yes" if t.met else "**no**")
-            for t in self.targets()
+        lines = [
+            (target.text, f"{'≥' if target.at_least else '≤'} {target.limit:g}", str(target.measured), _met(target))
+            for target in self.targets()
         ]
-        return _markdown(("", "target", "measured", "met"), rows)
+        return _table(("", "target", "measured", "met"), lines)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -146,45 +275,33 @@ class Run:
             "machine": _machine(),
             "cpus": self.cpus,
             "versions": _versions(),
-            "rounds": [row._asdict() | {"results": results} for row, results in self.rounds.items()],
-            "not measured": self.missing,
-            "targets": [
-                {
-                    "target": target.text,
-                    "measured": target.measured.median,
-                    "limit": target.limit,
-                    "at_least": target.at_least,
-                    "met": target.met,
-                }
-                for target in self.targets()
-            ],
+            "rows": [row._asdict() | {"rounds": results} for row, results in self.rounds.items()],
+            "costs": None if self.costs is None else asdict(self.costs),
+            "targets": [asdict(target) | {"met": target.met} for target in self.targets()],
+            "skipped": dict(self.skipped),
+            "failed": self.failed,
         }
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+def _met(target: Target) -> str:
+    return "yes" if target.met else "**no**"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    every = [head, ["---"] + ["---:"] * (len(head) - 1), *lines]
+    widths = [max(len(line[column]) for line in every) for column in range(len(head))]
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in every)
     return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def _machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-    return f"{platform.system()} {platform.release()}, {os.cpu_count()} x {model}"
-
-
-_PACKAGES: Final = ("aiohttp", "attrs", "cattrs", "tenacity", "yarl", "multidict")
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{platform.system()}, {os.cpu_count()} x {model or platform.machine()}"
 
 
 def _versions() -> str:
-    found = [f"Python {platform.python_version()}"]
-    for package in _PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)
+    packages = {"aiohttp", "attrs", "cattrs", "tenacity"}.union(*PACKAGES.values())
+    there = sorted(packages.difference(not_installed(tuple(packages))))
+    return ", ".join([f"Python {platform.python_version()}", *(f"{package} {version(package)}" for package in there)])

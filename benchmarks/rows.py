@@ -1,10 +1,27 @@
 """What is measured against what."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
 
-__all__ = ["B_POST", "B_TEN", "CONCURRENCIES", "OURS", "ROWS", "B", "Row"]
+__all__ = [
+    "B_POST",
+    "B_TEN",
+    "CONCURRENCIES",
+    "DECODED",
+    "OURS",
+    "PACKAGES",
+    "PENDING",
+    "ROWS",
+    "B",
+    "Row",
+    "not_installed",
+]
 
 CONCURRENCIES: Final = (1, 50, 1000)
+DECODED: Final = (1, 10, 1000)
+"""Contracts in an answer."""
+PENDING: Final = 10_000
+"""Calls that wait at the same time."""
 
 
 class Row(NamedTuple):
@@ -23,6 +40,25 @@ class Row(NamedTuple):
         loop = "asyncio" if self.client == "aiohttp" else self.loop
         return Row("aiohttp", self.operation.partition(",")[0], loop)
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What must be installed beside the SDK."""
+        return PACKAGES.get(self.client, ()) + PACKAGES.get(self.loop, ())
+
+
+PACKAGES: Final[dict[str, tuple[str, ...]]] = {
+    "openapi-generator": ("openapi-generator-cli", "aiohttp-retry", "pydantic", "python-dateutil"),
+    "openapi-python-client": ("openapi-python-client", "httpx", "python-dateutil"),
+    "azure-core": ("azure-core",),
+    "httpx": ("httpx",),
+    "aiohttp-retry": ("aiohttp-retry",),
+    "uvloop": ("uvloop",),
+}
+
+DEPENDENCIES: Final = "aiohttp, attrs, cattrs, tenacity"
+"""Of the SDKs, as they are imported."""
+
+PEERS: Final = ("aiohttp-retry", "openapi-generator", "azure-core", "httpx", "openapi-python-client")
 
 B: Final = Row("aiohttp", "GET")
 B_POST: Final = Row("aiohttp", "POST")
@@ -39,5 +75,21 @@ ROWS: Final = (
     Row("membership_sdk", "GET ten"),
     Row("membership_sdk", "GET, every tenth refused once"),
     Row("membership_sdk", "GET, refused once"),
+    Row("membership_sdk, no rate limiter", "GET"),
     Row("membership_sdk, correlation scope", "GET"),
+    Row("aiohttp", "GET", "uvloop"),
+    Row("membership_sdk", "GET", "uvloop"),
+    *(Row(peer, "GET") for peer in PEERS),
+    *(Row(peer, "POST") for peer in PEERS),
 )
+
+
+def not_installed(packages: tuple[str, ...]) -> list[str]:
+    """Return which of them are not there."""
+    missing: list[str] = []
+    for package in packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    return missing

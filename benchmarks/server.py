@@ -81,7 +81,7 @@ class _Exchange(asyncio.Protocol):
     """One connection."""
 
     answers: Final = {
-        f"POST {post_path(ONE_CONTRACT)}".encode(): _response("200 OK", b'{"success":true}'),
+        f"POST {post_path(ONE_CONTRACT)}".encode(): _response("200 OK", b'{"success":"OK"}'),
         f"GET {get_path(ONE_CONTRACT)}".encode(): _response("200 OK", contracts(1)),
         f"GET {get_path(TEN_CONTRACTS)}".encode(): _response("200 OK", contracts(10)),
         f"GET {get_path(NEVER_ANSWERED)}".encode(): b"",
