@@ -31,7 +31,7 @@ def main() -> int:
             rows = [row for row in rows if row.client not in PEERS or row.operation != "POST"]
             lab.skipped["POST of other libraries"] = "--quick has no time for it"
         rows = lab.prepare(rows)
-        imports, calls, seconds, deadline = (3, 20_000, 0.08, 50) if arguments.quick else (7, 200_000, 0.2, 280)
+        imports, calls, seconds, deadline = (3, 20_000, 0.08, 50) if arguments.quick else (7, 200_000, 0.15, 275)
         costs = lab.costs(imports=imports, calls=calls) if arguments.only is None else None
         results = lab.rounds(rows, seconds, started + deadline)
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])

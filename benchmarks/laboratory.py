@@ -78,8 +78,8 @@ class Laboratory:
         """Measure all rows again and again, each time in another order, until one more round would be too late."""
         results: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
         shuffle = random.Random(1).shuffle  # noqa: S311  the same orders in every run
-        longest = 0.0
-        while results and (not longest or time.monotonic() + longest < deadline):
+        took = 0.0
+        while results and (not took or time.monotonic() + took < deadline):
             started = time.monotonic()
             order = list(results)
             shuffle(order)
@@ -89,7 +89,7 @@ class Laboratory:
                     del results[row]
                 else:
                     results[row].append(result)
-            longest = max(longest, time.monotonic() - started)
+            took = time.monotonic() - started
         return results
 
     def costs(self, *, imports: int, calls: int) -> Costs:

@@ -14,6 +14,8 @@ from benchmarks.rows import CONCURRENCIES
 __all__ = ["peak_rss_mb"]
 
 _CALLS_WITHOUT_GC: Final = 100
+_POOL: Final = 100
+"""Connections that a client opens at most, by default: warm is who has opened them."""
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
@@ -73,7 +75,7 @@ async def _measure(client: str, operation: str, url: str, seconds: float) -> dic
         }
         at: dict[int, dict[str, float]] = {}
         for concurrency in CONCURRENCIES:
-            await _call_for(seconds / 3, call, concurrency)
+            await _call_for(seconds / 3, call, min(concurrency, _POOL))
             at[concurrency] = await _call_for(seconds, call, concurrency)
         return {**first, "at": at, "cyclic_garbage": await _cyclic_garbage(call)}
 

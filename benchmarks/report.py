@@ -37,7 +37,7 @@ _INTRODUCTION: Final = """\
     python -m pip install -e '.[bench]' && python -m benchmarks
 
 Within five minutes (`--quick`: one) it measures our calls beside the same calls made otherwise, on the same server in
-the same run. All are compared with **B**, aiohttp as everyone writes it first:
+the same run; on Linux or macOS. All are compared with **B**, aiohttp as everyone writes it first:
 
 ```python
 async with session.get(url, headers={"X-API-KEY": key}) as response:
@@ -189,7 +189,9 @@ class Run:
 
     def markdown(self) -> str:
         """Return everything as tables."""
-        figures = f"`{self.command}`: {min(map(len, self.rounds.values()), default=0)} round(s); median (lowest-highest)"
+        figures = (
+            f"`{self.command}`: {min(map(len, self.rounds.values()), default=0)} round(s); median (lowest-highest)"
+        )
         parts = [f"{figures}. {_machine()}; {self.cpus}. {_versions()}."]
         for concurrency in CONCURRENCIES:
             parts += [
