@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ _README: Final = Path(__file__).with_name("README.md")
 
 def main() -> int:
     """Measure, print and write what was measured; 1 if something failed to run."""
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a call costs.")
     parser.add_argument("--quick", action="store_true", help="within a minute instead of five; less exact")
     parser.add_argument("--only", metavar="TEXT", help="just the rows with this in their name and their baselines")
@@ -35,7 +36,15 @@ def main() -> int:
         costs = lab.costs(imports=imports, calls=calls) if arguments.only is None else None
         results = lab.rounds(rows, seconds, started + deadline)
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-    run = Run(command=command, cpus=lab.cpus, rounds=results, costs=costs, skipped=lab.skipped, failed=lab.failed)
+    run = Run(
+        command=command,
+        cpus=lab.cpus,
+        load=load,
+        rounds=results,
+        costs=costs,
+        skipped=lab.skipped,
+        failed=lab.failed,
+    )
     print(run.markdown())  # noqa: T201
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(run.as_json(), indent=1))

@@ -119,6 +119,8 @@ class Run:
 
     command: str
     cpus: str
+    load: float
+    """How many processes were busy before the run: the figures of a machine that others use too say little."""
     rounds: Mapping[Row, list[dict[str, Any]]]
     """What `benchmarks.measure` said of each row, round by round."""
     costs: Costs | None
@@ -192,7 +194,7 @@ class Run:
         figures = (
             f"`{self.command}`: {min(map(len, self.rounds.values()), default=0)} round(s); median (lowest-highest)"
         )
-        parts = [f"{figures}. {_machine()}; {self.cpus}. {_versions()}."]
+        parts = [f"{figures}. {_machine()}; {self.cpus}; load before: {self.load:.1f}. {_versions()}."]
         for concurrency in CONCURRENCIES:
             parts += [
                 f"## {concurrency} at a time" if concurrency > 1 else "## One at a time",
@@ -276,6 +278,7 @@ class Run:
             "command": self.command,
             "machine": _machine(),
             "cpus": self.cpus,
+            "load": self.load,
             "versions": _versions(),
             "rows": [row._asdict() | {"rounds": results} for row, results in self.rounds.items()],
             "costs": None if self.costs is None else asdict(self.costs),

@@ -71,7 +71,7 @@ Rounds = dict[Row, list[dict[str, Any]]]
 
 
 def run(rounds: Rounds, costs: Costs | None = None, **skipped: str) -> Run:
-    return Run(command="", cpus="", rounds=rounds, costs=costs, skipped=skipped, failed=[])
+    return Run(command="", cpus="", load=0.0, rounds=rounds, costs=costs, skipped=skipped, failed=[])
 
 
 def test_ratios_are_of_one_round() -> None:
