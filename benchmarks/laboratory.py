@@ -92,19 +92,23 @@ class Laboratory:
             took = time.monotonic() - started
         return results
 
-    def costs(self, *, imports: int, calls: int) -> Costs:
-        """Measure what is no call under load: so many imports of each package, and so many calls in sequence."""
+    def costs(self, *, imports: int, calls: int) -> Costs | None:
+        """Measure what is no call under load: so many imports of each package, and so many calls in sequence.
+
+        None if a package can't even be imported.
+        """
         import_ms: dict[str, list[float]] = {}
         modules: dict[str, set[str]] = {}
         for _ in range(imports):
             for what in (DEPENDENCIES, "membership_sdk", "cloudcockpit_sdk"):
                 imported = self._measure(f"import {what}", "-c", _IMPORTING.format(what))
-                if imported is not None:
-                    import_ms.setdefault(what, []).append(imported["ms"])
-                    modules[what] = set(imported["modules"])
+                if imported is None:
+                    return None
+                import_ms.setdefault(what, []).append(imported["ms"])
+                modules[what] = set(imported["modules"])
         return Costs(
             import_ms=import_ms,
-            imported=sorted(modules.get("membership_sdk", set()) - modules.get(DEPENDENCIES, set())),
+            imported=sorted(modules["membership_sdk"] - modules[DEPENDENCIES]),
             decoding=self._cost("decoding"),
             pending_bytes={
                 "bare task": self._cost("pending"),

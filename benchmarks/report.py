@@ -179,11 +179,10 @@ class Run:
         if costs.growth is not None:
             ratio = Spread.of([costs.growth["late_mb"] / costs.growth["early_mb"]])
             yield Target(f"{costs.calls:,} calls in sequence: peak RSS / after a tenth", ratio, 1.01)
-        if {"membership_sdk", DEPENDENCIES} <= costs.import_ms.keys():
-            ratio = Spread.of_ratios(costs.import_ms["membership_sdk"], costs.import_ms[DEPENDENCIES])
-            yield Target("import membership_sdk / its dependencies", ratio, 1.25)
-            needless = [name for name in costs.imported if _NOT_TO_IMPORT.fullmatch(name)]
-            yield Target("modules of sibling, sandbox and CLI it imports", Spread.of([len(needless)]), 0)
+        ratio = Spread.of_ratios(costs.import_ms["membership_sdk"], costs.import_ms[DEPENDENCIES])
+        yield Target("import membership_sdk / its dependencies", ratio, 1.25)
+        needless = [name for name in costs.imported if _NOT_TO_IMPORT.fullmatch(name)]
+        yield Target("modules of sibling, sandbox and CLI it imports", Spread.of([len(needless)]), 0)
 
     def readme(self) -> str:
         """Return the page about the benchmarks."""
