@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ _README: Final = Path(__file__).with_name("README.md")
 
 def main() -> int:
     """Measure, print and write what was measured; 1 if something failed to run."""
-    started, load = time.monotonic(), os.getloadavg()[0]
+    started = time.monotonic()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a call costs.")
     parser.add_argument("--quick", action="store_true", help="within a minute instead of five; less exact")
     parser.add_argument("--only", metavar="TEXT", help="just the rows with this in their name and their baselines")
@@ -39,7 +38,6 @@ def main() -> int:
     run = Run(
         command=command,
         cpus=lab.cpus,
-        load=load,
         rounds=results,
         costs=costs,
         skipped=lab.skipped,

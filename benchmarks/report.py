@@ -28,6 +28,7 @@ __all__ = ["Costs", "Run", "Spread", "Target"]
 
 _BUSY: Final = (1, 50)
 """The concurrencies that most targets are for."""
+_UNDISTURBED: Final = 0.95
 _REFUSED: Final = OURS._replace(operation="GET, refused once")
 _NOT_TO_IMPORT: Final = re.compile(r"(cloudcockpit_sdk|rich|.*\.(cli|narration|sandbox\w*))(\..*)?")
 
@@ -119,8 +120,6 @@ class Run:
 
     command: str
     cpus: str
-    load: float
-    """How many processes were busy before the run: the figures of a machine that others use too say little."""
     rounds: Mapping[Row, list[dict[str, Any]]]
     """What `benchmarks.measure` said of each row, round by round."""
     costs: Costs | None
@@ -134,6 +133,11 @@ class Run:
     def ratio(self, row: Row, base: Row, concurrency: int, quantity: str) -> Spread:
         """Return a row's quantity in terms of another row's in the same round."""
         return Spread.of_ratios(self.of(row, concurrency, quantity), self.of(base, concurrency, quantity))
+
+    def share(self) -> float:
+        """Return how much of its core B had while fifty calls were always waiting for it."""
+        pairs = zip(self.of(B, 50, "cpu_us"), self.of(B, 50, "calls_per_second"), strict=True)
+        return statistics.median(cpu_us * calls_per_second / 1e6 for cpu_us, calls_per_second in pairs)
 
     def targets(self) -> list[Target]:
         """Compare with what the SDK promises, as far as it was measured."""
@@ -193,7 +197,12 @@ class Run:
         figures = (
             f"`{self.command}`: {min(map(len, self.rounds.values()), default=0)} round(s); median (lowest-highest)"
         )
-        parts = [f"{figures}. {_machine()}; {self.cpus}; load before: {self.load:.1f}. {_versions()}."]
+        parts = [f"{figures}. {_machine()}; {self.cpus}. {_versions()}."]
+        if B in self.rounds and (share := self.share()) < _UNDISTURBED:
+            parts.append(
+                f"**Disturbed**: other programs used the machine too, and B had {share:.0%} of its core. "
+                "CPU figures are worse than they should be, times and calls/s mean nothing."
+            )
         for concurrency in CONCURRENCIES:
             parts += [
                 f"## {concurrency} at a time" if concurrency > 1 else "## One at a time",
@@ -277,7 +286,6 @@ class Run:
             "command": self.command,
             "machine": _machine(),
             "cpus": self.cpus,
-            "load": self.load,
             "versions": _versions(),
             "rows": [row._asdict() | {"rounds": results} for row, results in self.rounds.items()],
             "costs": None if self.costs is None else asdict(self.costs),

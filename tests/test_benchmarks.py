@@ -57,8 +57,14 @@ def test_row_is_measured_in_a_process_of_its_own(url: str) -> None:
     assert result["imported_by_first_call"] == []
 
 
-def result(cpu_us: float, garbage: float = 0.0) -> dict[str, Any]:
-    quantities = {"cpu_us": cpu_us, "calls_per_second": 1e6 / cpu_us, "p50_ms": 1, "p99_ms": 1, "peak_rss_mb": 1}
+def result(cpu_us: float, garbage: float = 0.0, share: float = 1.0) -> dict[str, Any]:
+    quantities = {
+        "cpu_us": cpu_us,
+        "calls_per_second": share * 1e6 / cpu_us,
+        "p50_ms": 1,
+        "p99_ms": 1,
+        "peak_rss_mb": 1,
+    }
     return {
         "first_call_ms": 1.0,
         "imported_by_first_call": [],
@@ -71,7 +77,7 @@ Rounds = dict[Row, list[dict[str, Any]]]
 
 
 def run(rounds: Rounds, costs: Costs | None = None, **skipped: str) -> Run:
-    return Run(command="", cpus="", load=0.0, rounds=rounds, costs=costs, skipped=skipped, failed=[])
+    return Run(command="", cpus="", rounds=rounds, costs=costs, skipped=skipped, failed=[])
 
 
 def test_ratios_are_of_one_round() -> None:
@@ -114,6 +120,11 @@ def test_report_names_what_is_left_out() -> None:
     text = run({B: [result(50)], B_POST: [result(60)]}, httpx="not installed: httpx").markdown()
     assert "Skipped: httpx, not installed: httpx." in text
     assert "aiohttp: POST" in text
+
+
+def test_report_says_when_others_used_the_machine() -> None:
+    assert "B had 60% of its core" in run({B: [result(50, share=0.6)]}).markdown()
+    assert "Disturbed" not in run({B: [result(50)]}).markdown()
 
 
 def test_peer_that_is_not_installed_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
