@@ -122,9 +122,12 @@ def test_report_names_what_is_left_out() -> None:
     assert "aiohttp: POST" in text
 
 
-def test_report_says_when_others_used_the_machine() -> None:
-    assert "B had 60% of its core" in run({B: [result(50, share=0.6)]}).markdown()
-    assert "Disturbed" not in run({B: [result(50)]}).markdown()
+def test_rounds_that_others_disturbed_do_not_count() -> None:
+    alone, disturbed = result(10), result(50, share=0.6)
+    assert run({OURS: [result(20), result(20)], B: [alone, disturbed]}).ratio(OURS, B, 1, "cpu_us").low == 2
+    assert "disturbed: 3 of 6." in run({B: [alone, disturbed]}).markdown()
+    # If there are no others, they do.
+    assert run({OURS: [result(20)], B: [disturbed]}).ratio(OURS, B, 1, "cpu_us").median == 0.4
 
 
 def test_peer_that_is_not_installed_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
