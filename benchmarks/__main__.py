@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -34,7 +35,7 @@ def main() -> int:
         imports, calls, seconds, deadline = (3, 20_000, 0.08, 50) if arguments.quick else (7, 200_000, 0.15, 275)
         costs = lab.costs(imports=imports, calls=calls) if arguments.only is None else None
         results = lab.rounds(rows, seconds, started + deadline)
-    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     run = Run(
         command=command,
         cpus=lab.cpus,
