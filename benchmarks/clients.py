@@ -73,7 +73,7 @@ async def undecoded(url: str) -> AsyncGenerator[Api]:
 
 
 @asynccontextmanager
-async def sdk(url: str) -> AsyncGenerator[Api]:
+async def sdk(url: str, telemetry: Any = None) -> AsyncGenerator[Api]:
     """membership_sdk as it is installed, but with a rate limit and a retry budget that are never reached."""
     from membership_sdk import LocalRateLimiter, MembershipClient, RetryBudget, RetryPolicy
 
@@ -82,7 +82,7 @@ async def sdk(url: str) -> AsyncGenerator[Api]:
     # Where every call is refused once, the default budget would be used up soon; and of those that run side by side,
     # one may get the refusals of others.
     retry = RetryPolicy(budget=RetryBudget(10**9), max_attempts=100)
-    async with MembershipClient(url, API_KEY, rate_limiter=limiter, retry=retry) as client:
+    async with MembershipClient(url, API_KEY, rate_limiter=limiter, retry=retry, telemetry=telemetry) as client:
 
         async def get(customer_id: int) -> object:
             return await client.get_contract_data(customer_id=customer_id)
@@ -141,6 +141,15 @@ async def sdk_in_scope(url: str) -> AsyncGenerator[Api]:
                 return await api.post()
 
         yield Api(get, post)
+
+
+@asynccontextmanager
+async def sdk_with_telemetry(url: str) -> AsyncGenerator[Api]:
+    """membership_sdk with hooks that do nothing."""
+    from membership_sdk import Telemetry
+
+    async with sdk(url, Telemetry()) as api:
+        yield api
 
 
 @asynccontextmanager
@@ -267,6 +276,7 @@ CLIENTS: Final[dict[str, Callable[[str], AbstractAsyncContextManager[Api]]]] = {
     "membership_sdk": sdk,
     "membership_sdk, no rate limiter": sdk_without_limiter,
     "membership_sdk, correlation scope": sdk_in_scope,
+    "membership_sdk, telemetry hooks": sdk_with_telemetry,
     "aiohttp-retry": aiohttp_retry,
     "httpx": httpx,
     "azure-core": azure_core,

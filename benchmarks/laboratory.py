@@ -29,6 +29,8 @@ _STEADY: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
     "PYTHONHASHSEED": "0",
+    # Whoever installs the SDK imports compiled modules.
+    "PYTHONDONTWRITEBYTECODE": "",
 }
 _IMPORTING: Final = """
 import sys, time

@@ -77,6 +77,7 @@ ROWS: Final = (
     Row("membership_sdk", "GET, refused once"),
     Row("membership_sdk, no rate limiter", "GET"),
     Row("membership_sdk, correlation scope", "GET"),
+    Row("membership_sdk, telemetry hooks", "GET"),
     Row("aiohttp", "GET", "uvloop"),
     Row("membership_sdk", "GET", "uvloop"),
     *(Row(peer, "GET") for peer in PEERS),
