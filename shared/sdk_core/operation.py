@@ -216,9 +216,9 @@ class Operation(Generic[T]):
         return query
 
     def _encode_body(self, kind: type[Any], arguments: Mapping[str, object]) -> bytes | Multipart:
-        value = arguments.get("body")
-        if value is None:
+        if "body" not in arguments:
             raise self._missing("body")
+        value = arguments["body"]
         if not isinstance(value, kind):
             raise TypeError(f"body must be {kind.__name__}, not {type(value).__name__}")
         data = codec.dump(value)
