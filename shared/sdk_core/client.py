@@ -262,13 +262,13 @@ class Client:
         return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
 
     def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
-        options, given_id = self._options, current_correlation_id()
+        options, request, given_id = self._options, operation.request(arguments), current_correlation_id()
         if given_id is None and self._provide_correlation_id is not None:
             given_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._warn_deprecated(operation, operation.deprecated)
         deadline = options.retry.clock() + options.total_timeout
-        return Call(operation, operation.request(arguments), options, given_id, deadline)
+        return Call(operation, request, options, given_id, deadline)
 
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
@@ -363,7 +363,7 @@ class Client:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
         data = parts if parts is not None else cast("bytes | None", request.body)
-        if here.session.closed:
+        if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
         clock = options.retry.clock
@@ -547,9 +547,14 @@ class Client:
         warnings.warn(f"{operation.name}: {why}", OperationDeprecatedWarning, stacklevel=level)
 
 
-def _was_closed_under(session: ClientSession) -> bool:
+def _is_cancelled() -> bool:
+    """Return whether it was this task that somebody cancelled, not something it waited for."""
     task = current_task()
-    return session.closed and (task is None or not task.cancelling())
+    return task is not None and task.cancelling() > 0
+
+
+def _was_closed_under(session: ClientSession) -> bool:
+    return session.closed and not _is_cancelled()
 
 
 def _check_type(name: str, value: object, kind: type) -> None:
@@ -605,6 +610,8 @@ async def _within_reason(answer: Awaitable[T], otherwise: T, patience: float) ->
     try:
         async with timeout(min(_LIMITER_TIMEOUT, patience)):
             return await answer
-    except Exception:  # noqa: BLE001  as above
+    except (Exception, CancelledError) as error:
+        if isinstance(error, CancelledError) and _is_cancelled():
+            raise
         _log.exception(_LIMITER_FAILED)
         return otherwise

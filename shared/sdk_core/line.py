@@ -1,5 +1,6 @@
 """Waiting in line for one of a number of places; first come, first served."""
 
+import sys
 from asyncio import Future, get_running_loop
 from collections import deque
 
@@ -40,3 +41,11 @@ class Line:
                 turn.set_result(None)
                 return
         self.free += 1
+
+    def close(self) -> None:
+        """Send everybody on, now and from now on: there is nothing to wait for any more."""
+        self.free = sys.maxsize
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)
+        self._waiting.clear()

@@ -88,6 +88,10 @@ class Request:
     body: bytes | Multipart | None = field(repr=False)
 
 
+def _in_capitals(method: str) -> str:
+    return method.upper()
+
+
 def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], object]]:
     try:
         return {name: _SLOT_TYPES[kind] for name, kind in _SLOT.findall(operation.path)}
@@ -96,8 +100,8 @@ def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], obj
 
 
 def _pieces(operation: "Operation[Any]") -> tuple[tuple[str, Callable[[str, object], object], str], ...]:
-    _head, *tails = _SLOT.split(operation.path)[::3]
-    return tuple((name, check, tail) for (name, check), tail in zip(operation.slots.items(), tails, strict=True))
+    _head, *parts = _SLOT.split(operation.path)
+    return tuple((name, operation.slots[name], tail) for name, tail in zip(parts[::3], parts[2::3], strict=True))
 
 
 def _arguments(operation: "Operation[Any]") -> Iterator[str]:
@@ -124,7 +128,7 @@ class Operation(Generic[T]):
 
     name: str
     """The API's operation id in snake_case; errors and logs show it."""
-    method: str
+    method: str = field(converter=_in_capitals)
     path: str
     """Path with typed slots: `{contract_id:int}` (positive 64-bit), `{customer_id:uuid}`, `{name:str}`."""
     returns: type[T]
@@ -209,9 +213,9 @@ class Operation(Generic[T]):
         return query
 
     def _encode_body(self, kind: type[Any], arguments: Mapping[str, object]) -> bytes | Multipart:
-        value = arguments.get("body")
-        if value is None:
+        if "body" not in arguments:
             raise self._missing("body")
+        value = arguments["body"]
         if not isinstance(value, kind):
             raise TypeError(f"body must be {kind.__name__}, not {type(value).__name__}")
         data = codec.dump(value)

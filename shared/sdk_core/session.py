@@ -95,14 +95,15 @@ class Sessions:
         self._injected = injected
         self.keeps_connections: bool = False
         """Whether an answer came already, so that the next request may go over a connection that was kept."""
-        self._closed = False
+        self.closed: bool = False
+        """Whether `aclose()` was called."""
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
 
     def here(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is; ClientClosedError if nothing can be any more."""
-        if self._closed:
+        if self.closed:
             raise ClientClosedError("the client is closed: build a new one")
         entry = self._open.get(get_running_loop())
         return None if entry is None or entry[1].session.closed else entry[1]
@@ -129,7 +130,7 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close what we opened, on every loop; again is harmless. An injected session is not touched."""
-        self._closed = True
+        self.closed = True
         if self._pid != os.getpid():
             self._start_over_in_child()
         with self._lock:
@@ -146,25 +147,21 @@ class Sessions:
 
 
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
-    """Return the body, decompressed, with which the connection goes back to the pool.
-
-    None, and the connection closed, if it is larger than `limit` bytes. Closed, too, if reading fails.
-    """
+    """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
+    content = response.content
     try:
-        body = await response.content.readany()
-        if len(body) <= limit and response.content.at_eof():
+        body = await content.readany()
+        if len(body) <= limit and content.at_eof():
             return body
         chunks, left = [body], limit - len(body)
-        while left >= 0 and (chunk := await response.content.readany()):
+        while left >= 0 and (chunk := await content.readany()):
             chunks.append(chunk)
             left -= len(chunk)
-    except BaseException:
-        response.close()
-        raise
-    if left >= 0:
-        return b"".join(chunks)
-    response.close()
-    return None
+        return b"".join(chunks) if left >= 0 else None
+    finally:
+        # At the end of its body a response gives its connection back to the pool, and is closed by itself.
+        if not response.closed:
+            response.close()
 
 
 class _NoCookies(DummyCookieJar):
@@ -189,21 +186,24 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]
         trust_env=connection.trust_env,
     )
     _switch_replay_off(session)
-    timer = Timer(get_running_loop())
+    line, timer = Line(connection.limit), Timer(get_running_loop())
     try:
-        yield LoopSession(session, Line(connection.limit), timer, borrowed=False)
+        yield LoopSession(session, line, timer, borrowed=False)
     finally:
+        line.close()
         timer.stop()
         await session.close()
 
 
 async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
-    # 0 stands for no limit.
-    limit = (session.connector.limit if session.connector else 0) or sys.maxsize
-    timer = Timer(get_running_loop())
+    connector = session.connector
+    # All calls go to one host. 0 stands for no limit.
+    limits = filter(None, (connector.limit, connector.limit_per_host) if connector else ())
+    line, timer = Line(min(limits, default=sys.maxsize)), Timer(get_running_loop())
     try:
-        yield LoopSession(session, Line(limit), timer, borrowed=True)
+        yield LoopSession(session, line, timer, borrowed=True)
     finally:
+        line.close()
         timer.stop()
 
 

@@ -30,14 +30,15 @@ class Timer:
 
     def set(self, due: float) -> None:
         """Go off at `due`."""
-        self.stop()
+        if self._handle is not None:
+            self._handle.cancel()
         self.due, self._handle = due, self.loop.call_at(due, self._look)
 
     def stop(self) -> None:
-        """Do not go off."""
-        if self._handle is not None:
+        """Do not go off, unless for limits that are running still: they outlast even a client that is closed."""
+        if self._handle is not None and not self.limits:
             self._handle.cancel()
-        self.due, self._handle = _NEVER, None
+            self.due, self._handle = _NEVER, None
 
     def _look(self) -> None:
         self.due, self._handle = _NEVER, None

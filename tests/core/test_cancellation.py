@@ -102,6 +102,16 @@ def upload(client: Client, path: Path) -> Coroutine[Any, Any, Any]:
     return client.call(UPLOAD, body={"a": 1}, document=Document(source=path, content_type="image/png"))
 
 
+async def in_line(client: Client, path: Path) -> Any:
+    """Call while another call has the only connection."""
+    first = asyncio.create_task(read(client, path))
+    await asyncio.sleep(0)
+    try:
+        return await read(client, path)
+    finally:
+        await asyncio.gather(first, return_exceptions=True)
+
+
 TRANSFER = {"connect", "start", "read_at_most"}
 BUSY = Reply(429, headers={"Retry-After": "1"})
 CASES = {
@@ -113,6 +123,7 @@ CASES = {
     "upload-retried": Case((BUSY, LARGE), upload, {*TRANSFER, "sleep"}),
     "tls": Case((LARGE,), write, {*TRANSFER, "create_connection"}, tls=True),
     "token": Case((Reply(401), LARGE), write, {*TRANSFER, "_fetch_token"}, token=True),
+    "line": Case((LARGE, LARGE), in_line, {"_wait_in_line", "wait", "start", "read_at_most"}),
     "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_slot"}, limited=True),
 }
 

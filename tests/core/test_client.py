@@ -710,6 +710,51 @@ async def test_failing_limiter_never_fails_a_call(fake_time: FakeTime, caplog: p
     assert sum("rate limiter failed" in record.message for record in caplog.records) == 2
 
 
+class Limiter:
+    """Answers at once or later, with what it is told; what is an error is raised."""
+
+    def __init__(self, answer: Any, *, later: bool) -> None:
+        self._answer, self._later = answer, later
+
+    def acquire(self, _operation: str, _patience: float) -> Any:
+        return self._give_later() if self._later else self._give()
+
+    def on_rate_limited(self, _operation: str, _retry_after: float) -> Any:
+        return self._give_later() if self._later else self._give()
+
+    def _give(self) -> Any:
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+    async def _give_later(self) -> Any:
+        await asyncio.sleep(0)
+        if isinstance(self._answer, asyncio.CancelledError):
+            inner = asyncio.create_task(asyncio.sleep(9))
+            inner.cancel()
+            await inner
+        return self._give()
+
+
+ANSWERS = {"int": (0, []), "float": (0.0, []), "wait": (7, [7]), "fails": (OSError(), [])}
+LIMITERS = {
+    **{f"{name}-at-once": (Limiter(answer, later=False), waits) for name, (answer, waits) in ANSWERS.items()},
+    **{f"{name}-later": (Limiter(answer, later=True), waits) for name, (answer, waits) in ANSWERS.items()},
+    "cancelled-inside": (Limiter(asyncio.CancelledError(), later=True), []),
+}
+
+
+@pytest.mark.parametrize(("limiter", "waits"), LIMITERS.values(), ids=LIMITERS)
+async def test_limiter_may_answer_at_once_or_later(limiter: Limiter, waits: list[float], fake_time: FakeTime) -> None:
+    """`def` or `async def`, int or float; one that fails, or in which something was cancelled, is done without."""
+    options: dict[str, Any] = {"rate_limiter": limiter, "retry": policy(fake_time)}
+    async with WireServer(Reply(429, headers={"Retry-After": "0"}), Reply()) as server:
+        async with membership(server, **options) as client:
+            await client.call(READ)
+        assert len(server.requests) == 2
+    assert fake_time.sleeps == [*waits, 0]
+
+
 async def test_cancelled_wait_for_a_slot_sends_nothing() -> None:
     """Cancellation passes through the limiter's wait and is not taken for its failure."""
     asleep = asyncio.Event()
@@ -743,6 +788,13 @@ async def test_membership_limits_itself_by_default(fake_time: FakeTime) -> None:
             assert 59 < waits[1000] <= 60
             assert isinstance(await failure(client.with_options(retry=RetryPolicy.none()).call(READ)), ServerError)
         assert cloudcockpit(server)._rate_limiter is None
+
+
+def test_slot_may_stand_twice_in_a_path() -> None:
+    operation = Operation(
+        name="get", method="GET", path="/of/{id:int}/{name:str}/{id:int}", returns=VoidResult, effect=Effect.READ
+    )
+    assert operation.request({"id": 7, "name": "{id}"}).path == "/of/7/%7Bid%7D/7"
 
 
 @fuzzed(100)

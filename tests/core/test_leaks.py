@@ -39,6 +39,7 @@ STEPS = {
     "undecodable": Reply(body=[{"id": "seven"}]),
     "oversized": Reply(body=b"x" * 100_000),
     "redirect": Reply(302, "elsewhere", headers={"Location": "https://studio.example/"}),
+    "upgraded": Raw(b"HTTP/1.1 101 X\\r\\nConnection: upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n", close=False),
     "not-found": Reply(404, {"errorMessage": "no"}),
     "dropped": DROP,
     "cancelled": STALL,
@@ -81,7 +82,7 @@ asyncio.run(main())
 
 
 def test_thousand_failures_leave_nothing_behind() -> None:
-    """Ten kinds, a hundred times each, on one connection: then a call succeeds within a second, and no warning came."""
+    """Eleven kinds, a hundred times each, on one connection: then a call succeeds in a second, and no warning came."""
     path = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-X", "dev", "-c", _STORM],

@@ -62,7 +62,7 @@ async def failure(call: Awaitable[Any]) -> SdkError:
 
 @pytest.mark.parametrize("injected", [False, True], ids=["owned", "injected"])
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh-connection", "reused-connection"])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "delete"])
 async def test_attempts_are_requests_on_the_wire(
     method: str, reused: bool, injected: bool, fake_time: FakeTime
 ) -> None:
@@ -421,7 +421,71 @@ async def test_closing_ends_calls_under_way() -> None:
 
 
 @pytest.mark.parametrize("injected", [False, True], ids=["owned", "injected"])
-async def test_closing_while_a_token_is_fetched(injected: bool) -> None:
+async def test_closing_ends_calls_in_line(injected: bool) -> None:
+    """Those that wait for a connection are never sent, and do not wait for it to come back.
+
+    The call that has it ends with its connection, or - a session of the caller's is not closed - in its own time.
+    """
+    async with WireServer(STALL) as server, ClientSession(connector=TCPConnector(limit=1)) as session:
+        options: dict[str, Any] = {"session": session} if injected else {"connection": Connection(limit=1)}
+        client = client_for(server, retry=RetryPolicy.none(), attempt_timeout=0.2, **options)
+        first, *others = [asyncio.create_task(failure(client.call(POST))) for _ in range(4)]
+        while not server.requests:
+            await asyncio.sleep(0.001)
+        others[1].cancel()
+        await client.aclose()
+        async with asyncio.timeout(0.1):
+            errors = [await others[0], await others[2]]
+        assert first.done() is not injected
+        assert {(type(error), error.outcome) for error in errors} == {(ClientClosedError, Outcome.NOT_SENT)}
+        assert (await asyncio.wait_for(first, 1)).outcome is Outcome.UNKNOWN
+        assert len(server.requests) == 1
+
+
+async def test_closing_does_not_wait_for_a_handshake() -> None:
+    """The call that has the only connection is still connecting, which closing does not end: those in line end."""
+    deaf = await asyncio.start_server(lambda _reader, writer: opened.append(writer), "127.0.0.1", 0)
+    opened: list[asyncio.StreamWriter] = []
+    url = f"https://127.0.0.1:{deaf.sockets[0].getsockname()[1]}"
+    client = MembershipClient(url, "key", retry=RetryPolicy.none(), connection=Connection(limit=1), attempt_timeout=0.2)
+    async with deaf:
+        first, second = (asyncio.create_task(failure(client.call(POST))) for _ in range(2))
+        while not opened:
+            await asyncio.sleep(0.001)
+        await client.aclose()
+        assert type(await asyncio.wait_for(second, 0.1)) is ClientClosedError
+        assert not first.done()
+        assert (await asyncio.wait_for(first, 1)).outcome is Outcome.NOT_SENT
+        for writer in opened:
+            writer.close()
+
+
+def test_closing_from_another_thread_ends_calls_in_line(thread_server: WireServer) -> None:
+    """A client used in one loop and closed in another: nobody hangs there, and what waits in line is not sent."""
+    thread_server.script[:] = [STALL]
+    client = client_for(thread_server, connection=Connection(limit=1))
+
+    async def close_when_sent() -> None:
+        while not thread_server.requests:
+            await asyncio.sleep(0.001)
+        await client.aclose()
+
+    async def use() -> list[SdkError]:
+        closing = asyncio.to_thread(asyncio.run, close_when_sent())
+        async with asyncio.timeout(1):
+            *errors, _ = await asyncio.gather(*(failure(client.call(POST)) for _ in range(3)), closing)
+        return errors
+
+    errors = asyncio.run(use())
+    assert [error.outcome for error in errors] == [Outcome.UNKNOWN, Outcome.NOT_SENT, Outcome.NOT_SENT]
+    assert {type(error) for error in errors[1:]} == {ClientClosedError}
+    assert len(thread_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("injected", "by_owner"), [(False, False), (True, False), (True, True)], ids=["owned", "injected", "by-its-owner"]
+)
+async def test_closing_while_a_token_is_fetched(injected: bool, by_owner: bool) -> None:
     """The session goes away between two steps of a call: an SDK error, nothing sent, no RuntimeError of aiohttp's."""
     fetching, go_on = asyncio.Event(), asyncio.Event()
 
@@ -436,7 +500,7 @@ async def test_closing_while_a_token_is_fetched(injected: bool) -> None:
         )
         call = asyncio.create_task(failure(client.call(POST)))
         await fetching.wait()
-        await (session.close() if injected else client.aclose())
+        await (session.close() if by_owner else client.aclose())
         go_on.set()
         error = await call
         assert server.requests == []

@@ -283,10 +283,12 @@ async def test_total_timeout_bounds_waiting_for_a_connection(injected: bool) -> 
     assert error.retryable
 
 
-async def test_call_in_line_is_sent_when_its_turn_comes() -> None:
-    """Standing in line for a connection is no attempt: only the whole call's time goes by."""
-    async with WireServer(STALL, Reply()) as server:
-        async with client_for(server, connection=Connection(limit=1), attempt_timeout=0.1) as client:
+@pytest.mark.parametrize("limits", [None, {"limit": 1}, {"limit": 0, "limit_per_host": 1}, {"limit_per_host": 1}])
+async def test_call_in_line_is_sent_when_its_turn_comes(limits: dict[str, int] | None) -> None:
+    """Standing in line for a connection is no attempt, whoever limits them: only the whole call's time goes by."""
+    async with WireServer(STALL, Reply()) as server, ClientSession(connector=TCPConnector(**limits or {})) as session:
+        options: dict[str, Any] = {"session": session} if limits else {"connection": Connection(limit=1)}
+        async with client_for(server, attempt_timeout=0.1, total_timeout=5, **options) as client:
             first = asyncio.create_task(client.with_options(attempt_timeout=0.25).call(WRITE))
             while not server.requests:
                 await asyncio.sleep(0.001)
@@ -294,6 +296,14 @@ async def test_call_in_line_is_sent_when_its_turn_comes() -> None:
             assert isinstance(await failure(first), CallTimeoutError)
         assert len(server.requests) == 2
     assert len(reply.attempts) == 1
+
+
+async def test_pool_without_a_limit_has_no_line() -> None:
+    """0 stands for no limit in an injected connector, not for no connection."""
+    async with WireServer(STALL) as server, ClientSession(connector=TCPConnector(limit=0)) as session:
+        async with client_for(server, RetryPolicy.none(), session=session, total_timeout=0.1) as client:
+            await asyncio.gather(*(failure(client.call(READ)) for _ in range(3)))
+        assert len(server.requests) == 3
 
 
 async def test_total_timeout_bounds_a_rate_limiter_that_hangs() -> None:
