@@ -367,6 +367,8 @@ class Client:
             if outcome is Outcome.NOT_SENT
             else "the connection failed before the answer was complete"
         )
+        if cause is not None:
+            what += f": {cause.strerror or cause}"
         # A kept connection may be closed at any time: that is no sign of trouble, and the first time no reason to wait.
         at_once = len(call.attempts) == 1 and self._sessions.keeps_connections and is_stale_connection(error)
         failure = call.fail(
