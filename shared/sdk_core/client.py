@@ -54,11 +54,11 @@ _NO_CONTENT_TYPE = ("Content-Type",)
 class Backend:
     """What one API has of its own; everything else is the same for all."""
 
-    base_url: URL
+    base_url: URL = field(repr=False)
     auth: Auth
     read_error: Callable[[bytes], ErrorDetails]
     """Reads the API's error envelope; never raises."""
-    headers: Mapping[str, str] = field(factory=dict[str, str])
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     """Sent with every request."""
     correlation_header: str | None = None
     """The header that carries the correlation id, where the API has one."""
