@@ -45,7 +45,7 @@ class ClientCredentials:
 
     client_id: str = field(validator=_check_text)
     client_secret: str = field(repr=False, validator=_check_text)
-    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, validator=valid(base_url))
+    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, repr=False, validator=valid(base_url))
     scope: str = field(default=DEFAULT_SCOPE, kw_only=True, validator=_check_text)
 
 

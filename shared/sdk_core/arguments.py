@@ -66,10 +66,10 @@ def http_url(name: str, value: object) -> URL:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     try:
-        url = URL(value)
+        url = _url(value)
     except ValueError:
         url = URL()
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not url.raw_host:
         raise ValueError(f"{name} must be http://host:port or https://host:port")
     return url
 
@@ -155,13 +155,20 @@ def base_url(name: str, value: object) -> URL:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     try:
-        url = URL(value.strip())
+        url = _url(value.strip())
     except ValueError:
         raise ValueError(f"{name} is not a URL") from None
-    if not url.host or url.user or url.password or url.query_string or url.fragment:
+    if not url.raw_host or url.user or url.password or url.query_string or url.fragment:
         raise ValueError(f"{name} must be scheme://host[:port][/path], without user, query or fragment")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.raw_host)):
         raise ValueError(f"{name} must start with https:// (http:// only for a loopback host)")
+    return url
+
+
+def _url(text: str) -> URL:
+    url = URL(text)
+    # What the resolver would do: a name that it can't spell is to fail here, and not in each call.
+    (url.raw_host or "").encode("idna")
     return url
 
 
