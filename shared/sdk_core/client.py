@@ -63,11 +63,11 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 class Backend:
     """What one API has of its own; everything else is the same for all."""
 
-    base_url: URL
+    base_url: URL = field(repr=False)
     auth: Auth
     read_error: Callable[[bytes], ErrorDetails]
     """Reads the API's error envelope; never raises."""
-    headers: Mapping[str, str] = field(factory=dict[str, str])
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     """Sent with every request."""
     correlation_header: str | None = None
     """The header that carries the correlation id, where the API has one."""
@@ -422,6 +422,8 @@ class Client:
             if outcome is Outcome.NOT_SENT
             else "the connection failed before the answer was complete"
         )
+        if cause is not None:
+            what += f": {cause.strerror or cause}"
         # A kept connection may be closed at any time: that is no sign of trouble, and the first time no reason to wait.
         at_once = len(call.attempts) == 1 and self._sessions.keeps_connections and is_stale_connection(error)
         failure = call.fail(

@@ -82,9 +82,9 @@ _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 class Request:
     """What goes on the wire for one call, except the headers that change from attempt to attempt."""
 
-    path: str
+    path: str = field(repr=False)
     """Percent-encoded, relative to the base URL."""
-    query: Mapping[str, str]
+    query: Mapping[str, str] = field(repr=False)
     body: bytes | Multipart | None = field(repr=False)
 
 

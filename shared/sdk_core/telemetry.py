@@ -6,7 +6,7 @@ from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 from yarl import URL
 
 from sdk_core.arguments import header_text
@@ -34,7 +34,7 @@ class CallInfo:
 
     operation: Operation[Any]
     correlation_id: str
-    base_url: URL
+    base_url: URL = field(repr=False)
     """Of the API."""
 
 
