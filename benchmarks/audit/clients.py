@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from aiohttp import ClientSession
 from attrs import evolve
@@ -64,11 +65,36 @@ def own_client(at: Addresses, call: Plan) -> Client:
     if call.api == MEMBERSHIP:
         return MembershipClient(at.steady, "key", **options)
     credentials = ClientCredentials("id", "secret", token_url=f"{at.tokens}/{call.number}/token")
-    return CloudCockpitClient("contoso.example", credentials, base_url=at.steady, **options)
+    token = credentials if call.needs_token else _bad_provider(call)
+    return CloudCockpitClient("contoso.example", token, base_url=at.steady, **options)
 
 
 def _options(policy: RetryPolicy) -> ClientOptions:
     return {"retry": policy, "attempt_timeout": ATTEMPT_TIMEOUT, "max_response_bytes": HUGE}
+
+
+class _ProviderError(OSError):
+    """Somebody else's, whose text may hold anything."""
+
+
+def _bad_provider(call: Plan) -> Callable[[], Awaitable[str]]:
+    rng = random.Random(f"{call.seed}:{call.number}:provider")  # noqa: S311  to be repeatable
+
+    async def provide() -> Any:
+        await asyncio.sleep(rng.uniform(0, 0.1))
+        match rng.randrange(10):
+            case 0 | 1:
+                raise _ProviderError
+            case 2:
+                raise asyncio.CancelledError
+            case 3:
+                return "two\nlines"
+            case 4:
+                return None
+            case _:
+                return "token"
+
+    return provide
 
 
 async def _token() -> str:

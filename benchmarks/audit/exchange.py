@@ -142,7 +142,9 @@ class TokenExchange(Exchange):
 
     def success(self) -> bytes:
         """Return the JSON that OAuth2 wants answered."""
-        return json.dumps({"access_token": f"token-{self.entry.plan.number}", "expires_in": 3600}).encode()
+        token = f"token-{self.entry.plan.number}"
+        # One that expires at once is good for one attempt: before the next, the endpoint is asked again.
+        return json.dumps({"access_token": token, "expires_in": self.rng.choice((0, 3600))}).encode()
 
     def envelope(self, status: int) -> bytes:  # noqa: ARG002  OAuth2 has one for all
         """Return OAuth2's error body."""

@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks.audit.exchange import Exchange
 from benchmarks.audit.plan import ATTEMPT_TIMEOUT, MEMBERSHIP
 
-__all__ = ["AFTER_ANSWER", "FAULTS", "HUGE", "Fault", "obey"]
+__all__ = ["AFTER_ANSWER", "FAULTS", "HUGE", "TOKEN_FAULTS", "Fault", "obey"]
 
 Fault = Callable[[Exchange], Awaitable[None]]
 
@@ -285,3 +285,13 @@ FAULTS: Final[dict[str, Fault]] = {
     "interim answers": _interim_answers,
 }
 """By the name in the report; each is as likely as any other."""
+
+_STALLING_BODIES: Final = {
+    "answer stalled in its body",
+    "answer stalled in a chunk",
+    "slow drip",
+    "invalid chunk, later",
+}
+TOKEN_FAULTS: Final = {name: fault for name, fault in FAULTS.items() if name not in _STALLING_BODIES}
+"""What befalls requests for a token. aiohttp does not tell who waits for the rest of a body that its session is closed,
+or that a chunk was invalid: the fetch would go on for its half minute, long after its client is closed."""

@@ -29,7 +29,7 @@ class Lie(Enum):
     TWICE = "a WRITE applied more than once"
     MISCOUNTED = "wire requests differ from the attempts reported"
     """See `_miscounts`. Also: a request after its call was cancelled, or one that belongs to no call, or one of a call
-    that got no token; and such a call says NOT_SENT."""
+    that was issued no token."""
     FOREIGN_ERROR = "raised something else than an SdkError"
     """Or than CancelledError when, and only when, it was cancelled. Also: an SdkError that carries somebody else's, or
     that tells of a closed client, when none was."""
@@ -90,23 +90,23 @@ def _miscounts(account: Account, entry: Entry, max_attempts: int) -> Iterator[st
     """
     if entry.late:
         yield f"{entry.late} requests after the call was cancelled"
-    needs_token = entry.plan.needs_token and not entry.tokens
-    if needs_token and entry.seen:
+    if entry.plan.needs_token and entry.seen and not entry.tokens:
         yield f"{entry.seen} on the wire without a token"
     if len(entry.token_faults) > max_attempts + 1:
         yield f"{len(entry.token_faults)} requests for a token, {max_attempts} allowed"
     # Neither tells of attempts.
     if account.raised is not None and not issubclass(account.raised, SdkError):
         return
-    if needs_token and account.outcome is not Outcome.NOT_SENT:
-        yield "got no token"
+    if account.outcome is not Outcome.NOT_SENT and not account.attempts:
+        yield "no attempts"
     sent = _sent(account)
     answered = [attempt for attempt in sent if attempt.status is not None]
     if not len(answered) <= entry.seen <= len(sent):
         yield f"{entry.seen} on the wire, {len(sent)} reported as sent, {len(answered)} as answered"
     # One more than allowed may cure a 401.
-    if entry.seen > max_attempts + 1:
-        yield f"{entry.seen} on the wire, {max_attempts} allowed"
+    allowed = max_attempts + any(attempt.status == 401 for attempt in sent)  # noqa: PLR2004
+    if entry.seen > allowed:
+        yield f"{entry.seen} on the wire, {allowed} allowed"
 
 
 def _unseen(account: Account, entry: Entry) -> int:

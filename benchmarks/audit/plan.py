@@ -45,7 +45,7 @@ DEAD: Final = "dead"
 LIMITED: Final = "limited"
 """The steady listener, through clients with a rate limiter to wait for, and a retry budget that gets used up."""
 OWN: Final = "own"
-"""The steady listener, through a client made for this call; CloudCockpit's fetches a token, from a bad endpoint."""
+"""The steady listener, through a client made for this call; CloudCockpit's gets its token from a bad source."""
 _ROUTES: Final = {STEADY: 46, INJECTED: 22, FLAPPING: 16, LIMITED: 8, OWN: 5, DEAD: 3}
 
 ATTEMPT_TIMEOUT: Final = 0.2
@@ -77,8 +77,8 @@ class Plan:
 
     @property
     def needs_token(self) -> bool:
-        """Whether it must fetch a token before anything else."""
-        return self.route == OWN and self.api == CLOUDCOCKPIT
+        """Whether it must get a token from the endpoint before anything else."""
+        return self.route == OWN and self.api == CLOUDCOCKPIT and self.number % 3 > 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Between processes go the two numbers that it was drawn from.

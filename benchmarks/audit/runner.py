@@ -27,6 +27,7 @@ __all__ = ["Share", "make_calls"]
 
 _CONCURRENCY: Final = 64
 _PYTHONS_OWN: Final = {"builtins", "socket", "ssl"}
+"""Modules whose OSErrors may be told as the cause."""
 
 
 @frozen
@@ -79,16 +80,18 @@ async def _make(client: Client, call: Plan, at: Addresses) -> Account:
             await asyncio.sleep(0)
     elif call.cancel_after is not None:
         await asyncio.wait([task], timeout=call.cancel_after)
-    if not call.cancelled or task.done():
-        return await task
-    now = time.monotonic()
-    task.cancel()
+    cancelled, now = call.cancelled and not task.done(), time.monotonic()
+    if cancelled:
+        task.cancel()
     await asyncio.wait([task])
     ended = time.monotonic()
-    await _seal(call, at)
+    if cancelled:
+        await _seal(call, at)
     if task.cancelled():
-        return Account(call.number, now, ended, due=now, cancelled=True, raised=asyncio.CancelledError)
-    return evolve(task.result(), due=now, cancelled=True)
+        account = Account(call.number, now, ended, now, raised=asyncio.CancelledError, foreign="nobody cancelled it")
+    else:
+        account = task.result()
+    return evolve(account, due=now, cancelled=True) if cancelled else account
 
 
 async def _seal(call: Plan, at: Addresses) -> None:
@@ -130,7 +133,8 @@ def _company(error: BaseException | None) -> str:
     """Return what an error carries along that is neither the SDK's nor Python's own: it could tell anything."""
     found: list[str] = []
     while error is not None:
-        if not isinstance(error, SdkError) and type(error).__module__ not in _PYTHONS_OWN:
+        known = isinstance(error, OSError) and type(error).__module__ in _PYTHONS_OWN
+        if not known and not isinstance(error, SdkError):
             found.append(f"carries {error!r}")
         error = error.__cause__ or error.__context__
     return ", ".join(found)

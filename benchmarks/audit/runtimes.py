@@ -60,8 +60,9 @@ def _runs(seed: int, numbers: Sequence[int], complaints: Complaints) -> tuple[Sh
     """Have one `asyncio.run()` after the other, with the same clients."""
 
     def make(at: Addresses) -> Share:
+        clients = _global_clients(at)
         share = _sum(asyncio.run(_passing_loop(seed, part, at, complaints)) for part in _parts(numbers, _RUNS))
-        asyncio.run(_close(_global_clients(at)))
+        asyncio.run(_close(clients))
         return share
 
     return _with_servers_apart(seed, numbers, complaints, make)
@@ -71,12 +72,14 @@ def _threads(seed: int, numbers: Sequence[int], complaints: Complaints) -> tuple
     """Have event loops in several threads at the same time, with the same clients."""
 
     def make(at: Addresses) -> Share:
+        clients = _global_clients(at)
+
         def loop(part: Sequence[int]) -> Share:
             return asyncio.run(_passing_loop(seed, part, at, complaints))
 
         with ThreadPoolExecutor(_THREADS) as pool:
             share = _sum(pool.map(loop, _parts(numbers, _THREADS)))
-        asyncio.run(_close(_global_clients(at)))
+        asyncio.run(_close(clients))
         return share
 
     return _with_servers_apart(seed, numbers, complaints, make)
