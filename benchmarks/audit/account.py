@@ -17,12 +17,14 @@ class Account:
     ended: float
     due: float
     """When it had to be over: its deadline, or its cancellation."""
+    stolen: float = 0.0
+    """Seconds since then in which the machine did not let the caller run; see `pulse`."""
     cancelled: bool = False
     """Whether somebody cancelled it while it ran."""
     raised: type[BaseException] | None = None
     """None: it returned."""
-    detail: str = ""
-    """Of what it should not have raised."""
+    foreign: str = ""
+    """What it raised that is no SdkError, or what its SdkError carries along of somebody else's."""
     outcome: Outcome | None = None
     """What it said of the effect, APPLIED if it returned; None: it said nothing."""
     offers_repeat: bool = False

@@ -13,7 +13,7 @@ from benchmarks.audit import samples
 from benchmarks.audit.ledger import Entry
 from benchmarks.audit.plan import MEMBERSHIP
 
-__all__ = ["Exchange", "Head", "read_head"]
+__all__ = ["Exchange", "Head", "TokenExchange", "read_head"]
 
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -52,13 +52,18 @@ class Exchange:
         """Read the request to its end."""
         await self.reader.readexactly(int(self.head.headers.get("content-length", "0")))
 
+    def meet(self, fault: str) -> None:
+        """Take note of what befalls the request."""
+        self.entry.faults.append(fault)
+
     def apply(self) -> None:
         """Perform the operation: the effect that the ledger is about."""
         self.entry.applied += 1
 
     def maybe_apply(self) -> None:
         """Perform the operation, or not."""
-        if self.rng.random() < 0.5:  # noqa: PLR2004
+        # The answer to a HEAD is its status: with a success in it, whatever is wrong with the rest, it is one.
+        if self.head.method == "HEAD" or self.rng.random() < 0.5:  # noqa: PLR2004
             self.apply()
 
     @property
@@ -87,16 +92,23 @@ class Exchange:
             f"Content-Length: {len(body) if length is None else length}",
             *(headers or ("Content-Type: application/json",)),
         )
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self._unless_head(body)
 
     def encode_chunked(self, body: bytes) -> bytes:
         """Return a success in chunks of three bytes."""
         head = f"HTTP/1.1 200 X\r\nX-Call: {self.entry.plan.number}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         chunks = (body[start : start + 3] for start in range(0, len(body), 3))
-        return head + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        return head + self._unless_head(body)
+
+    def _unless_head(self, body: bytes) -> bytes:
+        return b"" if self.head.method == "HEAD" else body
 
     async def send(self, data: bytes) -> None:
         """Put bytes on the wire."""
+        if self.writer.is_closing():
+            # asyncio would say so itself; uvloop's word for it is RuntimeError.
+            raise ConnectionResetError
         self.writer.write(data)
         await self.writer.drain()
 
@@ -110,3 +122,30 @@ class Exchange:
             self.writer.transport.abort()
         else:
             self.writer.close()
+
+
+class TokenExchange(Exchange):
+    """The same for a request for a token: what is performed is that one is issued."""
+
+    def meet(self, fault: str) -> None:
+        """Take note of what befalls the request."""
+        self.entry.token_faults.append(fault)
+
+    def apply(self) -> None:
+        """Issue the token."""
+        self.entry.tokens += 1
+
+    @property
+    def empty_is_success(self) -> bool:
+        """Whether nothing is documented to be in the answer."""
+        return False
+
+    def success(self) -> bytes:
+        """Return the JSON that OAuth2 wants answered."""
+        token = f"token-{self.entry.plan.number}"
+        # One that expires at once is good for one attempt: before the next, the endpoint is asked again.
+        return json.dumps({"access_token": token, "expires_in": self.rng.choice((0, 3600))}).encode()
+
+    def envelope(self, status: int) -> bytes:  # noqa: ARG002  OAuth2 has one for all
+        """Return OAuth2's error body."""
+        return b'{"error": "invalid_client", "error_description": "No."}'

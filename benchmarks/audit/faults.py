@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks.audit.exchange import Exchange
 from benchmarks.audit.plan import ATTEMPT_TIMEOUT, MEMBERSHIP
 
-__all__ = ["AFTER_ANSWER", "FAULTS", "HUGE", "Fault", "obey"]
+__all__ = ["AFTER_ANSWER", "FAULTS", "HUGE", "TOKEN_FAULTS", "Fault", "obey"]
 
 Fault = Callable[[Exchange], Awaitable[None]]
 
@@ -73,6 +73,8 @@ async def _break_off(x: Exchange, where: str, *, stall: bool) -> None:
     """Stop in the middle of a success."""
     await x.read_body()
     x.maybe_apply()
+    if x.head.method == "HEAD":
+        where = "headers"
     if where == "chunk":
         answer = x.encode_chunked(x.success())
         end = answer.rindex(b"\r\n0\r\n")
@@ -93,7 +95,8 @@ async def _break_off_error(x: Exchange) -> None:
     if status >= 500:  # noqa: PLR2004
         x.maybe_apply()
     answer = x.encode(status, x.envelope(status))
-    await x.send(answer[: x.rng.randrange(answer.index(b"\r\n\r\n") + 4, len(answer))])
+    body = answer.index(b"\r\n\r\n") + 4
+    await x.send(answer[: x.rng.randrange(body, max(body + 1, len(answer)))])
     x.hang_up()
 
 
@@ -108,11 +111,17 @@ async def _claim_length(x: Exchange, *, longer: bool) -> None:
         x.hang_up()
 
 
-async def _invalid_chunk(x: Exchange) -> None:
+async def _invalid_chunk(x: Exchange, *, later: bool) -> None:
+    """Break the rules of chunks, in one piece with the head or when the client waits for more."""
     await x.read_body()
     x.maybe_apply()
-    answer = x.encode_chunked(x.success())
-    await x.send(answer.replace(b"\r\n\r\n", b"\r\n\r\n" + x.rng.choice((b"zz\r\n", b"-3\r\n", b"\x00")), 1))
+    head, end, body = x.encode_chunked(x.success()).partition(b"\r\n\r\n")
+    good, bad = head + end, x.rng.choice((b"zz\r\n", b"-3\r\n", b"\x00")) + body
+    if later:
+        await x.send(good)
+        await asyncio.sleep(x.rng.uniform(0, 0.02))
+        good = b""
+    await x.send(good + bad)
     x.hang_up()
 
 
@@ -123,8 +132,8 @@ async def _drip(x: Exchange) -> None:
     answer = x.encode(200, x.success())
     pause = x.rng.uniform(0.2, 3) * ATTEMPT_TIMEOUT / len(answer)
     for byte in answer:
-        await x.send(bytes((byte,)))
         await asyncio.sleep(pause)
+        await x.send(bytes((byte,)))
 
 
 async def _portal(x: Exchange, status: int) -> None:
@@ -251,7 +260,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "error cut in its body": _break_off_error,
     "Content-Length too long": partial(_claim_length, longer=True),
     "Content-Length too short": partial(_claim_length, longer=False),
-    "invalid chunk": _invalid_chunk,
+    "invalid chunk": partial(_invalid_chunk, later=False),
+    "invalid chunk, later": partial(_invalid_chunk, later=True),
     "slow drip": _drip,
     "502 with HTML": partial(_portal, status=502),
     "200 with HTML": partial(_portal, status=200),
@@ -275,3 +285,13 @@ FAULTS: Final[dict[str, Fault]] = {
     "interim answers": _interim_answers,
 }
 """By the name in the report; each is as likely as any other."""
+
+_STALLING_BODIES: Final = {
+    "answer stalled in its body",
+    "answer stalled in a chunk",
+    "slow drip",
+    "invalid chunk, later",
+}
+TOKEN_FAULTS: Final = {name: fault for name, fault in FAULTS.items() if name not in _STALLING_BODIES}
+"""What befalls requests for a token. aiohttp does not tell who waits for the rest of a body that its session is closed,
+or that a chunk was invalid: the fetch would go on for its half minute, long after its client is closed."""

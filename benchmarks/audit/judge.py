@@ -7,8 +7,7 @@ from typing import Final
 
 from benchmarks.audit.account import Account
 from benchmarks.audit.ledger import Entry, Ledger
-from benchmarks.audit.pulse import Pulse
-from sdk_core.errors import Attempt, Outcome, SdkError
+from sdk_core.errors import Attempt, ClientClosedError, Outcome, SdkError
 from sdk_core.operation import Effect
 
 __all__ = ["LATENESS", "Lie", "Violation", "judge"]
@@ -29,26 +28,29 @@ class Lie(Enum):
     """Also: it offered a WRITE to be repeated that was applied. (A READ has no effect to be wrong about.)"""
     TWICE = "a WRITE applied more than once"
     MISCOUNTED = "wire requests differ from the attempts reported"
-    """See `_miscounts`. Also: a request after its call was cancelled, or one that belongs to no call."""
+    """See `_miscounts`. Also: a request after its call was cancelled, or one that belongs to no call, or one of a call
+    that was issued no token."""
     FOREIGN_ERROR = "raised something else than an SdkError"
-    """Or than CancelledError when, and only when, it was cancelled."""
+    """Or than CancelledError when, and only when, it was cancelled. Also: an SdkError that carries somebody else's, or
+    that tells of a closed client, when none was."""
     OUTLIVED = f"outlived its deadline by more than {LATENESS * 1000:.0f} ms"
     """Or its cancellation. Time in which the machine did not let the process run is not counted; see `pulse`."""
     REDIRECTED = "requests to the host that answers redirect to"
 
 
-def judge(accounts: Iterable[Account], ledger: Ledger, pulse: Pulse, max_attempts: int) -> list[Violation]:
+def judge(accounts: Iterable[Account], ledger: Ledger, max_attempts: int) -> list[Violation]:
     """Return every contradiction."""
     found: list[Violation] = []
     unseen = 0
     for account in accounts:
-        entry = ledger.calls[account.number]
+        entry = ledger.entry(account.number)
+        assert entry is not None  # noqa: S101  they are the ledger's calls
         story = _story(account, entry)
         found += [(lie, account.number, f"{detail}; {story}") for lie, detail in _contradictions(account, entry)]
         found += [(Lie.MISCOUNTED, account.number, f"{d}; {story}") for d in _miscounts(account, entry, max_attempts)]
         unseen += _unseen(account, entry)
         late = account.ended - account.due
-        if late > LATENESS and late - pulse.stolen(account.due, account.ended) > LATENESS:
+        if late - account.stolen > LATENESS:
             found.append((Lie.OUTLIVED, account.number, f"by {late * 1000:.0f} ms; {story}"))
     if unseen > ledger.unheard:
         found.append((Lie.MISCOUNTED, 0, f"{unseen} attempts never arrived, {ledger.unheard} can have got lost"))
@@ -72,8 +74,10 @@ def _contradictions(account: Account, entry: Entry) -> Iterator[tuple[Lie, str]]
     if account.cancelled:
         if account.raised is not CancelledError:
             yield Lie.FOREIGN_ERROR, "was cancelled, but ended otherwise"
-    elif account.raised is not None and not issubclass(account.raised, SdkError):
-        yield Lie.FOREIGN_ERROR, account.detail
+    elif account.raised is ClientClosedError:
+        yield Lie.FOREIGN_ERROR, "nobody closed the client"
+    elif account.foreign:
+        yield Lie.FOREIGN_ERROR, account.foreign
 
 
 def _miscounts(account: Account, entry: Entry, max_attempts: int) -> Iterator[str]:
@@ -86,16 +90,23 @@ def _miscounts(account: Account, entry: Entry, max_attempts: int) -> Iterator[st
     """
     if entry.late:
         yield f"{entry.late} requests after the call was cancelled"
+    if entry.plan.needs_token and entry.seen and not entry.tokens:
+        yield f"{entry.seen} on the wire without a token"
+    if len(entry.token_faults) > max_attempts + 1:
+        yield f"{len(entry.token_faults)} requests for a token, {max_attempts} allowed"
     # Neither tells of attempts.
     if account.raised is not None and not issubclass(account.raised, SdkError):
         return
+    if account.outcome is not Outcome.NOT_SENT and not account.attempts:
+        yield "no attempts"
     sent = _sent(account)
     answered = [attempt for attempt in sent if attempt.status is not None]
     if not len(answered) <= entry.seen <= len(sent):
         yield f"{entry.seen} on the wire, {len(sent)} reported as sent, {len(answered)} as answered"
     # One more than allowed may cure a 401.
-    if entry.seen > max_attempts + 1:
-        yield f"{entry.seen} on the wire, {max_attempts} allowed"
+    allowed = max_attempts + any(attempt.status == 401 for attempt in sent)  # noqa: PLR2004
+    if entry.seen > allowed:
+        yield f"{entry.seen} on the wire, {allowed} allowed"
 
 
 def _unseen(account: Account, entry: Entry) -> int:
@@ -114,8 +125,9 @@ def _story(account: Account, entry: Entry) -> str:
     how = account.raised.__name__ if account.raised else "returned"
     attempts = ", ".join(str(a.status or a.error) for a in account.attempts)
     plan = entry.plan
+    tokens = f"tokens {entry.token_faults}; " if plan.needs_token else ""
     return (
         f"{plan.operation.name} ({plan.operation.effect.value}, {plan.route}): {how}, said {said}; "
-        f"attempts [{attempts}]; on the wire {entry.faults}, applied {entry.applied} times; "
+        f"attempts [{attempts}]; {tokens}on the wire {entry.faults}, applied {entry.applied} times; "
         f"{account.ended - account.started:.3f} s of {plan.total_timeout:.3f} s"
     )

@@ -1,10 +1,11 @@
-"""What really happened: written by the server, read by the judge."""
+"""What really happened: written by the servers, read by the judge."""
 
 from collections import Counter
+from collections.abc import Container
 
 from attrs import define, field
 
-from benchmarks.audit.plan import Plan
+from benchmarks.audit.plan import Plan, plan
 
 __all__ = ["Entry", "Ledger"]
 
@@ -20,6 +21,10 @@ class Entry:
     """How often it was performed."""
     faults: list[str] = field(factory=list[str])
     """What befell its requests, in order."""
+    token_faults: list[str] = field(factory=list[str])
+    """What befell its requests for a token; they are not among `seen`."""
+    tokens: int = 0
+    """Tokens issued for it."""
     sealed: bool = False
     """Its caller gave it up, and all that was in flight has had time to arrive."""
     late: int = 0
@@ -30,6 +35,9 @@ class Entry:
 class Ledger:
     """Everything the servers saw."""
 
+    seed: int
+    numbers: Container[int]
+    """The calls that there may be."""
     calls: dict[int, Entry] = field(factory=dict[int, Entry])
     faults: Counter[str] = field(factory=Counter[str])
     unheard: int = 0
@@ -39,7 +47,11 @@ class Ledger:
     elsewhere: int = 0
     """Connections to the host that answers redirect to."""
 
-    def open(self, plan: Plan) -> Entry:
-        """Begin the account of a call."""
-        entry = self.calls[plan.number] = Entry(plan)
+    def entry(self, number: int) -> Entry | None:
+        """Return what there is of a call; None if there is no such call."""
+        if number not in self.numbers:
+            return None
+        entry = self.calls.get(number)
+        if entry is None:
+            entry = self.calls[number] = Entry(plan(self.seed, number))
         return entry

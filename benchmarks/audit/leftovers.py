@@ -5,6 +5,7 @@ import gc
 import sys
 import warnings
 from asyncio import AbstractEventLoop
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any, Final
 
 from aiohttp import TCPConnector
 
-__all__ = ["Complaints", "allocated_blocks", "borrowed_connections", "open_sockets", "other_tasks", "pending_timers"]
+from benchmarks.audit.turns import settle
+
+__all__ = ["Complaints", "allocated_blocks", "borrowed_connections", "in_loop", "open_sockets"]
 
 _FILES: Final = Path("/proc/self/fd")
 
@@ -32,20 +35,24 @@ def _is_socket(file: Path) -> bool:
 
 
 def borrowed_connections() -> int:
-    """Return how many connections calls took from their pools, and did not give back."""
+    """Return how many connections calls of the running loop took from their pools, and did not give back."""
     connectors = (thing for thing in gc.get_objects() if isinstance(thing, TCPConnector))
-    return sum(len(getattr(connector, "_acquired", ())) for connector in connectors)
+    here = (connector for connector in connectors if getattr(connector, "_loop", None) is asyncio.get_running_loop())
+    return sum(len(getattr(connector, "_acquired", ())) for connector in here)
 
 
-def other_tasks() -> int:
-    """Return how many tasks the running loop has besides the current one."""
-    return len(asyncio.all_tasks()) - 1
-
-
-def pending_timers() -> int:
-    """Return how many timers of the running loop are still to fire."""
-    scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled", [])
-    return sum(not timer.cancelled() for timer in scheduled)
+async def in_loop() -> Counter[str]:
+    """Return what the running loop still has to do when all that used it is closed."""
+    # What is closed is told so in the next turns.
+    await settle()
+    loop = asyncio.get_running_loop()
+    scheduled: list[asyncio.TimerHandle] = getattr(loop, "_scheduled", [])
+    return Counter(
+        {
+            "tasks": len(asyncio.all_tasks()) - 1,
+            "pending timers": sum(not timer.cancelled() for timer in scheduled),
+        }
+    )
 
 
 def allocated_blocks() -> int:

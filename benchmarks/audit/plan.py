@@ -11,24 +11,42 @@ from benchmarks.audit import samples
 from sdk_core.multipart import Document
 from sdk_core.operation import Operation
 
-__all__ = ["ATTEMPT_TIMEOUT", "CLOUDCOCKPIT", "DEAD", "FLAPPING", "INJECTED", "MEMBERSHIP", "STEADY", "Plan", "plan"]
+__all__ = [
+    "ATTEMPT_TIMEOUT",
+    "CLOUDCOCKPIT",
+    "DEAD",
+    "FLAPPING",
+    "INJECTED",
+    "LIMITED",
+    "MEMBERSHIP",
+    "OPERATIONS",
+    "OWN",
+    "STEADY",
+    "Plan",
+    "plan",
+]
 
 MEMBERSHIP: Final = "membership"
 CLOUDCOCKPIT: Final = "cloudcockpit"
-_OPERATIONS: Final = (
+OPERATIONS: Final = (
     *((MEMBERSHIP, operation) for operation in membership_sdk.operations.OPERATIONS),
+    (MEMBERSHIP, membership_sdk.operations.VERIFY_API_KEY),
     *((CLOUDCOCKPIT, operation) for operation in cloudcockpit_sdk.operations.OPERATIONS),
 )
 
 STEADY: Final = "steady"
 """A listener that is always there, through the SDK's own session."""
 INJECTED: Final = "injected"
-"""The same, through a session of the caller's."""
+"""The same, through a session of the caller's. (Where clients outlive an event loop: through the SDK's own.)"""
 FLAPPING: Final = "flapping"
 """A listener that goes away and comes back."""
 DEAD: Final = "dead"
 """A port where nobody listens."""
-_ROUTES: Final = {STEADY: 55, INJECTED: 25, FLAPPING: 17, DEAD: 3}
+LIMITED: Final = "limited"
+"""The steady listener, through clients with a rate limiter to wait for, and a retry budget that gets used up."""
+OWN: Final = "own"
+"""The steady listener, through a client made for this call; CloudCockpit's gets its token from a bad source."""
+_ROUTES: Final = {STEADY: 46, INJECTED: 22, FLAPPING: 16, LIMITED: 8, OWN: 5, DEAD: 3}
 
 ATTEMPT_TIMEOUT: Final = 0.2
 _LARGE: Final = 2**18
@@ -40,6 +58,7 @@ _GRACE: Final = 0.05
 class Plan:
     """One logical call."""
 
+    seed: int
     number: int
     api: str
     operation: Operation[Any]
@@ -56,11 +75,20 @@ class Plan:
         """Whether somebody is going to cancel it."""
         return self.cancel_after is not None or self.cancel_step is not None
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether it must get a token from the endpoint before anything else."""
+        return self.route == OWN and self.api == CLOUDCOCKPIT and self.number % 3 > 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes go the two numbers that it was drawn from.
+        return plan, (self.seed, self.number)
+
 
 def plan(seed: int, number: int) -> Plan:
     """Return call `number` (from 1): all operations in turn, everything else at random."""
     rng = Random(f"{seed}:{number}")  # noqa: S311  to be repeatable
-    api, operation = _OPERATIONS[number % len(_OPERATIONS)]
+    api, operation = OPERATIONS[number % len(OPERATIONS)]
     arguments = samples.slots(operation, number)
     if operation.body is not None:
         arguments["body"] = samples.value_of(operation.body)
@@ -72,6 +100,7 @@ def plan(seed: int, number: int) -> Plan:
             arguments[name] = samples.value_of(query.kind)
     hurried, fate = rng.random() < 0.25, rng.random()  # noqa: PLR2004
     return Plan(
+        seed,
         number,
         api,
         operation,

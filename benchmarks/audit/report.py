@@ -1,17 +1,20 @@
 """The audit as a whole, and how it is told."""
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Final
 
 from attrs import frozen
 
 from benchmarks.audit import leftovers
 from benchmarks.audit.account import Account
-from benchmarks.audit.judge import Lie, Violation
-from benchmarks.audit.runner import Run, run
+from benchmarks.audit.clients import MAX_ATTEMPTS
+from benchmarks.audit.judge import Lie, Violation, judge
+from benchmarks.audit.ledger import Ledger
+from benchmarks.audit.runner import Share
+from benchmarks.audit.runtimes import RUNTIMES
 
 __all__ = ["Report", "audit"]
 
@@ -31,10 +34,11 @@ class Report:
     """How calls ended."""
     faults: Counter[str]
     wire_requests: int
+    token_requests: int
     seconds: float
     longest_pause: float
     counts: dict[Lie, int]
-    left: dict[str, int]
+    left: Counter[str]
     violations: list[Violation]
     complaints: list[str]
 
@@ -46,7 +50,7 @@ class Report:
     def lines(self) -> Iterator[str]:
         """Tell it."""
         rate = f"{self.seconds:.1f} s, longest pause of the event loop {self.longest_pause * 1000:.0f} ms"
-        yield f"{self.calls} calls, {self.wire_requests} wire requests, {rate}"
+        yield f"{self.calls} calls, {self.wire_requests} wire requests and {self.token_requests} for tokens, {rate}"
         yield from _table("how calls ended", self.ends.most_common())
         yield from _table(f"faults ({self.faults.total()})", sorted(self.faults.items()))
         yield from _table("must be zero", [(lie.value, count) for lie, count in self.counts.items()])
@@ -59,36 +63,46 @@ class Report:
         yield "all zero" if self.ok else "NOT all zero"
 
 
-def audit(seed: int, numbers: Iterable[int]) -> Report:
+def audit(seed: int, numbers: Sequence[int], runtime: str = "asyncio") -> Report:
     """Make these calls with servers that fail in every way, and compare accounts."""
+    _warm_up()
     complaints = leftovers.Complaints()
     with complaints.heard():
-        # What is made once stays: caches, compiled patterns, the threads' machinery.
-        asyncio.run(run(seed, range(1, _WARM_UP + 1), complaints))
         sockets, blocks = leftovers.open_sockets(), leftovers.allocated_blocks()
         started = time.monotonic()
-        report = _summary(asyncio.run(run(seed, numbers, complaints)), time.monotonic() - started)
+        report = _summary(*RUNTIMES[runtime](seed, numbers, complaints), started)
         more_blocks = leftovers.allocated_blocks() - blocks
-        report.left["sockets"] = leftovers.open_sockets() - sockets
+        report.left["sockets"] += leftovers.open_sockets() - sockets
     report.left["warnings and complaints"] = len(complaints)
     report.left[f"blocks of memory beyond {_BLOCKS}"] = max(0, more_blocks - _BLOCKS)
     report.complaints.extend(complaints)
     return report
 
 
-def _summary(found: Run, seconds: float) -> Report:
+@cache
+def _warm_up() -> None:
+    """Have everything made that is made once and stays: caches, compiled patterns."""
+    complaints = leftovers.Complaints()
+    with complaints.heard():
+        RUNTIMES["asyncio"](1, range(1, _WARM_UP + 1), complaints)
+
+
+def _summary(share: Share, ledger: Ledger, started: float) -> Report:
     """Keep figures only: the accounts themselves are a lot of memory."""
-    lies = Counter(lie for lie, _number, _detail in found.violations)
+    seconds = time.monotonic() - started
+    violations = judge(share.accounts, ledger, MAX_ATTEMPTS)
+    lies = Counter(lie for lie, _number, _detail in violations)
     return Report(
-        calls=len(found.accounts),
-        ends=Counter(_end(account) for account in found.accounts),
-        faults=found.ledger.faults,
-        wire_requests=sum(entry.seen for entry in found.ledger.calls.values()),
+        calls=len(share.accounts),
+        ends=Counter(_end(account) for account in share.accounts),
+        faults=ledger.faults,
+        wire_requests=sum(entry.seen for entry in ledger.calls.values()),
+        token_requests=sum(len(entry.token_faults) for entry in ledger.calls.values()),
         seconds=seconds,
-        longest_pause=found.longest_pause,
+        longest_pause=share.longest_pause,
         counts={lie: lies[lie] for lie in Lie},
-        left=found.left,
-        violations=found.violations,
+        left=share.left,
+        violations=violations,
         complaints=[],
     )
 

@@ -3,25 +3,57 @@
 import asyncio
 import socket
 from asyncio import StreamReader, StreamWriter, Task
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
 
-from benchmarks.audit.exchange import Exchange, Head, read_head
-from benchmarks.audit.faults import AFTER_ANSWER, FAULTS, obey
-from benchmarks.audit.ledger import Entry, Ledger
+from attrs import frozen
 
-__all__ = ["DeadPort", "Elsewhere", "Server", "language_of"]
+from benchmarks.audit.exchange import Exchange, Head, TokenExchange, read_head
+from benchmarks.audit.faults import AFTER_ANSWER, FAULTS, TOKEN_FAULTS, obey
+from benchmarks.audit.ledger import Entry, Ledger
+from benchmarks.audit.turns import settle
+
+__all__ = ["Addresses", "language_of", "serving"]
 
 _MARK: Final = "en-x-"
+_BACKLOG: Final = 500
 _FAULTY: Final = 0.55
+_TOKEN_REQUEST: Final = "POST", "token"
 
 
 def language_of(number: int) -> str:
     """Return what a Membership call is known by: its API has no correlation id, but a language it may ask for."""
     return f"{_MARK}{number:x}"
+
+
+@frozen
+class Addresses:
+    """Where the servers are."""
+
+    steady: str
+    flapping: str
+    dead: str
+    tokens: str
+    """To be followed by the number of the call and `/token`."""
+    seals: int
+    """The port to tell that nothing more may come of a call: a line with its number."""
+
+
+@asynccontextmanager
+async def serving(ledger: Ledger) -> AsyncGenerator[Addresses]:
+    """Run all servers."""
+    async with AsyncExitStack() as stack:
+        elsewhere = await stack.enter_async_context(_Elsewhere(ledger))
+        steady = await stack.enter_async_context(_Server(ledger, elsewhere.url))
+        flapping = await stack.enter_async_context(_Server(ledger, elsewhere.url, flapping=True))
+        tokens = await stack.enter_async_context(_TokenEndpoint(ledger, elsewhere.url))
+        seals = await stack.enter_async_context(_Seals(ledger))
+        dead = stack.enter_context(_DeadPort())
+        yield Addresses(steady.url, flapping.url, dead.url, tokens.url, seals.port)
 
 
 class _Listener:
@@ -30,16 +62,16 @@ class _Listener:
     def __init__(self) -> None:
         self._connections: set[Task[Any]] = set()
         self._server: asyncio.Server
-        self._port = 0
+        self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     async def listen(self) -> None:
-        # Connections are accepted as they come: none is forgotten in the backlog.
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        # All that have come are accepted in one turn: none is forgotten in the backlog.
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=_BACKLOG)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def __aenter__(self) -> Self:
         await self.listen()
@@ -74,7 +106,7 @@ class _Listener:
         raise NotImplementedError
 
 
-class Elsewhere(_Listener):
+class _Elsewhere(_Listener):
     """Another host, that answers redirect to: nobody must come here."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -85,20 +117,37 @@ class Elsewhere(_Listener):
         self._ledger.elsewhere += 1
 
 
-class Server(_Listener):
+class _Seals(_Listener):
+    """Where callers say that they gave up a call.
+
+    What they sent before was there before: it is read before they are heard.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:  # noqa: ARG002
+        entry = self._ledger.entry(int(await reader.readline()))
+        await settle()
+        if entry is not None:
+            entry.sealed = True
+
+
+class _Server(_Listener):
     """The API, as bad as it gets.
 
     Args:
         ledger: where to write down what happens.
-        seed: of all faults.
         elsewhere: URL of the host that it redirects to.
         flapping: whether it goes away and comes back, again and again.
     """
 
-    def __init__(self, ledger: Ledger, seed: int, elsewhere: str, *, flapping: bool = False) -> None:
+    _FAULTS = FAULTS
+
+    def __init__(self, ledger: Ledger, elsewhere: str, *, flapping: bool = False) -> None:
         super().__init__()
         self._ledger = ledger
-        self._seed = seed
         self._elsewhere = elsewhere
         self._idle: set[StreamWriter] = set()
         self._accepted = 0
@@ -120,24 +169,24 @@ class Server(_Listener):
         await super().__aexit__(_type, _error, _trace)
 
     async def _flap(self) -> None:
-        rng = Random(f"{self._seed}:flaps")  # noqa: S311  to be repeatable
+        rng = self._rng("flaps")
         while self._flapping:
             await asyncio.sleep(rng.uniform(0.03, 0.12))
             self._server.close()
             for writer in self._idle:
-                self._ledger.unheard += 1
+                self._miss_one()
                 writer.close()
             await asyncio.sleep(rng.uniform(0.01, 0.04))
             await self.listen()
 
     async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._accepted += 1
-        rng = Random(f"{self._seed}:connection:{self._accepted}")  # noqa: S311  to be repeatable
+        rng = self._rng("connection", self._accepted)
         held = False
         match rng.randrange(100):
             case 0 | 1 | 2:
                 self._note("closed when accepted")
-                self._ledger.unheard += 1
+                self._miss_one()
                 return
             case 3 | 4 | 5:
                 self._note("stalled when accepted")
@@ -159,7 +208,7 @@ class Server(_Listener):
                 return await read_head(reader)
         except TimeoutError:
             self._note("closed between requests")
-            self._ledger.unheard += 1
+            self._miss_one()
             return None
         finally:
             self._idle.discard(writer)
@@ -169,16 +218,21 @@ class Server(_Listener):
         if entry is None:
             self._ledger.strangers.append(f"{head.method} {head.target}")
             return False
-        entry.seen += 1
         if entry.sealed and not held:
             entry.late += 1
-        rng = Random(f"{self._seed}:{entry.plan.number}:{entry.seen}")  # noqa: S311  to be repeatable
-        name, fault = rng.choice(list(FAULTS.items())) if rng.random() < _FAULTY else ("none", obey)
-        entry.faults.append(name)
+        x = self._exchange(entry, head, reader, writer)
+        name, fault = x.rng.choice(list(self._FAULTS.items())) if x.rng.random() < _FAULTY else ("none", obey)
+        x.meet(name)
         self._note(name)
-        self._ledger.unheard += name == AFTER_ANSWER
-        await fault(Exchange(entry, head, rng, reader, writer, self._elsewhere))
+        if name == AFTER_ANSWER:
+            self._miss_one()
+        await fault(x)
         return True
+
+    def _exchange(self, entry: Entry, head: Head, reader: StreamReader, writer: StreamWriter) -> Exchange:
+        entry.seen += 1
+        rng = self._rng(entry.plan.number, entry.seen)
+        return Exchange(entry, head, rng, reader, writer, self._elsewhere)
 
     def _entry_of(self, head: Head) -> Entry | None:
         """Return the call that the request belongs to, if it is that call's request."""
@@ -186,18 +240,44 @@ class Server(_Listener):
         number = int(language.removeprefix(_MARK), 16) if language.startswith(_MARK) else 0
         if correlation_id is not None:
             number = UUID(correlation_id).int
-        entry = self._ledger.calls.get(number)
+        entry = self._ledger.entry(number)
         if entry is None:
             return None
         operation, arguments = entry.plan.operation, entry.plan.arguments
         expected = operation.template.format_map(arguments)
         return entry if (head.method, head.target.partition("?")[0]) == (operation.method, expected) else None
 
+    def _miss_one(self) -> None:
+        """Take note that a request may be on its way which will never be heard."""
+        self._ledger.unheard += 1
+
     def _note(self, fault: str) -> None:
         self._ledger.faults[fault] += 1
 
+    def _rng(self, *name: object) -> Random:
+        """Return the dice of this name, the same in every run with this seed."""
+        return Random(":".join(map(str, (self._ledger.seed, *name))))  # noqa: S311
 
-class DeadPort:
+
+class _TokenEndpoint(_Server):
+    """Where tokens come from: no better than the API."""
+
+    _FAULTS = TOKEN_FAULTS
+
+    def _exchange(self, entry: Entry, head: Head, reader: StreamReader, writer: StreamWriter) -> Exchange:
+        rng = self._rng(entry.plan.number, "token", len(entry.token_faults) + 1)
+        return TokenExchange(entry, head, rng, reader, writer, self._elsewhere)
+
+    def _entry_of(self, head: Head) -> Entry | None:
+        number, _, name = head.target.removeprefix("/").partition("/")
+        entry = self._ledger.entry(int(number))
+        return entry if entry is not None and entry.plan.needs_token and (head.method, name) == _TOKEN_REQUEST else None
+
+    def _miss_one(self) -> None:
+        """Do nothing: of requests for tokens, nobody keeps an account."""
+
+
+class _DeadPort:
     """A port where nobody listens, and nobody else can: `with` keeps it."""
 
     def __init__(self) -> None:

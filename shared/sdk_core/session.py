@@ -37,7 +37,8 @@ from sdk_core.timer import Timer
 __all__ = ["EXCHANGE_ERRORS", "Connection", "LoopSession", "Sessions", "read_at_most"]
 
 EXCHANGE_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
-"""What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors."""
+"""What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors. (HttpProcessingError comes
+from its parser in Python only, where there is none in C: for a chunk that is broken after the head.)"""
 
 _METHODS_AIOHTTP_REPLAYS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
