@@ -1,1 +1,1 @@
-"""Programs that measure the SDKs; each runs with `python -m benchmarks.<name>`."""
+"""Programs that measure the SDKs: `python -m benchmarks` their speed, `python -m benchmarks.audit` their honesty."""

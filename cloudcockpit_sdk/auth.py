@@ -13,6 +13,7 @@ from sdk_core import codec
 from sdk_core.arguments import base_url, header_text, valid
 from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
 from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError, safe_code
+from sdk_core.outcome import safe_cause
 from sdk_core.retry import parse_retry_after
 from sdk_core.session import EXCHANGE_ERRORS, read_at_most
 
@@ -44,7 +45,7 @@ class ClientCredentials:
 
     client_id: str = field(validator=_check_text)
     client_secret: str = field(repr=False, validator=_check_text)
-    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, validator=valid(base_url))
+    token_url: str = field(default=DEFAULT_TOKEN_URL, kw_only=True, repr=False, validator=valid(base_url))
     scope: str = field(default=DEFAULT_SCOPE, kw_only=True, validator=_check_text)
 
 
@@ -133,8 +134,10 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
                 retry_after = parse_retry_after(response.headers.get("Retry-After"), now=time.time())
                 body = await read_at_most(response, _BODY_LIMIT) or b""
         except EXCHANGE_ERRORS as error:
+            cause = safe_cause(error)
             failure: SdkError = ConnectionFailedError(
-                "could not reach the token endpoint", _facts(retryable=True, cause=type(error).__name__)
+                "could not reach the token endpoint" + (f": {cause.strerror or cause}" if cause is not None else ""),
+                _facts(retryable=True, cause=type(error).__name__),
             )
         else:
             token = _read_token(body) if status == 200 else None  # noqa: PLR2004

@@ -51,8 +51,8 @@ class CloudCockpitClient(Client):
         base_url: the API's host; two are documented, see DEFAULT_BASE_URL and API_CLOUDCOCKPIT_COM.
         **options: the options of `sdk_core.client.Client`: `session`, `retry`, `attempt_timeout`, `total_timeout`,
             `correlation_id` (sent as `X-Correlation-Id`, which finds the call in the portal's audit log; documented as
-            a UUID, and a fresh one by default), `rate_limiter`, `connection`, `max_response_bytes`. The API documents
-            no limits, so there is no limiter by default.
+            a UUID, and a fresh one by default), `rate_limiter`, `telemetry`, `connection`, `max_response_bytes`. The
+            API documents no limits, so there is no limiter by default.
 
     Raises:
         ConfigurationError: a value can't be right; it is a ValueError too.

@@ -151,7 +151,7 @@ async def migrate_and_wait(
             reached=lambda status: status.is_completed,
             choose=choose,
             act=act,
-            describe=lambda status: "completed" if status.is_completed else "not completed",
+            describe=lambda status: "completed" if status.is_completed else "incomplete",
         ),
         **_timing(timeout, poll),
     )
@@ -176,7 +176,7 @@ async def _change_status(
 
     async def choose(subscription: Subscription) -> None:
         if not subscription.status.is_known:
-            what = f"the subscription is in a state this release does not know: {subscription.status}"
+            what = "the subscription is in a state this release does not know"
             raise cannot(WorkflowError, what, state=subscription.status)
 
     return await settle(

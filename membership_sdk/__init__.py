@@ -35,6 +35,7 @@ from sdk_core.operation import Effect, Operation, Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.session import Connection
+from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.version import __version__
 from sdk_core.workflow import Settled
 
@@ -43,6 +44,7 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
+    "CallInfo",
     "CallTimeoutError",
     "ClientClosedError",
     "ConfigurationError",
@@ -73,6 +75,7 @@ __all__ = [
     "ServerError",
     "ServiceUnavailableError",
     "Settled",
+    "Telemetry",
     "WorkflowError",
     "__version__",
     "correlation_scope",

@@ -64,7 +64,7 @@ class MembershipClient(Client):
         **options: the options of `sdk_core.client.Client`: `session`, `retry` (a 429 that names no delay waits 60 s),
             `attempt_timeout`, `total_timeout` (120 s sit out one blocked minute; a web app sets 10),
             `correlation_id` (the API has no header for it: it is on errors, replies and log records),
-            `rate_limiter` (default: 1000 calls a minute and operation, in this process), `connection`,
+            `rate_limiter` (default: 1000 calls a minute and operation, in this process), `telemetry`, `connection`,
             `max_response_bytes`.
 
     Raises:

@@ -254,7 +254,7 @@ async def purchase_module(
     if status == _BOUGHT:
         return Purchase(False, None, (verdict.correlation_id,))  # noqa: FBT003  a record's first field
     if not status.is_positive:
-        raise cannot(NotOfferedError, f"the API would refuse the purchase: {status}", state=status)
+        raise cannot(NotOfferedError, "the API would refuse the purchase", state=status)
     try:
         bought = await client.call_with_reply(
             operations.PURCHASE_ADDITIONAL_MODULE_CONTRACT, contract_id=contract_id, body=body
@@ -332,7 +332,7 @@ async def request_idle_period(
         )
         if not verdict.is_positive:
             status = verdict.validation_status
-            raise cannot(NotOfferedError, f"the API would refuse the idle period: {status}", state=status)
+            raise cannot(NotOfferedError, "the API would refuse the idle period", state=status)
         return IdlePeriodCreateRequest(
             start_date=start_date,
             reason_id=chosen.id,
@@ -353,7 +353,7 @@ async def request_idle_period(
             reached=lambda period: period is not None,
             choose=choose,
             act=act,
-            describe=lambda period: "not listed" if period is None else str(period.state),
+            describe=lambda period: "absent" if period is None else str(period.state),
         ),
         **_TIMING,
     )
@@ -404,7 +404,7 @@ def _is_canceled(status: CancelationStatus | None, canceled_to: date | None, on:
     if status is None:
         return False
     if status not in _CANCELED:
-        raise cannot(WorkflowError, f"can't cancel: the cancelation's state is {status}", state=status)
+        raise cannot(WorkflowError, "can't cancel in this state of the cancelation", state=status)
     if isinstance(on, date) and canceled_to is not None and canceled_to != on:
         raise cannot(WorkflowError, "it is canceled already, to another date", state=status)
     return True
@@ -414,7 +414,7 @@ def _is_withdrawn(status: CancelationStatus | None) -> bool:
     if status in _NOT_CANCELED:
         return True
     if status not in _CANCELED:
-        raise cannot(WorkflowError, f"can't withdraw: the cancelation's state is {status}", state=status)
+        raise cannot(WorkflowError, "can't withdraw in this state of the cancelation", state=status)
     return False
 
 

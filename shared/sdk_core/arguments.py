@@ -30,6 +30,7 @@ __all__ = [
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 _HEADER_TEXT_MAX = 8192
+_LABEL_MAX = 63
 
 
 def int64_id(name: str, value: object) -> int:
@@ -68,10 +69,10 @@ def http_url(name: str, value: object) -> URL:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     try:
-        url = URL(value)
+        url = _url(value)
     except ValueError:
         url = URL()
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not url.raw_host:
         raise ValueError(f"{name} must be http://host:port or https://host:port")
     return url
 
@@ -157,13 +158,21 @@ def base_url(name: str, value: object) -> URL:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     try:
-        url = URL(value.strip())
+        url = _url(value.strip())
     except ValueError:
         raise ValueError(f"{name} is not a URL") from None
-    if not url.host or url.user or url.password or url.query_string or url.fragment:
+    if not url.raw_host or url.user or url.password or url.query_string or url.fragment:
         raise ValueError(f"{name} must be scheme://host[:port][/path], without user, query or fragment")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.raw_host)):
         raise ValueError(f"{name} must start with https:// (http:// only for a loopback host)")
+    return url
+
+
+def _url(text: str) -> URL:
+    url = URL(text)
+    # A name that the resolver can't spell is to fail here, and not in each call.
+    if not all(1 <= len(label) <= _LABEL_MAX for label in (url.raw_host or "-").removesuffix(".").split(".")):
+        raise ValueError
     return url
 
 

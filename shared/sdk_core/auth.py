@@ -89,6 +89,13 @@ TokenSource = Callable[[ClientSession], Awaitable[Token]]
 """Fetches a token; it may use the client's session."""
 
 
+class _Headers(dict[str, str]):
+    """Headers that show nothing: in debug mode asyncio logs what a task returned."""
+
+    def __repr__(self) -> str:
+        return "{***}"
+
+
 class BearerToken:
     """`Authorization: Bearer ...` from a source of tokens, for any number of concurrent calls.
 
@@ -142,7 +149,7 @@ class BearerToken:
         try:
             async with asyncio.timeout(_FETCH_TIMEOUT):
                 token = await self._source(session)
-            headers: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"}
+            headers = _Headers({hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"})
         except Exception as error:  # noqa: BLE001  a provider may raise anything
             failure = error if isinstance(error, SdkError) else _provider_failure(error)
         except asyncio.CancelledError as error:

@@ -32,7 +32,7 @@ class Options:
     retry: RetryPolicy
     attempt_timeout: float
     total_timeout: float
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     limits: ClientTimeout = field(
         init=False, default=Factory(lambda self: connect_timeout(self.attempt_timeout), takes_self=True)
     )

@@ -63,11 +63,11 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 class Backend:
     """What one API has of its own; everything else is the same for all."""
 
-    base_url: URL
+    base_url: URL = field(repr=False)
     auth: Auth
     read_error: Callable[[bytes], ErrorDetails]
     """Reads the API's error envelope; never raises."""
-    headers: Mapping[str, str] = field(factory=dict[str, str])
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     """Sent with every request."""
     correlation_header: str | None = None
     """The header that carries the correlation id, where the API has one."""
@@ -251,13 +251,13 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        value, _answer = await self._run(self._begin(operation, arguments))
+        value, _answer = await self._attempts(self._begin(operation, arguments))
         return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value, answer = await self._run(call)
+        value, answer = await self._attempts(call)
         call.record(None, answer.status, elapsed=answer.elapsed)
         return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
 
@@ -270,17 +270,14 @@ class Client:
         deadline = options.retry.clock() + options.total_timeout
         return Call(operation, request, options, given_id, deadline)
 
-    def _run(self, call: Call[T]) -> Awaitable[tuple[T, _Answer]]:
-        if self._observer is None:
-            return self._attempts(call)
-        call.info = CallInfo(call.operation, call.correlation_id)
-        return self._observer.call(call.info, self._attempts(call))
-
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
+        if self._observer is not None and call.info is None:
+            call.info = CallInfo(call.operation, call.correlation_id, self._base_url)
+            return await self._observer.call(call.info, partial(self._attempts, call))
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
-            wait = _ask(partial(self._rate_limiter.acquire, call.operation.name, patience), 0.0)
+            wait = _ask(self._rate_limiter.acquire, call.operation.name, patience, otherwise=0.0)
             if wait != 0.0:
                 await self._wait_for_slot(call, wait, patience)
         try:
@@ -295,7 +292,14 @@ class Client:
             return await self._attempt(call)
 
         announce = partial(self._observer.retry, call.info) if self._observer and call.info else None
-        return await retry(call.options.retry, first_failure, attempt_again, deadline=call.deadline, announce=announce)
+        try:
+            return await retry(
+                call.options.retry, first_failure, attempt_again, deadline=call.deadline, announce=announce
+            )
+        finally:
+            # Tracebacks of failures refer to this frame and to the call, which would be kept until they are collected.
+            del first_failure
+            call.last_failure = None
 
     async def _attempt(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
@@ -304,59 +308,61 @@ class Client:
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
         headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-        answer = await self._exchange(call, here, headers)
-        if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
-            call.record(Outcome.REJECTED, answer.status, elapsed=answer.elapsed)
-            call.reauthenticated, call.delay = True, 0.0
-            # Another call may have replaced the token meanwhile.
-            headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-            answer = await self._exchange(call, here, headers)
-        if 200 <= answer.status < 300:  # noqa: PLR2004
-            return self._accept(call, answer), answer
-        raise await self._refusal(call, answer)
-
-    async def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> _Answer:
-        """Get a connection's turn, send the request, read the answer."""
         if here.line.free:
             here.line.free -= 1
         else:
             await self._wait_in_line(call, here)
         try:
-            if self._observer is None or call.info is None:
-                return await self._sent(call, here, auth_headers)
-            send = partial(self._sent, call, here, auth_headers)
-            return await self._observer.attempt(call.info, len(call.attempts) + 1, send)
+            answer = await self._exchange(call, here, headers)
+            if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
+                call.record(Outcome.REJECTED, answer.status, elapsed=answer.elapsed)
+                call.reauthenticated, call.delay = True, 0.0
+                # Another call may have replaced the token meanwhile.
+                headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+                answer = await self._exchange(call, here, headers)
         finally:
             here.line.leave()
+        if 200 <= answer.status < 300:  # noqa: PLR2004
+            return self._accept(call, answer), answer
+        raise await self._refusal(call, answer)
 
-    def _sent(
+    def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> Awaitable[_Answer]:
+        """Send the request and read the answer."""
+        send = self._send if not isinstance(call.request.body, Multipart) else self._send_parts
+        if self._observer is None or call.info is None:
+            return send(call, here, auth_headers)
+        return self._observer.attempt(call.info, len(call.attempts) + 1, partial(send, call, here, auth_headers))
+
+    async def _send_parts(
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], more: Mapping[str, str] = _NO_HEADERS
-    ) -> Awaitable[_Answer]:
+    ) -> _Answer:
+        body = cast("Multipart", call.request.body)
+        # Opened out here: a file that is not there is the caller's error, not the connection's.
+        async with body.opened() as parts:
+            return await self._send(call, here, auth_headers, more, parts)
+
+    def _headers(self, call: Call[Any], auth_headers: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:
         headers = {**call.options.headers, **auth_headers}
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
+        if type(call.request.body) is bytes:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
         if more:
             ours = {name.lower() for name in headers}
             headers |= {name: value for name, value in more.items() if name.lower() not in ours}
-        body = call.request.body
-        if isinstance(body, Multipart):
-            return self._send_parts(call, here, headers, body)
-        if body is not None:
-            headers[hdrs.CONTENT_TYPE] = "application/json"
-        return self._send(call, here, headers, body)
-
-    async def _send_parts(
-        self, call: Call[Any], here: LoopSession, headers: Mapping[str, str], body: Multipart
-    ) -> _Answer:
-        # Opened out here: a file that is not there is the caller's error, not the connection's.
-        async with body.opened() as parts:
-            return await self._send(call, here, headers, parts)
+        return headers
 
     async def _send(
-        self, call: Call[Any], here: LoopSession, headers: Mapping[str, str], data: bytes | MultipartWriter | None
+        self,
+        call: Call[Any],
+        here: LoopSession,
+        auth_headers: Mapping[str, str],
+        more: Mapping[str, str] = _NO_HEADERS,
+        parts: MultipartWriter | None = None,
     ) -> _Answer:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
+        data = parts if parts is not None else cast("bytes | None", request.body)
         if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
@@ -373,7 +379,7 @@ class Client:
                     method,
                     url.with_query(request.query) if request.query else url,
                     data=data,
-                    headers=headers,
+                    headers=self._headers(call, auth_headers, more),
                     allow_redirects=False,
                     skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
                     timeout=limits,
@@ -396,7 +402,10 @@ class Client:
             if sender is not here.session:
                 sender.detach()
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     def _transport_failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
         outcome, options = of_failure(error), call.options
@@ -413,6 +422,8 @@ class Client:
             if outcome is Outcome.NOT_SENT
             else "the connection failed before the answer was complete"
         )
+        if cause is not None:
+            what += f": {cause.strerror or cause}"
         # A kept connection may be closed at any time: that is no sign of trouble, and the first time no reason to wait.
         at_once = len(call.attempts) == 1 and self._sessions.keeps_connections and is_stale_connection(error)
         failure = call.fail(
@@ -431,7 +442,8 @@ class Client:
         else:
             if call.options.retry.budget is not None:
                 call.options.retry.budget.deposit()
-            self._notice_deprecation(operation, answer.headers)
+            if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
+                self._notice_deprecation(operation)
             return value
         # JSON comes from the API, which said yes; anything else may be a page of something in between.
         outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
@@ -466,7 +478,7 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                noted = _ask(partial(self._rate_limiter.on_rate_limited, operation.name, pause), None)
+                noted = _ask(self._rate_limiter.on_rate_limited, operation.name, pause, otherwise=None)
                 if noted is not None:
                     await _within_reason(noted, None, _LIMITER_TIMEOUT)
         # Refused with a token that is dropped now, and not tried with another: the next call would be.
@@ -517,14 +529,13 @@ class Client:
         if wait > 0:
             await call.options.retry.sleep(wait)
 
-    def _notice_deprecation(self, operation: Operation[Any], headers: Mapping[str, str]) -> None:
-        if _DEPRECATION in headers or _SUNSET in headers:
-            try:
-                why = "the server announces the operation's end (Deprecation/Sunset header)"
-                self._warn_deprecated(operation, why)
-            except OperationDeprecatedWarning as warning:
-                # With warnings as errors: the call has succeeded, and its result must not be lost.
-                _log.warning("%s", warning)
+    def _notice_deprecation(self, operation: Operation[Any]) -> None:
+        try:
+            why = "the server announces the operation's end (Deprecation/Sunset header)"
+            self._warn_deprecated(operation, why)
+        except OperationDeprecatedWarning as warning:
+            # With warnings as errors: the call has succeeded, and its result must not be lost.
+            _log.warning("%s", warning)
 
     def _warn_deprecated(self, operation: Operation[Any], why: str) -> None:
         """Warn once, at the line outside of the SDK that led here."""
@@ -585,10 +596,12 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-def _ask(question: Callable[[], T | Awaitable[T]], otherwise: T) -> T | Awaitable[T]:
+def _ask(
+    question: Callable[[str, float], T | Awaitable[T]], operation: str, seconds: float, *, otherwise: T
+) -> T | Awaitable[T]:
     """Return what a rate limiter says, or will say; one that fails is not a reason to fail the call."""
     try:
-        return question()
+        return question(operation, seconds)
     except Exception:  # noqa: BLE001  whatever it is, it is logged
         _log.exception(_LIMITER_FAILED)
         return otherwise

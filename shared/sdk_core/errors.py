@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Self
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 __all__ = [
     "ApiError",
@@ -81,10 +81,12 @@ class Attempt:
     def to_facts(self) -> dict[str, Any]:
         """Return the attempt as JSON data, its times to the millisecond."""
         return {
-            **asdict(self),
+            "number": self.number,
+            "status": self.status,
+            "error": self.error,
             "delay": round(self.delay, 3),
             "elapsed": round(self.elapsed, 3),
-            "outcome": self.outcome and self.outcome.value,
+            "outcome": None if self.outcome is None else self.outcome.value,
         }
 
 

@@ -82,9 +82,9 @@ _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 class Request:
     """What goes on the wire for one call, except the headers that change from attempt to attempt."""
 
-    path: str
+    path: str = field(repr=False)
     """Percent-encoded, relative to the base URL."""
-    query: Mapping[str, str]
+    query: Mapping[str, str] = field(repr=False)
     body: bytes | Multipart | None = field(repr=False)
 
 
@@ -188,20 +188,17 @@ class Operation(Generic[T]):
         if not arguments.keys() <= self.arguments:
             unknown = min(arguments.keys() - self.arguments)
             raise TypeError(f"{self.name}() got an unexpected argument {unknown!r}")
-        return Request(
-            self._fill(arguments),
-            self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY,
-            None if self.body is None else self._encode_body(self.body, arguments),
-        )
-
-    def _fill(self, arguments: Mapping[str, object]) -> str:
         path = self._head
         try:
             for name, check, tail in self._pieces:
                 path += f"{check(name, arguments[name])}{tail}"
         except KeyError as error:
             raise self._missing(str(error.args[0])) from None
-        return path
+        return Request(
+            path,
+            self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY,
+            None if self.body is None else self._encode_body(self.body, arguments),
+        )
 
     def _encode_query(self, arguments: Mapping[str, object]) -> Mapping[str, str]:
         query = {

@@ -13,6 +13,8 @@
 
 import errno
 import os
+import re
+import socket
 import ssl
 
 import aiohttp
@@ -23,6 +25,7 @@ from sdk_core.operation import Effect, Operation
 __all__ = ["is_stale_connection", "may_repeat", "of_failure", "of_refusal", "safe_cause"]
 
 _PASSING_SERVER_ERRORS = frozenset({500, 502, 503, 504})
+_ERROR_NUMBER = re.compile(r"\[Errno (\d{1,5})\]")
 
 
 def of_refusal(
@@ -75,22 +78,53 @@ def is_stale_connection(error: BaseException) -> bool:
             return False
 
 
-def safe_cause(error: BaseException) -> BaseException | None:
-    """Return an exception to chain that tells of no URL, header or byte of an answer.
+def safe_cause(error: BaseException) -> OSError | None:
+    """Return an exception that says why a request failed below HTTP, and tells of no URL, header or byte of an answer.
 
-    aiohttp's own texts often do: they name the full URL, with a member's ids in it.
+    aiohttp's own texts often do: they name the full URL, with a member's ids in it, or the host, which may be a
+    tenant's. So this one is put together anew, in the words of the system and of OpenSSL.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return OSError(f"the proxy answered {error.status}")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error
-    for failure in (error, error.__cause__):
-        if isinstance(failure, ssl.SSLError):
-            # OpenSSL's own number: as an errno, 1 would read "Operation not permitted". Its text names reasons only.
-            return ssl.SSLError(failure.errno, failure.strerror)
-    if isinstance(error, OSError) and isinstance(error.errno, int):
-        return OSError(error.errno, os.strerror(error.errno))
-    return None
+    failure = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    for tls in (failure, failure.__cause__):
+        if isinstance(tls, ssl.SSLError):
+            # OpenSSL's own number: as an errno, 1 would read "Operation not permitted".
+            return type(tls)(tls.errno, _tls_reason(tls))
+    if isinstance(failure, socket.gaierror):
+        return socket.gaierror(failure.errno, f"the host name could not be resolved: {failure.strerror}")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return OSError("the host name could not be resolved")
+    numbers = _error_numbers(failure)
+    if not numbers:
+        return None
+    text = ", ".join(dict.fromkeys(map(os.strerror, numbers)))
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        text = f"no connection to the proxy: {text}"
+    return OSError(numbers[0], text)
+
+
+def _tls_reason(failure: ssl.SSLError) -> str:
+    # Not every SSLError comes from OpenSSL and has these attributes.
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        # After a comma it names the host.
+        return "certificate verify failed: " + getattr(failure, "verify_message", "").partition(",")[0]
+    reason = str(getattr(failure, "reason", None)).replace("_", " ").lower()
+    if "alert" not in reason:
+        return f"TLS failed: {reason}"
+    # An alert comes from the server. Up to TLS 1.2 it may be any, if what it misses is a certificate of the client.
+    certificate = any(word in reason for word in ("certificate", "unknown ca", "access denied"))
+    return f"the server refused the {'client certificate' if certificate else 'TLS handshake'}: {reason}"
+
+
+def _error_numbers(failure: BaseException) -> list[int]:
+    if isinstance(failure, OSError) and isinstance(failure.errno, int):
+        return [failure.errno]
+    if isinstance(failure, ConnectionResetError):
+        # asyncio names no number when a connection ends during the handshake.
+        return [errno.ECONNRESET]
+    # Of a host with several addresses, each may have failed in its own way.
+    return [int(number) for number in _ERROR_NUMBER.findall(str(failure))]
 
 
 def _declares(operation: Operation[object], code: str | None) -> bool:

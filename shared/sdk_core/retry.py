@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity import RetryCallState, Retrying, retry_always
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
@@ -126,11 +126,6 @@ def _parse_http_date(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def is_retryable(error: BaseException) -> bool:
-    """Allow-list: only our own errors, and only those that say so. Cancellation is never among them."""
-    return isinstance(error, SdkError) and error.retryable
-
-
 async def retry(
     policy: RetryPolicy,
     first_failure: SdkError,
@@ -148,65 +143,77 @@ async def retry(
         deadline: on `policy.clock`; a wait that would end after it is not started.
         announce: told of each failure that is made good for, and the seconds until then, before they pass.
     """
-    waited = 0.0
-    last_failure: SdkError | None = None
+    failure, delay = first_failure, 0.0
+
+    def wait(state: RetryCallState) -> float:
+        return _delay(policy, _failure(state), state.attempt_number, deadline)
 
     def stop(state: RetryCallState) -> bool:
-        nonlocal last_failure
-        last_failure = error = _failure(state)
-        if state.attempt_number >= policy.max_attempts:
-            return True
-        if (error.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep >= deadline:
-            return True
-        if policy.budget is not None and not policy.budget.withdraw():
-            error.args[1]["retries_suppressed"] = True
-            return True
-        _log.warning(
-            "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
-            error.operation,
-            state.upcoming_sleep,
-            len(error.attempts),
-            type(error).__name__,
-            error.correlation_id,
-        )
-        return False
+        return not _another(policy, _failure(state), state, deadline)
 
-    async def again() -> T:
-        if last_failure is None:
-            raise first_failure
-        return await attempt(waited, last_failure)
+    def note(seconds: float) -> None:
+        nonlocal delay
+        delay = seconds
 
-    async def sleep(delay: float) -> None:
-        nonlocal waited
-        waited = delay
-        if announce is not None and last_failure is not None:
-            await announce(last_failure, delay)
-        await policy.sleep(delay)
-
-    # One AsyncRetrying per failing call: a shared one miscounts under concurrency.
-    return await AsyncRetrying(
-        retry=retry_if_exception(is_retryable),
-        wait=lambda state: _delay(policy, state, deadline),
-        stop=stop,
-        sleep=sleep,
-        reraise=True,
-    )(again)
+    # One object per failing call: a shared one miscounts under concurrency. It counts and decides; waiting and trying
+    # is done here: its asynchronous sibling inspects every function it is given on every turn, and catches even a
+    # cancellation.
+    for turn in Retrying(retry=retry_always, wait=wait, stop=stop, sleep=note, retry_error_callback=_end):
+        if turn.retry_state.attempt_number > 1:
+            if announce is not None:
+                await announce(failure, delay)
+            await policy.sleep(delay)
+            try:
+                return await attempt(delay, failure)
+            except SdkError as error:
+                failure = error
+        turn.retry_state.set_exception((type(failure), failure, failure.__traceback__))
+    try:
+        raise failure
+    finally:
+        # Its traceback refers to this frame, which therefore must not refer to it.
+        del first_failure, failure
 
 
-def _delay(policy: RetryPolicy, state: RetryCallState, deadline: float) -> float:
-    error = _failure(state)
-    if error.args[1].get("retry_at_once"):
-        return 0.0
-    asked = error.retry_after
-    if asked is None:
-        return policy.backoff(state.attempt_number)
-    # Never earlier than asked; a little later, so that a fleet does not return in one instant.
-    # At most half of the time that is left goes there: the attempt needs some too.
-    slack = max(0.0, deadline - policy.clock() - asked)
-    return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311
+def _end(state: RetryCallState) -> None:
+    """Let the loop end without tenacity's own error, and let go of ours."""
+    state.prepare_for_next_attempt()
 
 
 def _failure(state: RetryCallState) -> SdkError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, SdkError)  # noqa: S101  wait and stop only run after is_retryable said yes
+    assert isinstance(error, SdkError)  # noqa: S101  no other is put there
     return error
+
+
+def _another(policy: RetryPolicy, failure: SdkError, state: RetryCallState, deadline: float) -> bool:
+    """Return whether there is to be another attempt, and say so."""
+    # Only our own errors come here, and only those that say so are repeated.
+    if not failure.retryable or state.attempt_number >= policy.max_attempts:
+        return False
+    if (failure.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep >= deadline:
+        return False
+    if policy.budget is not None and not policy.budget.withdraw():
+        failure.args[1]["retries_suppressed"] = True
+        return False
+    _log.warning(
+        "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
+        failure.operation,
+        state.upcoming_sleep,
+        len(failure.args[1].get("attempts", ())),
+        type(failure).__name__,
+        failure.correlation_id,
+    )
+    return True
+
+
+def _delay(policy: RetryPolicy, failure: SdkError, attempt_number: int, deadline: float) -> float:
+    if failure.args[1].get("retry_at_once"):
+        return 0.0
+    asked = failure.retry_after
+    if asked is None:
+        return policy.backoff(attempt_number)
+    # Never earlier than asked; a little later, so that a fleet does not return in one instant.
+    # At most half of the time that is left goes there: the attempt needs some too.
+    slack = max(0.0, deadline - policy.clock() - asked)
+    return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311

@@ -89,7 +89,7 @@ class ReceivedRequest:
     operation: str | None
     """The operation's name; None: not an operation of the SDK."""
     method: str
-    path: str
+    path: str = field(repr=False)
     """With the query."""
     headers: Mapping[str, str] = field(repr=False)
     """Names compare without case."""

@@ -12,6 +12,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
+from http.cookies import SimpleCookie
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from aiohttp import (
 from aiohttp.http import HttpProcessingError
 from attrs import field, frozen
 from attrs.validators import optional
+from yarl import URL
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
@@ -103,13 +105,14 @@ class Sessions:
         """Return what is open on the running loop, if anything is; ClientClosedError if nothing can be any more."""
         if self.closed:
             raise ClientClosedError("the client is closed: build a new one")
-        if self._pid != os.getpid():
-            self._start_over_in_child()
         entry = self._open.get(get_running_loop())
         return None if entry is None or entry[1].session.closed else entry[1]
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one."""
+        # A forked child has loops of its own, so what it inherited is never found by `here()`.
+        if self._pid != os.getpid():
+            self._start_over_in_child()
         if self._injected is None:
             lifetime = _lifetime(self._connection)
         elif self._injected.closed:
@@ -161,6 +164,14 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
             response.close()
 
 
+class _NoCookies(DummyCookieJar):
+    _none = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002
+        """Return none; aiohttp's own jar builds a new empty one for each request."""
+        return self._none
+
+
 async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]:
     session = ClientSession(
         connector=TCPConnector(
@@ -170,7 +181,7 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]
             # c-ares would be picked just because aiodns is installed, and ignores the system's resolver settings.
             resolver=ThreadedResolver(),
         ),
-        cookie_jar=DummyCookieJar(),
+        cookie_jar=_NoCookies(),
         proxy=connection.proxy,
         trust_env=connection.trust_env,
     )

@@ -1,11 +1,13 @@
 """Watching calls from outside: hooks for metrics, logs and traces. `sdk_core.opentelemetry` is made of them."""
 
 import logging
-from asyncio import timeout
+import re
+from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
+from yarl import URL
 
 from sdk_core.arguments import header_text
 from sdk_core.errors import SdkError
@@ -18,6 +20,12 @@ A = TypeVar("A", bound="_Answered")
 _log = logging.getLogger("sdk_core.telemetry")
 _PATIENCE = 1.0
 """Seconds an `async` hook may take."""
+_HEADER_NAME = r"[\w!#$%&'*+.^`|~-]+"
+"""Compiled when a hook first sends one: most never do, and all import this."""
+_HTTP_OWN = frozenset(
+    {"connection", "content-encoding", "content-length", "content-type", "expect", "host", "transfer-encoding"}
+)
+"""Headers that say how the request is put on the wire."""
 
 
 @frozen(eq=False)
@@ -26,13 +34,16 @@ class CallInfo:
 
     operation: Operation[Any]
     correlation_id: str
+    base_url: URL = field(repr=False)
+    """Of the API."""
 
 
 class Telemetry:
     """What to do when something happens in a call: override what you need; each hook may be `async`.
 
     A hook that raises, or takes longer than a second, never fails a call: it is logged, once per client and hook.
-    Hooks run inside the call's own task. They are told of no credential, no body and no answer.
+    Hooks run inside the call's own task; what they wait comes on top of its timeouts. They are told of no credential,
+    no body and no answer. For each start there is an end, whatever happens.
     """
 
     def on_call_start(self, call: CallInfo) -> Awaitable[None] | None:
@@ -41,13 +52,16 @@ class Telemetry:
     def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> Awaitable[None] | None:
         """A request is about to be sent, the `number`-th of the call (from 1).
 
-        What is put into `headers` is sent with it, except names the SDK sends itself.
+        What is put into `headers` is sent with it, except names that the SDK sends itself or that HTTP needs.
         """
 
     def on_attempt_end(
         self, call: CallInfo, number: int, status: int | None, error: BaseException | None
     ) -> Awaitable[None] | None:
-        """It was answered with this HTTP status, or failed with this error: an SdkError, or a CancelledError."""
+        """It was answered with this HTTP status, or ended in this error.
+
+        That is an SdkError, a CancelledError, or what reading the caller's document raised.
+        """
 
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> Awaitable[None] | None:
         """The call failed, and is tried again after so many seconds."""
@@ -55,8 +69,8 @@ class Telemetry:
     def on_give_up(self, call: CallInfo, error: SdkError) -> Awaitable[None] | None:
         """The call failed for good: this is what is raised."""
 
-    def on_call_end(self, call: CallInfo) -> Awaitable[None] | None:
-        """The call is over: returned, failed or cancelled."""
+    def on_call_end(self, call: CallInfo, error: BaseException | None) -> Awaitable[None] | None:
+        """The call is over: it returned (no error), failed, or was cancelled."""
 
 
 class _Answered(Protocol):
@@ -70,52 +84,70 @@ class Observer:
         self._telemetry = telemetry
         self._failed: set[str] = set()
 
-    async def call(self, call: CallInfo, attempts: Awaitable[T]) -> T:
-        """Await a call's attempts."""
-        await self._tell(self._telemetry.on_call_start, call)
+    async def call(self, call: CallInfo, attempts: Callable[[], Awaitable[T]]) -> T:
+        """Make a call's attempts."""
         try:
-            return await attempts
-        except SdkError as error:
-            await self._tell(self._telemetry.on_give_up, call, error)
+            await self._tell("on_call_start", call)
+            result = await attempts()
+        except BaseException as error:
+            try:
+                if isinstance(error, SdkError):
+                    await self._tell("on_give_up", call, error)
+            finally:
+                await self._tell("on_call_end", call, error)
             raise
-        finally:
-            await self._tell(self._telemetry.on_call_end, call)
+        await self._tell("on_call_end", call, None)
+        return result
 
     async def attempt(self, call: CallInfo, number: int, send: Callable[[Mapping[str, str]], Awaitable[A]]) -> A:
         """Make one attempt: `send` is given the headers to send along."""
         headers: dict[str, str] = {}
-        await self._tell(self._telemetry.on_attempt_start, call, number, headers)
-        await self._tell(_check, headers)
         try:
-            answer = await send(headers)
+            await self._tell("on_attempt_start", call, number, headers)
+            answer = await send(self._sendable(headers))
         except BaseException as error:
-            await self._tell(self._telemetry.on_attempt_end, call, number, None, error)
+            await self._tell("on_attempt_end", call, number, None, error)
             raise
-        await self._tell(self._telemetry.on_attempt_end, call, number, answer.status, None)
+        await self._tell("on_attempt_end", call, number, answer.status, None)
         return answer
 
     async def retry(self, call: CallInfo, error: SdkError, delay: float) -> None:
         """Tell of a retry."""
-        await self._tell(self._telemetry.on_retry, call, error, delay)
+        await self._tell("on_retry", call, error, delay)
 
-    async def _tell(self, hook: Callable[..., Awaitable[None] | None], *arguments: Any) -> None:
+    async def _tell(self, hook: str, *arguments: Any) -> None:
         try:
-            answer = hook(*arguments)
+            answer = getattr(self._telemetry, hook)(*arguments)
             if answer is not None:
                 async with timeout(_PATIENCE):
                     await answer
-        except Exception:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
-            if hook.__name__ not in self._failed:
-                self._failed.add(hook.__name__)
-                _log.exception("the telemetry hook %s failed; calls go on", hook.__name__)
+        except CancelledError as error:
+            task = current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something the hook waited for was cancelled, not the call.
+            self._note_failure(hook, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
+            self._note_failure(hook, error)
+
+    def _sendable(self, headers: dict[str, str]) -> Mapping[str, str]:
+        try:
+            for name, value in headers.items():
+                _check_header(name, value)
+        except (TypeError, ValueError) as error:
+            self._note_failure("on_attempt_start", error)
+            return {}
+        return {name: value for name, value in headers.items() if name.lower() not in _HTTP_OWN}
+
+    def _note_failure(self, hook: str, error: BaseException) -> None:
+        if hook not in self._failed:
+            self._failed.add(hook)
+            # What the hook was told of is no part of its failure, and may name a file of the caller's.
+            error.__suppress_context__ = True
+            _log.error("the telemetry hook %s failed; calls go on", hook, exc_info=error)
 
 
-def _check(headers: dict[str, str]) -> None:
-    """Refuse what can't stand in a header."""
-    try:
-        for name, value in headers.items():
-            header_text("header name", name)
-            header_text(f"header {name}", value)
-    except Exception:
-        headers.clear()
-        raise
+def _check_header(name: str, value: str) -> None:
+    if not re.fullmatch(_HEADER_NAME, header_text("header name", name), re.ASCII):
+        raise ValueError("a header's name must consist of letters, digits and !#$%&'*+-.^_`|~")
+    header_text(f"header {name}", value)

@@ -9,7 +9,15 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import frozen
 
 from sdk_core.client import Reply
-from sdk_core.errors import BadRequestError, ConflictError, NotSettledError, Outcome, SdkError, WorkflowError
+from sdk_core.errors import (
+    BadRequestError,
+    ConflictError,
+    NotSettledError,
+    Outcome,
+    SdkError,
+    WorkflowError,
+    safe_code,
+)
 from sdk_core.retry import RetryPolicy
 
 __all__ = ["Procedure", "Settled", "cannot", "settle"]
@@ -186,6 +194,7 @@ def cannot(
 ) -> E:
     """Build the error of a workflow that can't go on."""
     if state is not None:
-        what = f"{what} (state: {state})" if state not in what else what
-        facts["state"] = str(state)
+        # A state that this release does not know may be any text of the server's.
+        facts["state"] = safe_code(state) or "a text that is not shown"
+        what = f"{what} (state: {facts['state']})"
     return kind(what, {"outcome": outcome.value, **facts})

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import pytest
 import trustme
+from aiohttp import ClientConnectorError, ClientOSError
 from wire import FakeTime, Reply, WireRequest, WireServer, read_request
 
 from membership_sdk import (
@@ -29,6 +30,7 @@ from membership_sdk import (
     VoidResult,
 )
 from sdk_core.operation import Effect, Operation
+from sdk_core.outcome import safe_cause
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,10 +40,14 @@ NOW = datetime.now(UTC)
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 
 
+class Certificate(Protocol):
+    def configure_cert(self, context: ssl.SSLContext) -> None: ...
+
+
 class TlsServer(WireServer):
     """The same, with a certificate."""
 
-    def __init__(self, certificate: trustme.LeafCert, *script: Any) -> None:
+    def __init__(self, certificate: Certificate, *script: Any) -> None:
         super().__init__(*script)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(self._context)
@@ -85,10 +91,19 @@ async def test_private_authority_is_accepted_when_told() -> None:
         assert len(server.requests) == 1
 
 
+class SelfSigned:
+    """A certificate that is its own authority."""
+
+    def configure_cert(self, context: ssl.SSLContext) -> None:
+        with STRANGER.cert_pem.tempfile() as certificate, STRANGER.private_key_pem.tempfile() as key:
+            context.load_cert_chain(certificate, key)
+
+
 LOCAL = AUTHORITY.issue_cert("localhost")
-REFUSED: dict[str, tuple[trustme.LeafCert, ssl.SSLContext | bool, str]] = {
+REFUSED: dict[str, tuple[Certificate, ssl.SSLContext | bool, str]] = {
     "unknown-authority": (LOCAL, True, "unable to get local issuer certificate"),
     "other-authority": (LOCAL, trusting(STRANGER), "unable to get local issuer certificate"),
+    "self-signed": (SelfSigned(), trusting(AUTHORITY), "self-signed certificate"),
     "wrong-name": (AUTHORITY.issue_cert("studio.example"), trusting(AUTHORITY), "Hostname mismatch"),
     "expired": (
         AUTHORITY.issue_cert("localhost", not_before=NOW - 2 * DAY, not_after=NOW - DAY),
@@ -105,9 +120,9 @@ REFUSED: dict[str, tuple[trustme.LeafCert, ssl.SSLContext | bool, str]] = {
 
 @pytest.mark.parametrize(("certificate", "context", "says"), REFUSED.values(), ids=REFUSED)
 async def test_bad_certificate_is_refused(
-    certificate: trustme.LeafCert, context: ssl.SSLContext | bool, says: str, fake_time: FakeTime
+    certificate: Certificate, context: ssl.SSLContext | bool, says: str, fake_time: FakeTime
 ) -> None:
-    """Nothing is sent, whatever the operation; the error says what is wrong with it, and still does so as JSON."""
+    """Nothing is sent, whatever the operation; the error's text says what is wrong with it, and names no host."""
     retry = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
     connection = Connection(ssl=context)
     async with (
@@ -119,10 +134,10 @@ async def test_bad_certificate_is_refused(
     assert type(error) is ConnectionFailedError
     assert error.outcome is Outcome.NOT_SENT
     assert {attempt.outcome for attempt in error.attempts} == {Outcome.NOT_SENT}
-    assert "certificate verify failed" in str(error.cause)
-    assert says in str(error.cause)
-    assert says in str(error.__cause__)
-    assert says in error.to_dict()["cause"]
+    assert f": could not connect: certificate verify failed: {says};" in str(error)
+    assert error.cause == f"ClientConnectorCertificateError: certificate verify failed: {says}"
+    assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
+    assert str(error.__cause__) == f"certificate verify failed: {says}"
 
 
 # -- The client's certificate ------------------------------------------------------------------------------------------
@@ -174,17 +189,18 @@ async def test_client_shows_its_certificate(version: ssl.TLSVersion) -> None:
     ("version", "own", "says"),
     [
         # Up to TLS 1.2 a missing certificate has no alert of its own.
-        (V12, None, "alert handshake failure"),
-        (V12, STRANGER, "alert unknown ca"),
-        (V13, None, "alert certificate required"),
-        (V13, STRANGER, "alert unknown ca"),
+        (V12, None, "the server refused the TLS handshake: sslv3 alert handshake failure"),
+        (V12, STRANGER, "the server refused the client certificate: tlsv1 alert unknown ca"),
+        (V13, None, "the server refused the client certificate: tlsv13 alert certificate required"),
+        (V13, STRANGER, "the server refused the client certificate: tlsv1 alert unknown ca"),
     ],
     ids=["1.2-missing", "1.2-unknown", "1.3-missing", "1.3-unknown"],
 )
 async def test_server_wants_a_client_certificate(version: ssl.TLSVersion, own: trustme.CA | None, says: str) -> None:
-    """Without one it knows, the call fails with the server's reason.
+    """Without one it knows, the call fails, and its error tells the server's reason.
 
-    In TLS 1.3 the refusal comes after the client's side of the handshake: what was sent by then is not known.
+    In TLS 1.3 the client is done with the handshake before the server looks at its certificate (RFC 8446, 2): the
+    request is under way when the refusal comes, and nobody knows whether the server read it: UNKNOWN.
     """
     certificate = None if own is None else own.issue_cert("me@studio.example")
     connection = Connection(ssl=trusting(AUTHORITY, own=certificate))
@@ -193,8 +209,105 @@ async def test_server_wants_a_client_certificate(version: ssl.TLSVersion, own: t
             error = await failure(client.call(WRITE, body={}))
     assert type(error) is ConnectionFailedError
     assert error.outcome is (Outcome.NOT_SENT if version is V12 else Outcome.UNKNOWN)
+    phase = "could not connect" if version is V12 else "the connection failed before the answer was complete"
+    assert f": {phase}: {says};" in str(error)
     assert says in str(error.cause)
     assert isinstance(error.__cause__, ssl.SSLError)
+
+
+# -- Other ways not to get there ---------------------------------------------------------------------------------------
+
+
+async def reason(url: str, **connection: Any) -> str:
+    """Return what the error of a call there gives as its reason, having checked that nothing was sent."""
+    async with MembershipClient(url, "key", retry=RetryPolicy.none(), connection=Connection(**connection)) as client:
+        error = await failure(client.call(WRITE, body={}))
+    assert type(error) is ConnectionFailedError
+    assert (error.outcome, error.retryable) == (Outcome.NOT_SENT, True)
+    text, why = error.args[0].split(": ", 1)
+    assert text == "could not connect"
+    assert why in str(error.__cause__)
+    assert str(error.__cause__) in str(error.cause)
+    return str(why)
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """The address of a port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+async def test_error_says_that_nobody_listens(deaf: str) -> None:
+    """At the server's port, or at the proxy's, which is another thing to look at."""
+    assert await reason(f"http://{deaf}") == "Connection refused"
+    assert (
+        await reason("http://127.0.0.1:9", proxy=f"http://{deaf}") == "no connection to the proxy: Connection refused"
+    )
+
+
+async def test_error_says_that_the_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the name: it may be a tenant's."""
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def getaddrinfo(*_arguments: Any, **_options: Any) -> Any:
+        raise unknown
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert await reason("https://x.invalid") == "the host name could not be resolved: Name or service not known"
+    # Other resolvers, of injected sessions, raise OSErrors with texts of their own.
+    unknown = OSError(None, "x.invalid is not known")
+    assert await reason("https://x.invalid") == "the host name could not be resolved"
+
+
+async def test_error_says_how_each_address_failed(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host may have one of each kind: one refuses, no route leads to the other."""
+    port = int(deaf.rpartition(":")[2])
+    addresses = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.255.255.255", port)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: addresses)
+    why = await reason(f"https://x.invalid:{port}")
+    # Where there is no IPv6, the first is not refused, but impossible.
+    assert len(why.split(", ")) == 2
+    assert "127" not in why
+
+
+async def test_error_says_that_the_server_speaks_no_tls() -> None:
+    """`https` where `http` is spoken."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        why = await reason(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    # Which of its checks fails first is OpenSSL's business.
+    assert why in {"TLS failed: wrong version number", "TLS failed: record layer failure"}
+
+
+async def test_error_says_that_the_server_hung_up_in_the_handshake() -> None:
+    """asyncio itself has neither a number nor a text for that."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        assert await reason(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") == "Connection reset by peer"
+
+
+@pytest.mark.parametrize("failed", [ssl.SSLError("own"), ssl.CertificateError("own"), OSError("own"), ssl.SSLError()])
+def test_error_without_a_reason_is_no_reason_to_fail(failed: OSError) -> None:
+    """Exceptions that neither OpenSSL nor the system made have texts that nobody vouches for, and lack attributes."""
+    key: Any = None
+    for error in (failed, ClientConnectorError(key, failed), ClientOSError(*failed.args)):
+        assert "own" not in str(safe_cause(error))
 
 
 # -- Proxies -----------------------------------------------------------------------------------------------------------
@@ -269,7 +382,7 @@ async def test_certificate_is_checked_through_the_tunnel() -> None:
             error = await failure(client.call(WRITE, body={}))
         assert (len(proxy.requests), server.requests) == (1, [])
     assert error.outcome is Outcome.NOT_SENT
-    assert "unable to get local issuer certificate" in str(error.cause)
+    assert "unable to get local issuer certificate" in str(error)
 
 
 async def test_http_is_asked_of_the_proxy() -> None:
@@ -295,24 +408,16 @@ async def test_proxy_that_refuses_the_tunnel(status: int, caplog: pytest.LogCapt
         assert server.connections == 0
     assert type(error) is ConnectionFailedError
     assert (error.outcome, error.retryable) == (Outcome.NOT_SENT, True)
-    assert str(status) in str(error.cause)
+    assert f": could not connect: the proxy answered {status};" in str(error)
+    assert error.cause == f"ClientHttpProxyError: the proxy answered {status}"
     assert "canary" not in f"{error!r}{error.to_dict()}{error.__cause__!r}{connection!r}{caplog.text}"
 
 
-async def test_proxy_that_is_not_there() -> None:
+async def test_proxy_that_is_not_there(deaf: str) -> None:
     """No proxy, no call: it is not made directly instead."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        connection = Connection(proxy=f"http://127.0.0.1:{taken.getsockname()[1]}")
-        async with (
-            WireServer() as server,
-            MembershipClient(server.url, "key", retry=RetryPolicy.none(), connection=connection) as client,
-        ):
-            error = await failure(client.call(WRITE, body={}))
-            assert server.connections == 0
-    assert error.outcome is Outcome.NOT_SENT
-    assert "ClientProxyConnectionError" in str(error.cause)
-    assert isinstance(error.__cause__, ConnectionRefusedError)
+    async with WireServer() as server:
+        await reason(server.url, proxy=f"http://{deaf}")
+        assert server.connections == 0
 
 
 @pytest.mark.parametrize("trust_env", [False, True])

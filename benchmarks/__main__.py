@@ -1,0 +1,56 @@
+"""`python -m benchmarks [--quick] [--only TEXT] [--json FILE] [--readme]`."""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from benchmarks.laboratory import laboratory
+from benchmarks.report import Run
+from benchmarks.rows import PEERS, ROWS
+
+_README: Final = Path(__file__).with_name("README.md")
+
+
+def main() -> int:
+    """Measure, print and write what was measured; 1 if something failed to run."""
+    started = time.monotonic()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a call costs.")
+    parser.add_argument("--quick", action="store_true", help="within a minute instead of five; less exact")
+    parser.add_argument("--only", metavar="TEXT", help="just the rows with this in their name and their baselines")
+    parser.add_argument("--json", metavar="FILE", type=Path, default=Path("build/benchmarks.json"))
+    parser.add_argument("--readme", action="store_true", help="write benchmarks/README.md too")
+    arguments = parser.parse_args()
+    rows = [row for row in ROWS if arguments.only is None or arguments.only in str(row)]
+    if not rows:
+        parser.error(f"no row has {arguments.only!r} in its name")
+    with laboratory() as lab:
+        if arguments.quick:
+            rows = [row for row in rows if row.client not in PEERS or row.operation != "POST"]
+            lab.skipped["POST of other libraries"] = "--quick has no time for it"
+        rows = lab.prepare(rows)
+        imports, calls, seconds, deadline = (3, 20_000, 0.08, 50) if arguments.quick else (7, 200_000, 0.15, 275)
+        costs = lab.costs(imports=imports, calls=calls) if arguments.only is None else None
+        results = lab.rounds(rows, seconds, started + deadline)
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    run = Run(
+        command=command,
+        cpus=lab.cpus,
+        rounds=results,
+        costs=costs,
+        skipped=lab.skipped,
+        failed=lab.failed,
+    )
+    print(run.markdown())  # noqa: T201
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(run.as_json(), indent=1))
+    if arguments.readme:
+        _README.write_text(run.readme())
+    return 1 if lab.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

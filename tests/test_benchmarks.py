@@ -1,0 +1,151 @@
+"""The benchmarks run, compare what belongs together, and name what they leave out."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import laboratory, rows
+from benchmarks.clients import CLIENTS
+from benchmarks.laboratory import Laboratory
+from benchmarks.report import Costs, Run
+from benchmarks.rows import B_POST, CONCURRENCIES, DEPENDENCIES, OURS, B, Row
+from benchmarks.server import EVERY_CALL_REFUSED_ONCE, ONE_CONTRACT, TEN_CONTRACTS, running_server
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running_server(None) as url:
+        yield url
+
+
+@pytest.mark.parametrize("client", ["aiohttp", *(name for name in CLIENTS if name.startswith("membership_sdk"))])
+async def test_clients_make_the_same_calls(client: str, url: str) -> None:
+    async with CLIENTS[client](url) as api:
+        one: Any = await api.get(ONE_CONTRACT)
+        ten: Any = await api.get(TEN_CONTRACTS)
+        assert (len(one), len(ten)) == (1, 10)
+        done: Any = await api.post()
+        assert "OK" in (done["success"] if isinstance(done, dict) else done.success)
+
+
+async def test_refused_calls_are_made_again(url: str) -> None:
+    async with CLIENTS["aiohttp"](url) as api:
+        refusal: Any = await api.get(EVERY_CALL_REFUSED_ONCE)
+        assert refusal["errorCode"] == "RATE_LIMITED"
+        contracts: Any = await api.get(EVERY_CALL_REFUSED_ONCE)
+        assert len(contracts) == 1
+    async with CLIENTS["membership_sdk"](url) as api:
+        contracts = await api.get(EVERY_CALL_REFUSED_ONCE)
+        assert len(contracts) == 1
+
+
+def test_row_is_measured_in_a_process_of_its_own(url: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.measure", *OURS, url, "0.01"]
+    result = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    assert [int(concurrency) for concurrency in result["at"]] == list(CONCURRENCIES)
+    for concurrency, measured in result["at"].items():
+        assert measured["calls"] >= int(concurrency)
+        assert measured["p50_ms"] <= measured["p99_ms"]
+        assert min(measured.values()) > 0
+    # These two do not depend on the machine.
+    assert result["cyclic_garbage"] == 0
+    assert result["imported_by_first_call"] == []
+
+
+def result(cpu_us: float, garbage: float = 0.0, share: float = 1.0) -> dict[str, Any]:
+    quantities = {
+        "cpu_us": cpu_us,
+        "calls_per_second": share * 1e6 / cpu_us,
+        "p50_ms": 1,
+        "p99_ms": 1,
+        "peak_rss_mb": 1,
+    }
+    return {
+        "first_call_ms": 1.0,
+        "imported_by_first_call": [],
+        "cyclic_garbage": garbage,
+        "at": {str(concurrency): quantities for concurrency in CONCURRENCIES},
+    }
+
+
+Rounds = dict[Row, list[dict[str, Any]]]
+
+
+def run(rounds: Rounds, costs: Costs | None = None, **skipped: str) -> Run:
+    return Run(command="", cpus="", rounds=rounds, costs=costs, skipped=skipped, failed=[])
+
+
+def test_ratios_are_of_one_round() -> None:
+    rounds = {OURS: [result(10), result(20), result(90)], B: [result(10), result(10), result(100)]}
+    ratio = run(rounds).ratio(OURS, B, 50, "cpu_us")
+    assert (ratio.median, ratio.low, ratio.high) == (1.0, 0.9, 2.0)
+
+
+def verdicts(rounds: Rounds) -> dict[str, bool]:
+    return {target.text: target.met for target in run(rounds).targets()}
+
+
+def test_targets_are_met_or_not() -> None:
+    peer = Row("openapi-python-client", "GET")
+    met = verdicts({OURS: [result(100, garbage=1)], B: [result(100)], peer: [result(401)]})
+    assert met["GET: CPU / B, at 50"]
+    assert not met["GET: CPU / B (moonshot), at 50"]
+    assert met["GET: calls/s / openapi-python-client's, at 1"]
+    assert not met["GET: objects it leaves in reference cycles"]
+    assert not any("POST" in text or "azure" in text or "pending" in text for text in met)
+    assert not any(
+        "openapi" in target.text and target.met for target in run({OURS: [result(100)], peer: [result(399)]}).targets()
+    )
+
+
+def test_targets_of_costs() -> None:
+    costs = Costs(
+        import_ms={DEPENDENCIES: [100, 100], "membership_sdk": [120, 140]},
+        imported=["membership_sdk.client", "membership_sdk.sandbox"],
+        decoding={"1": {"json_us": 7, "sdk_us": 30}},
+        pending_bytes={"bare task": 1000, "aiohttp": None, "membership_sdk": 3900},
+        calls=200_000,
+        growth={"early_mb": 40, "late_mb": 41},
+    )
+    met = [target.met for target in run({}, costs).targets()]
+    assert met == [True, False, False, False]
+
+
+def test_report_names_what_is_left_out() -> None:
+    text = run({B: [result(50)], B_POST: [result(60)]}, httpx="not installed: httpx").markdown()
+    assert "Skipped: httpx, not installed: httpx." in text
+    assert "aiohttp: POST" in text
+
+
+def test_rounds_that_others_disturbed_do_not_count() -> None:
+    alone, disturbed = result(10), result(50, share=0.6)
+    assert run({OURS: [result(20), result(20)], B: [alone, disturbed]}).ratio(OURS, B, 1, "cpu_us").low == 2
+    assert "disturbed: 3 of 6." in run({B: [alone, disturbed]}).markdown()
+    # If there are no others, they do.
+    assert run({OURS: [result(20)], B: [disturbed]}).ratio(OURS, B, 1, "cpu_us").median == 0.4
+
+
+def test_peer_that_is_not_installed_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rows.PACKAGES, "httpx", ("no-such-package",))
+    lab = Laboratory("", "", tmp_path)
+    assert lab.prepare([OURS, Row("httpx", "GET")]) == [B, OURS]
+    assert lab.skipped == {"httpx": "not installed: no-such-package"}
+
+
+def test_generator_without_java_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "PACKAGES", {})
+    monkeypatch.setattr(laboratory, "generate", lambda _tool, _folder: "no Java")
+    lab = Laboratory("", "", tmp_path)
+    assert lab.prepare([Row("openapi-generator", "GET")]) == []
+    assert lab.skipped == {"openapi-generator": "no Java"}
+
+
+def test_row_that_fails_is_named(url: str, tmp_path: Path) -> None:
+    lab = Laboratory(url, "", tmp_path)
+    assert lab.rounds([Row("nobody", "GET")], 0.01, 0) == {}
+    assert lab.failed == ["nobody: GET: KeyError: 'nobody'"]
