@@ -87,6 +87,7 @@ class Case:
     waits_in: set[str]
     token: bool = False
     limited: bool = False
+    asking: bool = False
     tls: bool = False
 
 
@@ -124,8 +125,20 @@ CASES = {
     "tls": Case((LARGE,), write, {*TRANSFER, "create_connection"}, tls=True),
     "token": Case((Reply(401), LARGE), write, {*TRANSFER, "_fetch_token"}, token=True),
     "line": Case((LARGE, LARGE), in_line, {"_wait_in_line", "wait", "start", "read_at_most"}),
+    "limiter": Case((BUSY, LARGE), read, {*TRANSFER, "acquire", "on_rate_limited"}, asking=True),
     "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_slot"}, limited=True),
 }
+
+
+class AskingLimiter:
+    """Has to ask elsewhere whether a call may start."""
+
+    async def acquire(self, _operation: str, _patience: float) -> float:
+        await asyncio.sleep(0)
+        return 0.0
+
+    async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
+        await asyncio.sleep(0)
 
 
 AUTHORITY = trustme.CA()
@@ -165,6 +178,8 @@ async def client_for(server: WireServer, case: Case) -> AsyncIterator[Client]:
     if case.limited:
         options["rate_limiter"] = limiter = LocalRateLimiter(1, clock=time.clock)
         limiter.acquire(READ.name, 0)
+    if case.asking:
+        options["rate_limiter"] = AskingLimiter()
 
     async def provide() -> str:
         await asyncio.sleep(0)

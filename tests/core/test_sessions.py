@@ -420,8 +420,13 @@ async def test_closing_ends_calls_under_way() -> None:
     assert not error.retryable
 
 
-@pytest.mark.parametrize("injected", [False, True], ids=["owned", "injected"])
-async def test_closing_ends_calls_in_line(injected: bool) -> None:
+CLOSINGS = pytest.mark.parametrize(
+    ("injected", "by_owner"), [(False, False), (True, False), (True, True)], ids=["owned", "injected", "by-its-owner"]
+)
+
+
+@CLOSINGS
+async def test_closing_ends_calls_in_line(injected: bool, by_owner: bool) -> None:
     """Those that wait for a connection are never sent, and do not wait for it to come back.
 
     The call that has it ends with its connection, or - a session of the caller's is not closed - in its own time.
@@ -433,10 +438,10 @@ async def test_closing_ends_calls_in_line(injected: bool) -> None:
         while not server.requests:
             await asyncio.sleep(0.001)
         others[1].cancel()
-        await client.aclose()
+        await (session.close() if by_owner else client.aclose())
         async with asyncio.timeout(0.1):
             errors = [await others[0], await others[2]]
-        assert first.done() is not injected
+        assert first.done() is (by_owner or not injected)
         assert {(type(error), error.outcome) for error in errors} == {(ClientClosedError, Outcome.NOT_SENT)}
         assert (await asyncio.wait_for(first, 1)).outcome is Outcome.UNKNOWN
         assert len(server.requests) == 1
@@ -482,9 +487,7 @@ def test_closing_from_another_thread_ends_calls_in_line(thread_server: WireServe
     assert len(thread_server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("injected", "by_owner"), [(False, False), (True, False), (True, True)], ids=["owned", "injected", "by-its-owner"]
-)
+@CLOSINGS
 async def test_closing_while_a_token_is_fetched(injected: bool, by_owner: bool) -> None:
     """The session goes away between two steps of a call: an SDK error, nothing sent, no RuntimeError of aiohttp's."""
     fetching, go_on = asyncio.Event(), asyncio.Event()
