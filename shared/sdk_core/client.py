@@ -155,10 +155,9 @@ class Client:
         _check_type("session", session, ClientSession)
         _check_type("retry", retry, RetryPolicy)
         _check_type("connection", connection, Connection)
+        _check_type("rate_limiter", rate_limiter, RateLimiter)
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
-        if rate_limiter is not None and not hasattr(rate_limiter, "acquire"):
-            raise TypeError(f"rate_limiter must be a RateLimiter, not {type(rate_limiter).__name__}")
         if session is not None and connection is not None:
             raise ValueError("pass session or connection, not both: an injected session has connected its own way")
         if session is not None and session.auth is not None:
@@ -459,7 +458,13 @@ class Client:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
         if wait > 0:
-            await call.options.retry.sleep(wait)
+            clock = call.options.retry.clock
+            start = clock() + wait
+            try:
+                await call.options.retry.sleep(wait)
+            except BaseException:
+                await _within_reason(limiter.give_back(call.operation.name, start - clock()), None, _LIMITER_TIMEOUT)
+                raise
 
     def _correlation_id(self) -> str:
         given = current_correlation_id()
