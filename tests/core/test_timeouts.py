@@ -309,6 +309,9 @@ async def test_total_timeout_bounds_a_rate_limiter_that_hangs() -> None:
         async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
             """Take no note."""
 
+        async def give_back(self, _operation: str, _wait: float) -> None:
+            """Nothing was taken."""
+
     async with WireServer() as server, client_for(server, rate_limiter=Hanging(), total_timeout=0.1) as client:
         with within(0, 0.1), contextlib.suppress(CallTimeoutError):
             async with asyncio.timeout(1):
