@@ -168,10 +168,9 @@ class Client:
         _check_type("retry", retry, RetryPolicy)
         _check_type("connection", connection, Connection)
         _check_type("telemetry", telemetry, Telemetry)
+        _check_type("rate_limiter", rate_limiter, RateLimiter)
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
-        if rate_limiter is not None and not hasattr(rate_limiter, "acquire"):
-            raise TypeError(f"rate_limiter must be a RateLimiter, not {type(rate_limiter).__name__}")
         if session is not None and connection is not None:
             raise ValueError("pass session or connection, not both: an injected session has connected its own way")
         if session is not None and session.auth is not None:
@@ -279,7 +278,7 @@ class Client:
             patience = call.deadline - call.options.retry.clock()
             wait = _ask(self._rate_limiter.acquire, call.operation.name, patience, otherwise=0.0)
             if wait != 0.0:
-                await self._wait_for_slot(call, wait, patience)
+                await self._wait_for_slot(call, self._rate_limiter, wait, patience)
         try:
             return await self._attempt(call)
         except SdkError as failure:
@@ -478,9 +477,7 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                noted = _ask(self._rate_limiter.on_rate_limited, operation.name, pause, otherwise=None)
-                if noted is not None:
-                    await _within_reason(noted, None, _LIMITER_TIMEOUT)
+                await _tell(self._rate_limiter.on_rate_limited, operation.name, pause)
         # Refused with a token that is dropped now, and not tried with another: the next call would be.
         curable = status == 401 and self._backend.auth.current() is None and not call.reauthenticated  # noqa: PLR2004
         facts = call.facts(
@@ -520,14 +517,22 @@ class Client:
             return
         raise failure
 
-    async def _wait_for_slot(self, call: Call[Any], wait: float | Awaitable[float], patience: float) -> None:
+    async def _wait_for_slot(
+        self, call: Call[Any], limiter: RateLimiter, wait: float | Awaitable[float], patience: float
+    ) -> None:
         if isinstance(wait, Awaitable):
             wait = await _within_reason(wait, 0.0, patience)
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
         if wait > 0:
-            await call.options.retry.sleep(wait)
+            clock = call.options.retry.clock
+            start = clock() + wait
+            try:
+                await call.options.retry.sleep(wait)
+            except BaseException:
+                await _tell(limiter.give_back, call.operation.name, start - clock())
+                raise
 
     def _notice_deprecation(self, operation: Operation[Any]) -> None:
         try:
@@ -605,6 +610,13 @@ def _ask(
     except Exception:  # noqa: BLE001  whatever it is, it is logged
         _log.exception(_LIMITER_FAILED)
         return otherwise
+
+
+async def _tell(note: Callable[[str, float], Awaitable[None] | None], operation: str, seconds: float) -> None:
+    """Tell a rate limiter something."""
+    answer = _ask(note, operation, seconds, otherwise=None)
+    if answer is not None:
+        await _within_reason(answer, None, _LIMITER_TIMEOUT)
 
 
 async def _within_reason(answer: Awaitable[T], otherwise: T, patience: float) -> T:

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 
 import attrs
 from aiohttp import MultipartWriter
@@ -48,7 +49,7 @@ def _position(source: Path | BinaryIO) -> int:
 
 @frozen(kw_only=True)
 class Document:
-    """A file to send along.
+    """A file to send along. With bytes, or a path (not what it holds), it can be pickled for a queue.
 
     Raises:
         TypeError: `source` is none of the three kinds.
@@ -65,6 +66,15 @@ class Document:
     _start: int = field(
         init=False, repr=False, default=attrs.Factory(lambda self: _position(self.source), takes_self=True)
     )
+
+    def __reduce__(self) -> tuple[Callable[[], Self], tuple[()]]:
+        # The lock stays behind, and so does an open file.
+        source: object = self.source
+        if isinstance(source, BytesIO):
+            source = source.getvalue()[self._start :]
+        elif not isinstance(source, Path):
+            raise TypeError("a Document of an open file can't be pickled: give it a path or bytes")
+        return partial(type(self), source=source, content_type=self.content_type, filename=self.filename), ()
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[Payload]:

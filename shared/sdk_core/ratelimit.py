@@ -1,21 +1,23 @@
 """Staying under the server's limit instead of running into it."""
 
 import random
+import threading
 import time
 from bisect import insort
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
 __all__ = ["LocalRateLimiter", "RateLimiter"]
 
 
+@runtime_checkable
 class RateLimiter(Protocol):
     """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself.
 
-    Both methods may be `async`: for those that have to ask elsewhere.
+    Each method may be `async`: for limiters that have to ask elsewhere.
     """
 
     def acquire(self, operation: str, patience: float) -> float | Awaitable[float]:
@@ -29,10 +31,15 @@ class RateLimiter(Protocol):
         """Take note that the server answered 429 and named (or implied) this delay in seconds."""
         ...
 
+    def give_back(self, operation: str, wait: float) -> Awaitable[None] | None:
+        """Free the slot of `operation` that is `wait` seconds away: the call that was to start then was cancelled."""
+        ...
+
 
 @define
 class _Lane:
     starts: deque[float] = field(factory=deque[float])
+    """In order: of the last period, and those to come."""
     paused_until: float = 0.0
 
 
@@ -40,7 +47,8 @@ class LocalRateLimiter:
     """At most `limit` new calls of an operation in any `period` seconds, in this process.
 
     A 429 pauses new calls of that operation for all that share the limiter, and releases them spread over a second.
-    Retries are not held back: they have waited as long as the server asked.
+    Retries are not held back: they have waited as long as the server asked. Safe to share between clients, tasks and
+    threads.
 
     Args:
         limit: calls per period and operation.
@@ -54,32 +62,41 @@ class LocalRateLimiter:
         self._limit = limit
         self._period = period
         self._clock = clock
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
+        self._lock = threading.Lock()
 
     def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
-        lane = self._lanes.get(operation)
-        if lane is None:
-            lane = self._lanes.setdefault(operation, _Lane())
-        now = self._clock()
-        start = now
-        if (pause := lane.paused_until - now) > 0:
-            # A little later, so that those who were held back do not come in one instant; within their patience.
-            start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))  # noqa: S311
-        full = len(lane.starts) >= self._limit
-        if full:
-            start = max(start, lane.starts[0] + self._period)
-        if start - now <= patience:
-            if full:
-                lane.starts.popleft()
-            if lane.starts and lane.starts[-1] > start:
-                # In order: who waits out a pause starts later than who comes after it.
-                insort(lane.starts, start)
-            else:
-                lane.starts.append(start)
+        with self._lock:
+            lane = self._lanes[operation]
+            starts = lane.starts
+            start = now = self._clock()
+            while starts and starts[0] + self._period <= now:
+                starts.popleft()
+            if (pause := lane.paused_until - now) > 0:
+                # A little later, so that those who were held back do not come in one instant; within their patience.
+                start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))  # noqa: S311
+            if len(starts) >= self._limit:
+                start = max(start, starts[-self._limit] + self._period)
+            if start - now <= patience:
+                if starts and starts[-1] > start:
+                    # In order: who waits out a pause starts later than who comes after it.
+                    insort(starts, start)
+                else:
+                    starts.append(start)
         return start - now
 
     def on_rate_limited(self, operation: str, retry_after: float) -> None:
         """Hold back new calls of `operation` for `retry_after` seconds."""
-        lane = self._lanes.setdefault(operation, _Lane())
-        lane.paused_until = max(lane.paused_until, self._clock() + retry_after)
+        with self._lock:
+            lane = self._lanes[operation]
+            lane.paused_until = max(lane.paused_until, self._clock() + retry_after)
+
+    def give_back(self, operation: str, wait: float) -> None:
+        """Free the slot of `operation` that is `wait` seconds away."""
+        with self._lock:
+            starts = self._lanes[operation].starts
+            moment = self._clock() + wait
+            if starts:
+                # The nearest: some time has passed since the caller looked at the clock.
+                starts.remove(min(starts, key=lambda start: abs(start - moment)))

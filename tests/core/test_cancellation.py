@@ -140,6 +140,9 @@ class AskingLimiter:
     async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
         await asyncio.sleep(0)
 
+    async def give_back(self, _operation: str, _wait: float) -> None:
+        await asyncio.sleep(0)
+
 
 AUTHORITY = trustme.CA()
 CERTIFICATE = AUTHORITY.issue_cert("localhost")

@@ -700,6 +700,9 @@ class BrokenLimiter:
     async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
         raise ConnectionError("no store")
 
+    async def give_back(self, _operation: str, _wait: float) -> None:
+        raise ConnectionError("no store")
+
 
 async def test_failing_limiter_never_fails_a_call(fake_time: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and the call goes on without it, through a 429 as well."""
@@ -720,6 +723,9 @@ class Limiter:
         return self._give_later() if self._later else self._give()
 
     def on_rate_limited(self, _operation: str, _retry_after: float) -> Any:
+        return self._give_later() if self._later else self._give()
+
+    def give_back(self, _operation: str, _wait: float) -> Any:
         return self._give_later() if self._later else self._give()
 
     def _give(self) -> Any:

@@ -1,8 +1,10 @@
 """Requests with a document: what is on the wire, how it is read, and what becomes of a file when something fails."""
 
 import asyncio
+import copy
 import io
 import os
+import pickle
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -556,3 +558,31 @@ async def test_answer_that_is_cut_after_an_upload() -> None:
         error = await failure(create(client, Document(source=CONTENT, content_type=PDF)))
     assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, False)
     assert sent(server.requests[0]) == CONTENT
+
+
+# -- Documents that travel ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+async def test_document_can_be_given_to_a_worker(protocol: int, tmp_path: Path) -> None:
+    """Of bytes, of a path, of a file in memory from where it stands: unpickled, it sends what the first one did."""
+    path = tmp_path / "proof.pdf"
+    path.write_bytes(CONTENT)
+    memory = io.BytesIO(b"skipped" + CONTENT)
+    memory.seek(7)
+    documents = [Document(source=source, content_type=PDF, filename="proof") for source in (CONTENT, path, memory)]
+    async with WireServer(CREATED) as server, client_for(server) as client:
+        for document in documents:
+            # Sent already, and so read to its end.
+            await create(client, document)
+            arrived = pickle.loads(pickle.dumps(document, protocol))
+            await create(client, arrived)
+            await create(client, copy.deepcopy(arrived))
+            assert (arrived.content_type, arrived.filename) == (PDF, "proof")
+        assert [sent(request) for request in server.requests] == [CONTENT] * 9
+
+
+def test_open_file_cannot_travel(tmp_path: Path) -> None:
+    """And its error says what can."""
+    with opened(tmp_path / "proof.pdf") as file, pytest.raises(TypeError, match="give it a path or bytes"):
+        pickle.dumps(Document(source=file, content_type=PDF))

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import selectors
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -317,6 +318,9 @@ async def test_total_timeout_bounds_a_rate_limiter_that_hangs() -> None:
         async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
             """Take no note."""
 
+        async def give_back(self, _operation: str, _wait: float) -> None:
+            """Nothing was taken."""
+
     async with WireServer() as server, client_for(server, rate_limiter=Hanging(), total_timeout=0.1) as client:
         with within(0, 0.1), contextlib.suppress(CallTimeoutError):
             async with asyncio.timeout(1):
@@ -414,6 +418,87 @@ async def test_failed_handshake_was_not_sent(answer: bytes, fake_time: FakeTime)
         error = await failure(client.call(WRITE))
     assert isinstance(error, ConnectionFailedError)
     assert (error.outcome, connections) == (Outcome.NOT_SENT, 3)
+
+
+# -- A limit and a cancellation at the same moment ---------------------------------------------------------------------
+
+
+class Turns(asyncio.SelectorEventLoop):
+    """A loop whose time jumps to the next timer when there is nothing else to do, and that can be met at any turn."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.turn = 0
+        self.meet: Callable[[], object] = lambda: None
+        selector = selectors.DefaultSelector()
+        super().__init__(selector)
+        self._poll, selector.select = selector.select, self._select  # type: ignore[method-assign]
+
+    def time(self) -> float:
+        return self.now
+
+    def _select(self, timeout: float | None = None) -> Any:
+        events = self._poll(0 if timeout is not None else 1)
+        if not events and timeout is not None:
+            self.now += timeout
+        self.turn += 1
+        self.meet()
+        return events
+
+
+def cancelled_at(turn: int, scheme: str, step: Step, limits: dict[str, float], *, last: bool) -> tuple[int, Any, Any]:
+    """Return how many turns a call and its clean-up took, whether its cancellation was accepted, and its task."""
+    accepted: list[bool] = []
+
+    async def scenario() -> asyncio.Task[Any]:
+        retry = RetryPolicy(max_attempts=1, clock=loop.time)
+        async with WireServer(step) as server:
+            url = server.url.replace("http", scheme)
+            async with MembershipClient(url, "key", retry=retry, **limits) as client:
+                task = asyncio.create_task(client.call(WRITE))
+
+                def cancel() -> None:
+                    accepted.append(task.cancel())
+
+                def meet() -> None:
+                    if loop.turn == turn:
+                        # What is due a moment later is due in this turn, but after everything else.
+                        loop.call_at(loop.now + 1e-10, cancel) if last else cancel()
+
+                loop.turn, loop.meet = 0, meet
+                await asyncio.wait([task])
+                return task
+
+    loop = Turns()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        task = runner.run(scenario())
+    return loop.turn, accepted, task
+
+
+LATE: dict[str, tuple[str, Step, dict[str, float]]] = {
+    "answer": ("http", STALL, {"attempt_timeout": 5}),
+    "answer, total": ("http", STALL, {"total_timeout": 5}),
+    "body": ("http", Raw(HEAD + b"{", close=False), {"attempt_timeout": 5}),
+    "handshake": ("https", STALL, {"attempt_timeout": 5}),
+}
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first-in-a-turn", "last-in-a-turn"])
+@pytest.mark.parametrize(("scheme", "step", "limits"), LATE.values(), ids=LATE)
+def test_cancellation_is_not_lost_to_a_timeout(scheme: str, step: Step, limits: dict[str, float], last: bool) -> None:
+    """Who cancels a call that has not ended gets a CancelledError, even in the turn in which a limit passes.
+
+    Tried in every turn there is, before and after the timers that are due in it. (aiohttp's own total timeout fails
+    here: it takes the cancellation for its own and raises TimeoutError.)
+    """
+    turns, _, task = cancelled_at(-1, scheme, step, limits, last=last)
+    assert isinstance(task.exception(), CallTimeoutError)
+    ends = set()
+    for turn in range(1, turns + 1):
+        _, accepted, task = cancelled_at(turn, scheme, step, limits, last=last)
+        assert task.cancelled() == (accepted == [True]), turn
+        ends.update(accepted)
+    assert ends == {True, False}
 
 
 # -- Arguments ---------------------------------------------------------------------------------------------------------
