@@ -284,7 +284,7 @@ async def test_total_timeout_bounds_waiting_for_a_connection(injected: bool) -> 
     assert error.retryable
 
 
-@pytest.mark.parametrize("limits", [None, {"limit": 1}, {"limit": 0, "limit_per_host": 1}, {"limit_per_host": 1}])
+@pytest.mark.parametrize("limits", [None, {"limit": 1}, {"limit": 0, "limit_per_host": 1}])
 async def test_call_in_line_is_sent_when_its_turn_comes(limits: dict[str, int] | None) -> None:
     """Standing in line for a connection is no attempt, whoever limits them: only the whole call's time goes by."""
     async with WireServer(STALL, Reply()) as server, ClientSession(connector=TCPConnector(**limits or {})) as session:
