@@ -182,14 +182,15 @@ def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.Monke
 
 
 def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    current = sdk_core.session.Sessions.current
-    first: list[aiohttp.ClientSession] = []
+    here = sdk_core.session.Sessions.here
+    first: list[sdk_core.session.LoopSession] = []
 
-    async def whichever(sessions: sdk_core.session.Sessions) -> aiohttp.ClientSession:
-        first.append(await current(sessions))
-        return first[0]
+    def whichever(sessions: sdk_core.session.Sessions) -> sdk_core.session.LoopSession | None:
+        if not first and (found := here(sessions)) is not None:
+            first.append(found)
+        return first[0] if first else None
 
-    monkeypatch.setattr(sdk_core.session.Sessions, "current", whichever)
+    monkeypatch.setattr(sdk_core.session.Sessions, "here", whichever)
     assert audit(1, QUICK[:50], "runs").counts[Lie.FOREIGN_ERROR]
 
 
