@@ -70,6 +70,15 @@ async def _client_of(call: Plan, clients: Clients, at: Addresses) -> AsyncGenera
         return
     async with own_client(at, call) as client:
         yield client
+        await _token_fetches()
+
+
+async def _token_fetches() -> None:
+    """Wait until no token is being fetched: who reads its body is not told by aiohttp that the session is closed."""
+    tasks = asyncio.all_tasks()
+    fetches = [task for task in tasks if getattr(task.get_coro(), "__qualname__", "") == "BearerToken._replace"]
+    if fetches:
+        await asyncio.wait(fetches)
 
 
 async def _make(client: Client, call: Plan, at: Addresses) -> Account:

@@ -13,7 +13,7 @@ from uuid import UUID
 from attrs import frozen
 
 from benchmarks.audit.exchange import Exchange, Head, TokenExchange, read_head
-from benchmarks.audit.faults import AFTER_ANSWER, FAULTS, TOKEN_FAULTS, obey
+from benchmarks.audit.faults import AFTER_ANSWER, FAULTS, obey
 from benchmarks.audit.ledger import Entry, Ledger
 from benchmarks.audit.turns import settle
 
@@ -143,8 +143,6 @@ class _Server(_Listener):
         flapping: whether it goes away and comes back, again and again.
     """
 
-    _FAULTS = FAULTS
-
     def __init__(self, ledger: Ledger, elsewhere: str, *, flapping: bool = False) -> None:
         super().__init__()
         self._ledger = ledger
@@ -221,7 +219,7 @@ class _Server(_Listener):
         if entry.sealed and not held:
             entry.late += 1
         x = self._exchange(entry, head, reader, writer)
-        name, fault = x.rng.choice(list(self._FAULTS.items())) if x.rng.random() < _FAULTY else ("none", obey)
+        name, fault = x.rng.choice(list(FAULTS.items())) if x.rng.random() < _FAULTY else ("none", obey)
         x.meet(name)
         self._note(name)
         if name == AFTER_ANSWER:
@@ -261,8 +259,6 @@ class _Server(_Listener):
 
 class _TokenEndpoint(_Server):
     """Where tokens come from: no better than the API."""
-
-    _FAULTS = TOKEN_FAULTS
 
     def _exchange(self, entry: Entry, head: Head, reader: StreamReader, writer: StreamWriter) -> Exchange:
         rng = self._rng(entry.plan.number, "token", len(entry.token_faults) + 1)
