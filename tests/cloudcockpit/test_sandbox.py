@@ -556,9 +556,9 @@ async def test_custom_term_end_dates_are_no_subscription() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("DELETE", f"{SUBSCRIPTIONS_PATH}/{uuid4()}"),
-        ("PATCH", f"{SUBSCRIPTIONS_PATH}/{uuid4()}/monthly-budget"),
-        ("GET", f"/v1/customers/{uuid4()}/subscriptions/custom-term-end-dates"),
+        ("DELETE", f"{SUBSCRIPTIONS_PATH}/{UUID(int=7)}"),
+        ("PATCH", f"{SUBSCRIPTIONS_PATH}/{UUID(int=7)}/monthly-budget"),
+        ("GET", f"/v1/customers/{UUID(int=7)}/subscriptions/custom-term-end-dates"),
     ],
 )
 async def test_where_no_404_is_documented_there_is_none(method: str, path: str) -> None:
