@@ -286,7 +286,11 @@ async def test_path_that_cannot_be_read_sends_nothing(tmp_path: Path, missing: s
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("given", ["proof.pdf", None, 5, ["x"], bytearray(b"x"), memoryview(b"x"), object()], ids=lambda given: type(given).__name__)
+@pytest.mark.parametrize(
+    "given",
+    ["proof.pdf", None, 5, ["x"], bytearray(b"x"), memoryview(b"x"), object()],
+    ids=lambda given: type(given).__name__,
+)
 def test_source_of_another_type_is_refused(given: Any) -> None:
     """TypeError that names the argument; a text is not taken for a path."""
     with pytest.raises(TypeError, match="source"):
@@ -334,7 +338,9 @@ async def test_undocumented_file_types_send_nothing(kind: str, call: Callable[..
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("given", [b"x", "proof.pdf", Path("proof.pdf"), 5, True, io.BytesIO(b"x")], ids=lambda given: type(given).__name__)
+@pytest.mark.parametrize(
+    "given", [b"x", "proof.pdf", Path("proof.pdf"), 5, True, io.BytesIO(b"x")], ids=lambda given: type(given).__name__
+)
 @pytest.mark.parametrize("call", [create, update])
 async def test_document_of_another_type_sends_nothing(given: Any, call: Callable[..., Awaitable[object]]) -> None:
     """TypeError that names the argument: without its content type a file can't be sent."""
