@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from attrs import field, frozen
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -147,11 +147,14 @@ async def retry(
         deadline: on `policy.clock`; a wait that would end after it is not started.
     """
     waited = 0.0
-    last_failure: SdkError | None = None
+    failures = [first_failure]
+    current: RetryCallState | None = None
 
     def stop(state: RetryCallState) -> bool:
-        nonlocal last_failure
-        last_failure = error = _failure(state)
+        nonlocal current
+        current = state
+        error = _failure(state)
+        failures.append(error)
         if state.attempt_number >= policy.max_attempts:
             return True
         if (error.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep >= deadline:
@@ -170,9 +173,9 @@ async def retry(
         return False
 
     async def again() -> T:
-        if last_failure is None:
-            raise first_failure
-        return await attempt(waited, last_failure)
+        if len(failures) == 1:
+            raise failures[0]
+        return await attempt(waited, failures[-1])
 
     async def sleep(delay: float) -> None:
         nonlocal waited
@@ -180,13 +183,26 @@ async def retry(
         await policy.sleep(delay)
 
     # One AsyncRetrying per failing call: a shared one miscounts under concurrency.
-    return await AsyncRetrying(
+    retrying = AsyncRetrying(
         retry=retry_if_exception(is_retryable),
         wait=lambda state: _delay(policy, state, deadline),
         stop=stop,
         sleep=sleep,
-        reraise=True,
-    )(again)
+        retry_error_callback=_give_up,
+    )
+    try:
+        return await retrying(again)
+    finally:
+        # A traceback leads to the frames here and in tenacity: if they held its error, only the collector would free
+        # it, and all that it leads to.
+        del first_failure
+        failures.clear()
+        if current is not None:
+            current.outcome = None
+
+
+def _give_up(state: RetryCallState) -> NoReturn:
+    raise _failure(state)
 
 
 def _delay(policy: RetryPolicy, state: RetryCallState, deadline: float) -> float:
