@@ -261,7 +261,11 @@ class Client:
             call.last_failure = last_failure
             return await self._attempt(call, delay)
 
-        return await retry(options.retry, first_failure, attempt_again, deadline=call.deadline)
+        try:
+            return await retry(options.retry, first_failure, attempt_again, deadline=call.deadline)
+        finally:
+            call.last_failure = None
+            del first_failure
 
     async def _attempt(self, call: Call, delay: float = 0.0) -> Reply[Any]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
@@ -350,7 +354,11 @@ class Client:
                 raise
             failure = call.closed("the client was closed while the call waited for a connection")
         # Raised here, not in the handler: aiohttp's exception would follow as __context__, with its URL.
-        raise failure
+        try:
+            raise failure
+        finally:
+            # Its traceback leads here: a cycle, which only the collector would free.
+            del failure
 
     def _transport_failure(self, call: Call, error: Exception, limit: str, *, delay: float, elapsed: float) -> SdkError:
         outcome = of_failure(error)
@@ -449,7 +457,10 @@ class Client:
         except TimeoutError:
             what = "no token within the total timeout"
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     async def _wait_for_slot(self, call: Call, limiter: RateLimiter) -> None:
         patience = call.deadline - call.options.retry.clock()
