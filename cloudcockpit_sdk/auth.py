@@ -145,7 +145,10 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
                 return token
             failure = _refused(status, body, retry_after)
         # Not in the handler: aiohttp's exception would follow as __context__.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     return fetch
 

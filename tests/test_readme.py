@@ -3,8 +3,10 @@
 import asyncio
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -61,6 +63,47 @@ async def test_program_of_the_readme_runs(program: str) -> None:
     if "reactivate_suspended" in program:
         assert effects == ["reactivate_subscription"] * len(out.splitlines())
         assert effects
+
+
+_GIVEN = """
+from uuid import UUID
+from cloudcockpit_sdk import CloudCockpitClient, correlation_scope
+from membership_sdk import CallInfo, MembershipClient, RetryPolicy, SdkError, Telemetry
+
+class Counter:
+    def labels(self, *values: str) -> "Counter": return self
+    def inc(self) -> None: ...
+
+RETRIES: Counter
+key: str
+client: CloudCockpitClient
+customer: UUID
+subscription: UUID
+
+class Reschedule(Exception):
+    def __init__(self, *, after: float) -> None: ...
+
+async def program() -> None:
+"""
+"""What the snippets that are not run take as given."""
+
+
+def test_every_program_of_the_readme_has_the_right_types(tmp_path: Path) -> None:
+    """The snippets that are not run, too: a name or an argument that is not there is an error."""
+    assert sum(bool(skipped) for skipped, _ in PROGRAMS) == 4
+    for number, (skipped, program) in enumerate(PROGRAMS):
+        text = _GIVEN + indent(program, "    ") if skipped else program
+        (tmp_path / f"program_{number}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", f"--cache-dir={os.devnull}", str(tmp_path)],
+        cwd=README.parent,
+        env={**os.environ, "MYPYPATH": os.pathsep.join([".", "shared"])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == f"Success: no issues found in {len(PROGRAMS)} source files\n", done.stderr
 
 
 def test_readme_shows_a_program_for_each_sdk_and_for_testing() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import copy
 import json
 import random
 import time
@@ -131,7 +132,11 @@ class BearerToken:
             flight = loop.create_task(self._replace(session))
             self._flights[loop] = flight
             flight.add_done_callback(self._landed)
-        return await asyncio.shield(flight)
+        try:
+            return await asyncio.shield(flight)
+        finally:
+            # It holds its error, whose traceback leads here: a cycle.
+            del flight
 
     def reject(self, headers: Mapping[str, str]) -> bool:
         """Drop the token of `headers`, if it is still the one in use."""
@@ -166,13 +171,17 @@ class BearerToken:
             # The old token is still good: ask again a little later, not with every call.
             self._stale_at = min(self._expires_at, now + _FAILURE_PAUSE)
             return self._headers
-        self._failure, self._failure_until = failure, now + _FAILURE_PAUSE
         if failure.retryable:
             # An earlier retry would only be told of this failure again.
             failure.args[1]["retry_after"] = max(failure.retry_after or 0.0, _FAILURE_PAUSE)
             self._retry_at = now + failure.args[1]["retry_after"]
+        # A copy: the error's own traceback leads here, and to all that the call held.
+        self._failure, self._failure_until = copy.copy(failure), now + _FAILURE_PAUSE
         # Raised here, not in the handler: the text of a foreign exception may hold the secret.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     def _keep(self, headers: Mapping[str, str], known_lifetime: float | None) -> None:
         lifetime = float("inf") if known_lifetime is None else known_lifetime

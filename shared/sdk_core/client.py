@@ -404,6 +404,7 @@ class Client:
         try:
             raise failure
         finally:
+            # Its traceback leads here: a cycle, which only the collector would free.
             del failure
 
     def _transport_failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
@@ -504,7 +505,10 @@ class Client:
         except TimeoutError:
             what = "no token within the total timeout"
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     async def _wait_in_line(self, call: Call[Any], here: LoopSession) -> None:
         try:

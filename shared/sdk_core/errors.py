@@ -341,7 +341,7 @@ class WorkflowError(SdkError):
 
     @property
     def state(self) -> str | None:
-        """The state read last, as the API spells it."""
+        """The state read last, as the API spells it; a text that does not look like a code is not shown."""
         return self._facts.get("state")
 
 

@@ -153,8 +153,10 @@ class _Run(Generic[S, B]):
 
     def not_settled(self, state: str) -> SdkError:
         """Return the error to end with, with the state read last."""
-        if self._failure is not None and not self.changed:
-            return self._failure
+        # The traceback of what is raised leads to this run: if it held its error, only the collector would free it.
+        failure, self._failure = self._failure, None
+        if failure is not None and not self.changed:
+            return failure
         error = cannot(
             NotSettledError,
             f"the state asked for was not reached within {self._timeout:g} s",
@@ -163,7 +165,7 @@ class _Run(Generic[S, B]):
             retryable=True,
             correlation_id=self.correlation_ids[-1],
         )
-        error.__cause__ = self._failure
+        error.__cause__ = failure
         return error
 
     def _is_unknown(self) -> bool:

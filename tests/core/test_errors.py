@@ -2,10 +2,13 @@
 
 import asyncio
 import copy
+import gc
 import json
 import pickle
+import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,14 +18,15 @@ from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
 from payloads import payload
-from wire import Reply, WireServer
+from wire import DROP, STALL, Reply, WireServer
 
 import cloudcockpit_sdk
 import membership_sdk
-from cloudcockpit_sdk import CloudCockpitClient
+from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
 from cloudcockpit_sdk.errors import read_error as read_cloudcockpit_error
 from membership_sdk import MembershipClient
 from membership_sdk.errors import read_error as read_membership_error
+from sdk_core.client import Client
 from sdk_core.errors import (
     ApiError,
     CallTimeoutError,
@@ -35,6 +39,7 @@ from sdk_core.errors import (
     SdkError,
     api_error_class,
 )
+from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
 
 CUSTOMER = UUID(int=7)
@@ -197,6 +202,80 @@ async def test_traceback_leads_to_the_caller() -> None:
     assert files[0] == Path(__file__).name
     assert len(files) <= 6
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+# They hold on to nothing
+
+Call = Callable[[RetryPolicy], AbstractAsyncContextManager[Client]]
+
+
+def at_server(*script: Any, **options: Any) -> Call:
+    @asynccontextmanager
+    async def client(retry: RetryPolicy) -> AsyncIterator[Client]:
+        async with WireServer(*script) as server, MembershipClient(server.url, "key", retry=retry, **options) as client:
+            yield client
+
+    return client
+
+
+def with_token(token: Any) -> Call:
+    return lambda retry: CloudCockpitClient("t", token, base_url=nowhere(), retry=retry, total_timeout=0.02)
+
+
+async def provide_nothing() -> str:
+    raise LookupError
+
+
+async def provide_late() -> str:
+    await asyncio.sleep(0.05)
+    raise LookupError
+
+
+async def provide_not_yet() -> str:
+    raise ConnectionError
+
+
+def nowhere() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+FAILURES: dict[str, Call] = {
+    "404": at_server(Reply(404)),
+    "500": at_server(Reply(500)),
+    "no JSON": at_server(Reply(200, "<html>")),
+    "dropped": at_server(DROP),
+    "stalled": at_server(STALL, attempt_timeout=0.02),
+    "500, then stalled": at_server(Reply(500), STALL, total_timeout=0.05),
+    "refused": lambda retry: MembershipClient(nowhere(), "key", retry=retry),
+    "no token": with_token(provide_nothing),
+    "no token yet": with_token(provide_not_yet),
+    "no token in time": with_token(provide_late),
+    "no token endpoint": with_token(ClientCredentials("app", "secret", token_url=nowhere())),
+}
+
+
+@pytest.mark.parametrize("retry", [RetryPolicy.none(), RetryPolicy(backoff_base=0)], ids=["one attempt", "retried"])
+@pytest.mark.parametrize("failing", FAILURES.values(), ids=FAILURES)
+async def test_error_is_freed_with_its_last_reader(failing: Call, retry: RetryPolicy) -> None:
+    """And with it all that its traceback leads to: request, answer, connection. It does not wait for the collector."""
+    read = Operation(name="read_it", method="GET", path="/it", returns=dict, effect=Effect.READ)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        async with failing(retry) as client:
+            for _ in range(2):
+                with suppress(SdkError):
+                    await client.call(read)
+        del client
+        # A token fetch may outlive the calls that waited for it.
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        gc.collect()
+        assert [error for error in gc.garbage if isinstance(error, SdkError) and error.__traceback__] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 # Nothing else is raised (R-19)

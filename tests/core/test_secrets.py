@@ -546,6 +546,18 @@ async def test_no_secret_is_told_by_a_sandbox(caplog: pytest.LogCaptureFixture) 
     check_records(caplog.records)
 
 
+async def test_cookies_are_not_kept() -> None:
+    """Nor sent back: calls for different members share nothing but a connection."""
+    answer = Reply(body=[], headers={"Set-Cookie": f"session={SERVER_TEXT.replace(' ', '-')}; Path=/"})
+    async with WireServer(answer) as server:
+        # By name: of an address aiohttp would keep no cookie anyway.
+        async with MembershipClient(server.url.replace("127.0.0.1", "localhost"), KEY) as client:
+            for member in (MEMBER, MEMBER + 1):
+                await client.get_contract_data(customer_id=member)
+        assert server.connections == 1
+        assert not any("cookie" in request.headers for request in server.requests)
+
+
 # -- What holds a secret ----------------------------------------------------------------------------------------------
 
 
