@@ -167,8 +167,10 @@ def base_url(name: str, value: object) -> URL:
 
 def _url(text: str) -> URL:
     url = URL(text)
-    # What the resolver would do: a name that it can't spell is to fail here, and not in each call.
-    (url.raw_host or "").encode("idna")
+    # Python's resolver raises a UnicodeError for these: they are to fail here, and not in each call.
+    host = (url.raw_host or "").removesuffix(".")
+    if host and not all(0 < len(label) < 64 for label in host.split(".")):  # noqa: PLR2004
+        raise ValueError
     return url
 
 
