@@ -170,7 +170,7 @@ def base_url(name: str, value: object) -> URL:
 
 def _url(text: str) -> URL:
     url = URL(text)
-    # A name that the resolver can't spell is to fail here, and not in each call.
+    # Python's resolver raises a UnicodeError for other names: they are to fail here, and not in each call.
     if not all(1 <= len(label) <= _LABEL_MAX for label in (url.raw_host or "-").removesuffix(".").split(".")):
         raise ValueError
     return url
