@@ -17,7 +17,7 @@ class Line:
     __slots__ = ("_waiting", "free")
 
     def __init__(self, places: int) -> None:
-        self.free = places
+        self.free: int = places
         self._waiting: deque[Future[None]] = deque()
 
     async def wait(self) -> None:

@@ -12,10 +12,10 @@ try:
     from opentelemetry.propagate import get_global_textmap
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_tracer, set_span_in_context
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "opentelemetry":
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] != "opentelemetry":
         raise
-    raise ImportError("sdk_core.opentelemetry needs: pip install 'membership-cloudcockpit-sdk[otel]'") from error
+    raise ImportError("sdk_core.opentelemetry needs: pip install 'membership-cloudcockpit-sdk[otel]'") from _missing
 
 __all__ = ["OpenTelemetry"]
 

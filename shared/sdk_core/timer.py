@@ -21,10 +21,10 @@ class Timer:
     __slots__ = ("_handle", "due", "limits", "loop")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        self.loop = loop
+        self.loop: AbstractEventLoop = loop
         self.limits: dict[Limit, None] = {}
         """Those that are running."""
-        self.due = _NEVER
+        self.due: float = _NEVER
         """When it goes off, in the loop's time."""
         self._handle: TimerHandle | None = None
 
@@ -62,7 +62,7 @@ class Limit:
 
     def __init__(self, timer: Timer, seconds: float) -> None:
         self._timer = timer
-        self.due = timer.loop.time() + seconds
+        self.due: float = timer.loop.time() + seconds
         self._passed = False
 
     def __enter__(self) -> None:
