@@ -158,20 +158,20 @@ async def retry(
     # One object per failing call: a shared one miscounts under concurrency. It counts and decides; waiting and trying
     # is done here: its asynchronous sibling inspects every function it is given on every turn, and catches even a
     # cancellation.
-    for turn in Retrying(retry=retry_always, wait=wait, stop=stop, sleep=note, retry_error_callback=_end):
-        if turn.retry_state.attempt_number > 1:
-            if announce is not None:
-                await announce(failure, delay)
-            await policy.sleep(delay)
-            try:
-                return await attempt(delay, failure)
-            except SdkError as error:
-                failure = error
-        turn.retry_state.set_exception((type(failure), failure, failure.__traceback__))
     try:
+        for turn in Retrying(retry=retry_always, wait=wait, stop=stop, sleep=note, retry_error_callback=_end):
+            if turn.retry_state.attempt_number > 1:
+                if announce is not None:
+                    await announce(failure, delay)
+                await policy.sleep(delay)
+                try:
+                    return await attempt(delay, failure)
+                except SdkError as error:
+                    failure = error
+            turn.retry_state.set_exception((type(failure), failure, failure.__traceback__))
         raise failure
     finally:
-        # Its traceback refers to this frame, which therefore must not refer to it.
+        # Tracebacks refer to this frame, which therefore must not refer to their failures.
         del first_failure, failure
 
 
