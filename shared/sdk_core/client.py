@@ -311,6 +311,8 @@ class Client:
             here.line.free -= 1
         else:
             await self._wait_in_line(call, here)
+            # It may have been refused meanwhile, and replaced.
+            headers = self._backend.auth.current() or headers
         try:
             answer = await self._exchange(call, here, headers)
             if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
