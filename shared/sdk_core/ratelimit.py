@@ -17,7 +17,8 @@ __all__ = ["LocalRateLimiter", "RateLimiter"]
 class RateLimiter(Protocol):
     """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself.
 
-    Each method may be `async`: for limiters that have to ask elsewhere.
+    Each method may be `async`: for limiters that have to ask elsewhere. One that raises, or takes longer than a second,
+    holds nobody up: it is logged, and the call goes on without it.
     """
 
     def acquire(self, operation: str, patience: float) -> float | Awaitable[float]:
