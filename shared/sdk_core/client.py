@@ -311,6 +311,8 @@ class Client:
             here.line.free -= 1
         else:
             await self._wait_in_line(call, here)
+            # It may have been refused meanwhile, and replaced.
+            headers = self._backend.auth.current() or headers
         try:
             answer = await self._exchange(call, here, headers)
             if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
@@ -526,6 +528,10 @@ class Client:
     ) -> None:
         if isinstance(wait, Awaitable):
             wait = await _within_reason(wait, 0.0, patience)
+        # A limiter is the caller's own, and may say anything.
+        if not isinstance(wait, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+            _log.error("the rate limiter's answer is no number; going on without it")  # type: ignore[unreachable]
+            return
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)

@@ -1,4 +1,4 @@
-"""One id per logical call: minted before the first attempt, or taken from whoever calls us."""
+"""One id per logical call: made when it is first asked for, or taken from whoever calls us."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

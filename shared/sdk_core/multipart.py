@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +16,7 @@ from aiohttp.payload import BytesPayload, Payload
 from attrs import field, frozen
 
 from sdk_core.arguments import header_text, text, valid
+from sdk_core.lock import Lock
 
 __all__ = ["Document", "Multipart"]
 
@@ -62,7 +62,7 @@ class Document:
     """MIME type, like `application/pdf`."""
     filename: str = field(default="document", repr=False, validator=valid(_filename))
     """The name the server sees."""
-    _lock: threading.Lock = field(init=False, repr=False, eq=False, factory=threading.Lock)
+    _lock: Lock = field(init=False, repr=False, eq=False, factory=Lock)
     _start: int = field(
         init=False, repr=False, default=attrs.Factory(lambda self: _position(self.source), takes_self=True)
     )

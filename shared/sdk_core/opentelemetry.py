@@ -44,10 +44,12 @@ class _Current:
         elif error is not None:
             # By convention no error: the caller wanted it so.
             self.span.set_attribute("sdk.canceled", value=True)
-        self.span.end()
-        # A coroutine that is thrown away ends somewhere else, where the token would be refused.
-        if get_current() is self._context:
-            detach(self._token)
+        try:
+            self.span.end()
+        finally:
+            # A coroutine that is thrown away ends somewhere else, where the token would be refused.
+            if get_current() is self._context:
+                detach(self._token)
 
 
 class OpenTelemetry(Telemetry):

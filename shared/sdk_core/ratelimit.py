@@ -1,7 +1,6 @@
 """Staying under the server's limit instead of running into it."""
 
 import random
-import threading
 import time
 from bisect import insort
 from collections import defaultdict, deque
@@ -10,6 +9,8 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
+from sdk_core.lock import Lock
+
 __all__ = ["LocalRateLimiter", "RateLimiter"]
 
 
@@ -17,7 +18,8 @@ __all__ = ["LocalRateLimiter", "RateLimiter"]
 class RateLimiter(Protocol):
     """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself.
 
-    Each method may be `async`: for limiters that have to ask elsewhere.
+    Each method may be `async`: for limiters that have to ask elsewhere. One that raises, or takes longer than a second,
+    holds nobody up: it is logged, and the call goes on without it.
     """
 
     def acquire(self, operation: str, patience: float) -> float | Awaitable[float]:
@@ -63,7 +65,7 @@ class LocalRateLimiter:
         self._period = period
         self._clock = clock
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""

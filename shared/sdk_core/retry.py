@@ -6,7 +6,6 @@ Nothing of this runs on the good path: it is entered with the first failure in h
 import asyncio
 import logging
 import random
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC
@@ -18,6 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_always
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
+from sdk_core.lock import Lock
 
 __all__ = ["RetryBudget", "RetryPolicy", "parse_retry_after", "retry"]
 
@@ -38,7 +38,7 @@ class RetryBudget:
         self._capacity = float(capacity)
         self._refill = refill
         self._tokens = self._capacity
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def withdraw(self) -> bool:
         """Take the token of one retry; False if there is none."""

@@ -12,7 +12,6 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
-from http.cookies import SimpleCookie
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -27,7 +26,6 @@ from aiohttp import (
 from aiohttp.http import HttpProcessingError
 from attrs import field, frozen
 from attrs.validators import optional
-from yarl import URL
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
@@ -165,14 +163,6 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
             response.close()
 
 
-class _NoCookies(DummyCookieJar):
-    _none = SimpleCookie()
-
-    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002
-        """Return none; aiohttp's own jar builds a new empty one for each request."""
-        return self._none
-
-
 async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]:
     session = ClientSession(
         connector=TCPConnector(
@@ -182,7 +172,7 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]
             # c-ares would be picked just because aiodns is installed, and ignores the system's resolver settings.
             resolver=ThreadedResolver(),
         ),
-        cookie_jar=_NoCookies(),
+        cookie_jar=DummyCookieJar(),
         proxy=connection.proxy,
         trust_env=connection.trust_env,
     )

@@ -31,6 +31,7 @@ from cloudcockpit_sdk import (
 )
 from membership_sdk import MembershipClient
 from sdk_core.auth import BearerToken, Token, jwt_expiry
+from sdk_core.session import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"
@@ -551,3 +552,31 @@ def test_expiry_of_anything_is_a_number_or_nothing(text: str) -> None:
 def test_expiry_is_read_from_the_claims(payload: bytes, expiry: float | None) -> None:
     """Unverified: it only decides when to ask for another."""
     assert jwt_expiry(jwt(payload)) == expiry
+
+
+async def test_token_that_was_replaced_meanwhile_is_not_sent_after_waiting_in_line() -> None:
+    """A call that waited for its connection does not send a token that others were refused with."""
+    names = iter(["old", "new"])
+
+    async def provide() -> str:
+        return next(names)
+
+    arrived, refuse = asyncio.Event(), asyncio.Event()
+
+    async def refused_late(_request: WireRequest) -> Reply:
+        arrived.set()
+        await refuse.wait()
+        return Reply(401)
+
+    async with WireServer(refused_late, Reply(body={"items": []})) as server:
+        options: dict[str, Any] = {"base_url": server.url, "connection": Connection(limit=1)}
+        async with CloudCockpitClient("portal.example.com", provide, **options) as client:
+            calls = [asyncio.create_task(client.list_customer_subscriptions(customer_id=CUSTOMER)) for _ in range(2)]
+            await arrived.wait()
+            refuse.set()
+            await asyncio.gather(*calls, return_exceptions=True)
+    assert [request.headers["authorization"] for request in server.requests] == [
+        "Bearer old",
+        "Bearer new",
+        "Bearer new",
+    ]

@@ -23,7 +23,7 @@ from payloads import payload
 from wire import STALL, Reply, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
-from membership_sdk import LocalRateLimiter, MembershipClient
+from membership_sdk import LocalRateLimiter, MembershipClient, RetryPolicy, SdkError
 from sdk_core.session import Connection
 
 SUBSCRIPTION = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
@@ -185,6 +185,22 @@ async def test_successful_calls_leave_no_reference_cycles(call: Callable[[], Awa
         for _ in range(20):
             await call()
     assert left == []
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_failures_made_good_leave_no_reference_cycles(failures: int) -> None:
+    """A failure's traceback refers to the frames of its call, which must not refer to the failure for good."""
+
+    async def sleep(_seconds: float) -> None:
+        pass
+
+    script = [*[Reply(503)] * failures, Reply(body=payload("membership_contract_data"))]
+    async with WireServer(*script) as server:
+        async with MembershipClient(server.url, "key", retry=RetryPolicy(sleep=sleep)) as client:
+            with collecting() as left:
+                await client.get_contract_data(customer_id=1)
+        assert len(server.requests) == failures + 1
+    assert [thing for thing in left if isinstance(thing, SdkError)] == []
 
 
 def test_reference_cycles_would_be_found() -> None:

@@ -1,13 +1,15 @@
 """R-24: the limiter with several threads, and with calls that change their minds. (Its window: test_client.py.)"""
 
 import asyncio
+import os
+import signal
 import threading
 from typing import Any
 
 import pytest
 from wire import FakeTime, WireServer
 
-from membership_sdk import LocalRateLimiter, MembershipClient, RetryPolicy, VoidResult
+from membership_sdk import LocalRateLimiter, MembershipClient, RetryBudget, RetryPolicy, VoidResult
 from sdk_core.operation import Effect, Operation
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
@@ -130,3 +132,29 @@ def test_limiter_that_lacks_a_method_is_refused() -> None:
     half: Any = Half()
     with pytest.raises(TypeError, match="rate_limiter must be a RateLimiter, not Half"):
         MembershipClient("https://studio.example", "key", rate_limiter=half)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("shared", [LocalRateLimiter(5), RetryBudget()], ids=["limiter", "budget"])
+def test_forked_child_finds_no_lock_that_nobody_will_open(shared: Any) -> None:
+    """A thread of the parent was inside at the fork; in the child it does not exist."""
+    shared._lock.__enter__()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        free = shared.acquire("a", 0) == 0 if isinstance(shared, LocalRateLimiter) else shared.withdraw()
+        os._exit(0 if free else 1)
+    shared._lock.__exit__()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+async def test_limiter_that_names_no_number_is_no_obstacle(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the call goes on."""
+
+    class Forgetful(LocalRateLimiter):
+        def acquire(self, operation: str, patience: float) -> Any:
+            return None
+
+    async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Forgetful(1)) as client:
+        await client.call(READ)
+    assert "no number" in caplog.text

@@ -33,7 +33,7 @@ from sdk_core.errors import (
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
-from sdk_core.session import Connection
+from sdk_core.session import Connection, Sessions
 
 ROOT = Path(__file__).parents[2]
 
@@ -368,6 +368,19 @@ async def test_owned_session_sends_no_cookies() -> None:
             await client.call(GET)
         assert len(server.requests) == 2
     assert not any("cookie" in request.headers for request in server.requests)
+
+
+async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
+    """A source of tokens may use the client's session in its own way: that is no other request's business."""
+    one, other = Sessions(Connection(), None), Sessions(Connection(), None)
+    async with WireServer() as server:
+        for sessions, cookies in (one, {"own": "1"}), (one, None), (other, None):
+            here = sessions.here() or await sessions.open()
+            async with here.session.get(server.url, cookies=cookies):
+                pass
+        await one.aclose()
+        await other.aclose()
+    assert [request.headers.get("cookie") for request in server.requests] == ["own=1", None, None]
 
 
 async def test_closed_injected_session_is_named() -> None:

@@ -16,9 +16,9 @@ from uuid import UUID
 import aiohttp
 import pytest
 from opentelemetry.baggage import set_baggage
-from opentelemetry.context import attach, detach
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor, create_trace_config
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
@@ -869,3 +869,18 @@ def test_opentelemetry_is_optional(missing: str, printed: str) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(printed)
+
+
+class FailsAtTheEnd(SpanProcessor):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise RuntimeError
+
+
+async def test_span_that_cannot_be_ended_does_not_stay_current(fake_time: FakeTime) -> None:
+    """Else whatever the application does next would be a part of a call that is over, with tracing switched off."""
+    provider = TracerProvider()
+    provider.add_span_processor(FailsAtTheEnd())
+    before = get_current()
+    async with WireServer() as server, client_for(server, OpenTelemetry(provider), fake_time) as client:
+        await client.call(READ)
+    assert get_current() is before
