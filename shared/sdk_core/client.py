@@ -271,6 +271,7 @@ class Client:
 
     async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
         """Make one attempt, and more if it fails and they may help."""
+        # Once, around everything else: inside, `info` is there.
         if self._observer is not None and call.info is None:
             call.info = CallInfo(call.operation, call.correlation_id, self._base_url)
             return await self._observer.call(call.info, partial(self._attempts, call))
@@ -337,7 +338,7 @@ class Client:
     async def _send_parts(
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], more: Mapping[str, str] = _NO_HEADERS
     ) -> _Answer:
-        body = cast("Multipart", call.request.body)
+        body = cast("Multipart", call.request.body)  # As `_exchange` has seen.
         # Opened out here: a file that is not there is the caller's error, not the connection's.
         async with body.opened() as parts:
             return await self._send(call, here, auth_headers, more, parts)
@@ -363,6 +364,7 @@ class Client:
     ) -> _Answer:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
+        # A Multipart comes opened, as its parts.
         data = parts if parts is not None else cast("bytes | None", request.body)
         if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
@@ -371,7 +373,7 @@ class Client:
         started = clock()
         allowed, limits = call.limits(started)
         head: ClientResponse | None = None
-        sender = here.sender(method) if here.borrowed else here.session
+        sender = here.sender(method)
         try:
             # The limit of connecting passes first, so that a timeout tells whether anything was sent. aiohttp's own
             # total timeout would lose a cancellation that comes in the same turn of the loop.
