@@ -273,7 +273,7 @@ class Client:
         """Make one attempt, and more if it fails and they may help."""
         # Once, around everything else: inside, `info` is there.
         if self._observer is not None and call.info is None:
-            call.info = CallInfo(call.operation, call.correlation_id, self._base_url)
+            call.info = CallInfo(call.operation, call.correlation_id)
             return await self._observer.call(call.info, partial(self._attempts, call))
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
@@ -523,7 +523,10 @@ class Client:
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         else:
             return
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     async def _wait_for_slot(
         self, call: Call[Any], limiter: RateLimiter, wait: float | Awaitable[float], patience: float

@@ -56,8 +56,8 @@ class OpenTelemetry(Telemetry):
     """A span for each call, named like its operation, and inside it a CLIENT span for each request sent.
 
     Waits - for the rate limit, a connection, a token, the next attempt - are in the call's span only, and all attempts
-    of a call have its `sdk.correlation_id`. Spans show the operation, its path template, the API's host, status and
-    kind of failure; no id, query, body, header, text of the server, and therefore no `url.full`.
+    of a call have its `sdk.correlation_id`. Spans show the operation, its path template, status and kind of failure; no
+    id, query, body, header, text of the server, and therefore no `url.full`; nor the host, which may name a tenant.
 
     The attempt's span goes along in the headers, `traceparent` in most cases. OpenTelemetry's instrumentation of
     aiohttp is switched off for the attempts: it would make a second span, with the full URL.
@@ -86,8 +86,6 @@ class OpenTelemetry(Telemetry):
         attributes: dict[str, str | int] = {
             "http.request.method": call.operation.method,
             "url.template": call.operation.template,
-            "server.address": call.base_url.host or "",
-            "server.port": call.base_url.port or 0,
             "sdk.correlation_id": call.correlation_id,
         }
         if number > 1:

@@ -9,7 +9,6 @@ from forked workers. A session lives inside an async generator, because the even
 import copy
 import os
 import sys
-import threading
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
 from ssl import SSLContext
@@ -30,6 +29,7 @@ from attrs.validators import optional
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
 from sdk_core.line import Line
+from sdk_core.lock import Lock
 from sdk_core.timer import Timer
 
 __all__ = ["EXCHANGE_ERRORS", "Connection", "LoopSession", "Sessions", "read_at_most"]
@@ -96,7 +96,7 @@ class Sessions:
         """Whether an answer came already, so that the next request may go over a connection that was kept."""
         self.closed: bool = False
         """Whether `aclose()` was called."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._pid = os.getpid()
         self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
 
@@ -141,8 +141,7 @@ class Sessions:
 
     def _start_over_in_child(self) -> None:
         _graveyard.append(self._open)
-        # The lock too: a thread of the parent may have held it at the fork.
-        self._open, self._lock, self._pid = {}, threading.Lock(), os.getpid()
+        self._open, self._pid = {}, os.getpid()
 
 
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:

@@ -6,8 +6,7 @@ from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from attrs import field, frozen
-from yarl import URL
+from attrs import frozen
 
 from sdk_core.arguments import header_text
 from sdk_core.errors import SdkError
@@ -34,8 +33,6 @@ class CallInfo:
 
     operation: Operation[Any]
     correlation_id: str
-    base_url: URL = field(repr=False)
-    """Of the API."""
 
 
 class Telemetry:

@@ -146,7 +146,6 @@ async def test_hooks_are_told_of_a_retried_call(kind: type[Notes], fake_time: Fa
     notes = kind()
     async with WireServer(BUSY, BUSY, Reply()) as server, client_for(server, notes, fake_time) as client:
         reply = await client.call_with_reply(READ)
-        url = server.url
     assert notes.told == [
         ("call",),
         ("attempt", 1),
@@ -160,7 +159,7 @@ async def test_hooks_are_told_of_a_retried_call(kind: type[Notes], fake_time: Fa
         ("call ended", None),
     ]
     [call] = set(notes.calls)
-    assert (call.operation, call.correlation_id, str(call.base_url)) == (READ, reply.correlation_id, url)
+    assert (call.operation, call.correlation_id) == (READ, reply.correlation_id)
 
 
 FAILURES: dict[str, tuple[Step, int | None, type[SdkError] | None, type[SdkError]]] = {
@@ -552,7 +551,6 @@ async def test_one_span_for_the_call_and_one_for_each_attempt(traces: Traces) ->
     async with WireServer(BUSY, BUSY, Reply()) as server:
         async with client_for(server, traces.telemetry, time, retry=retry) as client:
             reply = await client.call_with_reply(READ)
-        port = int(server.url.rpartition(":")[2])
         sent = [request.headers["traceparent"] for request in server.requests]
     call, attempts = traces.one_call
     assert len(traces.ended) == 4
@@ -573,8 +571,6 @@ async def test_one_span_for_the_call_and_one_for_each_attempt(traces: Traces) ->
     everywhere = {
         "http.request.method": "GET",
         "url.template": "/it",
-        "server.address": "127.0.0.1",
-        "server.port": port,
         "sdk.correlation_id": reply.correlation_id,
     }
     assert [dict(span.attributes or {}) for span in attempts] == [
@@ -702,7 +698,7 @@ async def test_pages_leave_the_callers_span_current(traces: Traces) -> None:
 
 def test_coroutine_that_is_thrown_away_ends_its_spans(traces: Traces) -> None:
     """Elsewhere than it began, as the garbage collector does it: the span that is current there stays so."""
-    hooks, call = traces.telemetry, CallInfo(READ, "id", client_module.URL("https://studio.example"))
+    hooks, call = traces.telemetry, CallInfo(READ, "id")
 
     def begin() -> None:
         hooks.on_call_start(call)
@@ -800,6 +796,10 @@ async def test_spans_hold_nothing_of_what_was_sent_or_answered(traces: Traces, f
     assert '"/it/{customer_id}/{name}"' in told
     for canary in ("canary", "7331007", str(UUID(int=7331007))):
         assert canary not in told
+    # Of a Membership API the host names the tenant. (Requests for tokens have spans of aiohttp's instrumentation.)
+    ours = [span for span in traces.ended if span.instrumentation_scope.name == "sdk_core.opentelemetry"]
+    assert len(ours) == 5 + 6 + 2
+    assert not [span for span in ours if "127.0.0.1" in span.to_json()]
 
 
 async def test_propagator_writes_the_headers(traces: Traces, fake_time: FakeTime) -> None:
