@@ -25,7 +25,7 @@ def connect_timeout(limit: float) -> ClientTimeout:
     return ClientTimeout(total=None, connect=limit, ceil_threshold=_NEVER)
 
 
-@frozen
+@frozen(eq=False)
 class Options:
     """What `with_options` can change."""
 

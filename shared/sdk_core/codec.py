@@ -1,9 +1,9 @@
 """JSON to attrs classes and back: strict about types, open about what is new, silent about values.
 
-One private cattrs converter serves both SDKs. JSON names are the camelCase of attribute names.
-Unknown keys are ignored, unknown enum values kept; `null` or a wrong type where a value is required is an
-error that names the JSON path, never the value. Money and other fractions are `Decimal`, read from the JSON
-text without a float in between.
+One private cattrs converter serves both SDKs; msgspec reads what fits, which is most, to the same values. JSON names
+are the camelCase of attribute names. Unknown keys are ignored, unknown enum values kept; `null` or a wrong type where
+a value is required is an error that names the JSON path, never the value. Money and other fractions are `Decimal`,
+read from the JSON text without a float in between.
 """
 
 import json
@@ -12,12 +12,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache, lru_cache
-from itertools import count
+from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Any, NoReturn, Self, TypeGuard, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, NamedTuple, NoReturn, Self, TypeGuard, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
 import attrs
+import msgspec
 from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.cols import homogenous_tuple_structure_factory, list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
@@ -144,22 +145,26 @@ def structure(value: Any, shape: type[T]) -> T:
     Raises:
         ShapeError: it does not fit; the paths of all misfits are named.
     """
-    kind: Any = shape  # To mypy, a type[T] may be unhashable.
     try:
-        return cast("T", _decoder(kind)(value))
-    except Exception:  # noqa: BLE001, S110  whatever the fast path says, the detailed one says it better
-        pass
-    return _explain(value, shape)
+        return _converter().structure(value, shape)
+    except Exception as error:  # noqa: BLE001  all of cattrs' and our own, and nothing else runs here
+        problems = tuple(_problems(error, "$"))
+    raise ShapeError(problems)
 
 
 def load(text: bytes, shape: type[T]) -> T:
     """Return the JSON `text` as `shape`; NotJsonError or ShapeError if it can't be."""
+    kind: Any = shape  # To mypy, a type[T] may be unhashable.
+    try:
+        return cast("T", _fast(kind)(text))
+    except Exception:  # noqa: BLE001, S110  whatever the fast path says, the detailed one says it better
+        pass
     return structure(parse(text), shape)
 
 
 def dump(value: Any) -> bytes:
     """Return `value` (an attrs instance or JSON value) as JSON; `None` and empty defaults are left out."""
-    return _json(_CONVERTER.unstructure(value)).encode()
+    return _json(_converter().unstructure(value)).encode()
 
 
 def encode_datetime(name: str, value: datetime) -> str:
@@ -202,14 +207,6 @@ def _key(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
     return _quote(key)
-
-
-def _explain(value: Any, shape: type[T]) -> T:
-    try:
-        return _CONVERTER.structure(value, shape)
-    except Exception as error:  # noqa: BLE001  all of cattrs' and our own, and nothing else runs here
-        problems = tuple(_problems(error, "$"))
-    raise ShapeError(problems)
 
 
 def _problems(error: BaseException, path: str) -> list[str]:
@@ -342,13 +339,28 @@ def _has_attrs(shape: Any) -> bool:
     return attrs.has(get_origin(shape) or shape)
 
 
-def _null_means_default(attribute: "attrs.Attribute[Any]", converter: Converter) -> _Hook | None:
-    """Return the hook of an attribute that JSON may leave out, for when it is sent as null instead."""
-    default: Any = attribute.default
-    if default is attrs.NOTHING or attribute.type is Any or NoneType in get_args(attribute.type):
-        return None
+def _attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":
+    """Return the attributes of a class with their types, a generic's arguments in place of its type variables."""
+    cls = get_origin(shape) or shape
+    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=False))
+    return [
+        (attribute, _substituted(attribute.type, arguments)) for attribute in attrs.fields(attrs.resolve_types(cls))
+    ]
+
+
+def _substituted(kind: Any, arguments: Mapping[Any, Any]) -> Any:
+    if kind in arguments:
+        return arguments[kind]
+    variables = getattr(kind, "__parameters__", ()) if get_args(kind) else ()
+    return kind[tuple(arguments.get(variable, variable) for variable in variables)] if variables else kind
+
+
+def _attribute_hook(kind: Any, default: Any, converter: Converter) -> _Hook:
+    """Return the hook of an attribute; null means its default, if it has one and null is no value."""
+    if default is attrs.NOTHING or kind is Any or NoneType in get_args(kind):
+        return lambda value, _shape: converter.structure(value, kind)
     make = default.factory if _is_factory(default) else lambda: default
-    return lambda value, shape: make() if value is None else converter.structure(value, shape)
+    return lambda value, _shape: make() if value is None else converter.structure(value, kind)
 
 
 def _is_factory(default: Any) -> bool:
@@ -358,8 +370,10 @@ def _is_factory(default: Any) -> bool:
 
 def _from_object(cls: Any, converter: Converter) -> _Hook:
     overrides: dict[str, Any] = {
-        attribute.name: override(rename=_json_name(attribute), struct_hook=_null_means_default(attribute, converter))
-        for attribute in attrs.fields(attrs.resolve_types(get_origin(cls) or cls))
+        attribute.name: override(
+            rename=_json_name(attribute), struct_hook=_attribute_hook(kind, attribute.default, converter)
+        )
+        for attribute, kind in _attributes(cls)
     }
     structure_attributes = make_dict_structure_fn(cls, converter, **overrides)
 
@@ -403,7 +417,9 @@ _HOOKS: Mapping[type, _Hook] = {
 }
 
 
+@cache
 def _converter() -> Converter:
+    """Return the one converter, made when it is first needed."""
     converter = Converter()
     # By class, not by predicate: cattrs asks the class hooks first, and has one of its own for every Enum.
     for kind, hook in _HOOKS.items():
@@ -423,92 +439,124 @@ def _converter() -> Converter:
     return converter
 
 
-_CONVERTER = _converter()
-
-
-# The fast path. Most of what cattrs costs here is calls: one for each value, one more to store it in a frozen class. So
-# for each class of answers a function is generated that makes none of them. What it reads, `_CONVERTER` reads to the
-# same value; where it raises, whatever it raises, `_CONVERTER` has the last word.
-
-
-def _refuse() -> NoReturn:
-    raise TypeError
-
-
-_CODE: Mapping[Any, str] = {
-    # Exact: JSON gives no subclasses, and `True` is an int to isinstance.
-    str: "x if type(x) is str else refuse()",
-    int: "x if type(x) is int else refuse()",
-    bool: "x if type(x) is bool else refuse()",
-    Decimal: "x if type(x) is Decimal else Decimal(x) if type(x) is int else refuse()",
-    date: f"read_date(x) if len(x) == {_DATE_LENGTH} and x[4] == x[7] == '-' else refuse()",
-    Any: "x",
-    object: "x",
-}
-"""How the JSON value `x` is read as one of the simple shapes."""
-
-_names: dict[str, Any] = {"refuse": _refuse, "Decimal": Decimal, "read_date": date.fromisoformat}
-"""The globals of the generated code."""
-_functions: dict[Any, str] = {}
-"""The generated functions' names by the class they read."""
-_numbers = count()
-
-
-def _name(value: Any) -> str:
-    """Return a name for `value` in the generated code."""
-    name = f"_{next(_numbers)}"
-    _names[name] = value
-    return name
+# The fast path: msgspec reads the bytes straight into the objects. What it reads, the converter reads to the same
+# value, only that msgspec minds neither the encoding nor the size of numbers in what is ignored anyway. Where it
+# raises, whatever it raises, the converter has the last word.
 
 
 @cache
-def _decoder(shape: Any) -> Callable[[Any], Any]:
-    """Return the function that reads a JSON value as `shape`, or raises."""
-    return cast("Callable[[Any], Any]", eval(f"lambda x: {_code(shape)}", _names))  # noqa: S307  our own text
+def _fast(shape: Any) -> Callable[[bytes], Any]:
+    """Return the function that reads a JSON text as `shape`, or raises."""
+    try:
+        return msgspec.json.Decoder(_Twins().wire(shape), float_hook=Decimal).decode
+    except Exception:  # noqa: BLE001  what can't be read this way is read by cattrs
+        return _refuse
 
 
-def _code(shape: Any) -> str:
-    if shape in _CODE:
-        return _CODE[shape]
-    origin: Any = get_origin(shape)
-    args = get_args(shape)
-    if origin in (Union, UnionType) and len(args) == 2 and NoneType in args:  # noqa: PLR2004
-        (kind,) = (member for member in args if member is not NoneType)
-        return _code_of_enum(kind, optional=True) if _is_enum(kind) else f"None if x is None else {_code(kind)}"
-    if _is_enum(shape):
-        return _code_of_enum(shape, optional=False)
-    if origin is list or (origin is tuple and args[1:] == (...,)):
-        return f"{origin.__name__}([{_code(args[0])} for x in x]) if type(x) is list else refuse()"
-    if _has_attrs(shape) and _only_stores(origin or shape):
-        return f"{_functions.get(shape) or _generate(shape)}(x)"
-    return f"{_name(_CONVERTER.get_structure_hook(shape))}(x, {_name(shape)})"
+def _refuse(_text: bytes) -> NoReturn:
+    raise TypeError
 
 
-class _Members(dict[Any, OpenEnum | None]):
-    """An enumeration's members by value; looking up what is not among them makes a new one."""
-
-    def __init__(self, kind: type[OpenEnum], *nothing: str | None) -> None:
-        super().__init__(dict.fromkeys(nothing))
-        self.update((member.value, member) for member in kind)
-        self._kind = kind
-
-    def __missing__(self, value: object) -> OpenEnum:
-        return _enum(value, self._kind)
+_SAME = frozenset({str, int, bool, date, UUID, Any})
+"""What msgspec reads to the same values as cattrs, or refuses."""
+_LISTS: Mapping[Any, tuple[Any, ...]] = {list: (), tuple: (...,)}
+"""What of several items, with what follows the items' type."""
 
 
-def _code_of_enum(kind: type[OpenEnum], *, optional: bool) -> str:
-    match issubclass(kind, OpenEnumObject), optional:
-        case False, False:
-            return f"{_name(_Members(kind))}[x]"
-        case False, True:
-            return f"{_name(_Members(kind, None, ''))}[x]"
-        case True, False:
-            return f"{_name(_Members(kind))}[x['name']]"
-        case _:
-            return f"None if x is None or x == '' else {_name(_Members(kind, None))}[x.get('name')]"
+class _Part(NamedTuple):
+    """How an attribute is read."""
+
+    wire: Any
+    """What msgspec reads."""
+    blank: tuple[object, ...] = ()
+    """The value that takes the place of any empty one, if one does."""
+    unread: tuple[type, Callable[[Any], Any]] | None = None
+    """How a value is read that msgspec leaves in the form of the JSON; and the type of one that needs no reading."""
 
 
-_SETATTRS = (object.__setattr__, attrs.make_class("_Frozen", (), frozen=True).__setattr__)
+class _Twins:
+    """For each class in a shape a twin, which msgspec reads as cattrs reads the class.
+
+    msgspec fills attrs classes, but takes the names of attributes for those in the JSON. A twin is a subclass that has
+    its slots under the JSON names too, and is not frozen; when one of its objects is filled, it becomes an object of
+    the class.
+    """
+
+    def __init__(self) -> None:
+        self._twins: dict[Any, Any] = {}
+
+    def wire(self, shape: Any) -> Any:
+        """Return what msgspec is to read as `shape`; TypeError if it can't read that as cattrs does."""
+        if shape in _SAME or (_is_enum(shape) and not issubclass(shape, OpenEnumObject)):
+            return shape
+        kind: Any = get_origin(shape) or shape
+        args = get_args(shape)
+        if args and args[1:] == _LISTS.get(kind):
+            return kind[(self.wire(args[0]), *args[1:])]
+        if _has_attrs(kind) and _only_stores(kind):
+            return self._twins.get(shape) or self._twin(shape, kind)
+        raise TypeError
+
+    def _twin(self, shape: Any, cls: Any) -> Any:
+        attributes = _attributes(shape)
+        slots = {_json_name(attribute): getattr(cls, attribute.name) for attribute, _kind in attributes}
+        unfrozen = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
+        # Before its attributes: a class may hold others of its kind.
+        twin: Any = type(cls.__name__, (cls,), {"__slots__": (), **slots, **unfrozen})
+        self._twins[shape] = twin
+        parts = {attribute.name: self._part(kind, attribute.default) for attribute, kind in attributes}
+        twin.__annotations__ = {json_name: part.wire for json_name, part in zip(slots, parts.values(), strict=True)}
+        twin.__attrs_attrs__ = tuple(attribute.evolve(name=_json_name(attribute)) for attribute, _kind in attributes)
+        twin.__attrs_post_init__ = _finish(cls, parts)
+        return twin
+
+    def _part(self, kind: Any, default: Any) -> _Part:
+        members = [member for member in get_args(kind) if member is not NoneType]
+        optional = len(members) < len(get_args(kind))
+        bare = members[0] if optional and len(members) == 1 else kind
+        if default is not attrs.NOTHING and not optional and kind is not Any:
+            # Null means the default; so does an empty list, if that is the default.
+            if get_origin(kind) is tuple and default == ():
+                return _Part(self.wire(kind) | None, blank=((),))
+            raise TypeError
+        if bare is Decimal:
+            # msgspec would take texts, too.
+            return _Part(Any, unread=(Decimal, _reader(kind)))
+        if bare is datetime:
+            # msgspec rounds what is finer than a microsecond.
+            return _Part(str | None if optional else str, unread=(NoneType, _reader(bare)))
+        if _is_enum(bare) and issubclass(bare, OpenEnumObject):
+            named = msgspec.defstruct("Named", [("name", bare | None, None) if optional else ("name", bare)])
+            return _Part(named | None if optional else named, unread=(NoneType, attrgetter("name")))
+        wire = self.wire(bare)
+        return _Part(wire | None if optional else wire, blank=(None,) if optional and _is_enum(bare) else ())
+
+
+def _reader(shape: Any) -> Callable[[Any], Any]:
+    hook = _converter().get_structure_hook(shape)
+    return lambda value: hook(value, shape)
+
+
+def _finish(cls: Any, parts: Mapping[str, _Part]) -> Callable[[Any], None]:
+    """Return what makes of a filled twin an object of the class: generated, as a loop would take twice as long."""
+    names: dict[str, Any] = {"cls": cls}
+    lines = ["def finish(twin):"]
+    for name, (_wire, blank, unread) in parts.items():
+        if blank:
+            (names[f"{name}_blank"],) = blank
+            lines += [f"if not twin.{name}: twin.{name} = {name}_blank"]
+        if unread is not None:
+            names[f"{name}_unless"], names[f"{name}_read"] = unread
+            lines += [f"x = twin.{name}", f"if type(x) is not {name}_unless: twin.{name} = {name}_read(x)"]
+    exec("\n ".join([*lines, "twin.__class__ = cls"]), names)  # noqa: S102  our own text
+    finish: Callable[[Any], None] = names["finish"]
+    return finish
+
+
+@cache
+def _setattrs() -> tuple[Any, ...]:
+    """Return how attributes are set by classes that have no way of their own: unfrozen, and frozen."""
+    return object.__setattr__, attrs.make_class("_Frozen", (), frozen=True).__setattr__
 
 
 def _only_stores(cls: Any) -> bool:
@@ -522,44 +570,6 @@ def _only_stores(cls: Any) -> bool:
         and all(a.init and a.validator is a.converter is None and not _is_factory(a.default) for a in fields)
         and not any(hasattr(cls, name) for name in ("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__"))
         and cls.__new__ is object.__new__
-        and cls.__setattr__ in _SETATTRS
+        and cls.__setattr__ in _setattrs()
         and type(cls) is type
     )
-
-
-def _generate(shape: Any) -> str:
-    """Generate the function that reads a class; return its name."""
-    cls = get_origin(shape) or shape
-    final = _name(cls)
-    # Before its body: a class may hold others of its kind.
-    name = _functions[shape] = f"read_{cls.__name__}{final}"
-    # A frozen class takes its values one call each. A subclass that is not frozen has the same layout and just takes
-    # them: so that is what is filled, and then becomes the class.
-    own = {method: getattr(object, method) for method in ("__init__", "__setattr__", "__delattr__")}
-    unfrozen = type(cls.__name__, (cls,), {"__slots__": (), **own})
-    # Only a JSON object has what an attribute asks for, `value.get` or `value["..."]`: no need to ask what it is.
-    lines = [f"def {name}(value):", f"self = {_name(unfrozen)}()"]
-    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=True))
-    for attribute in attrs.fields(attrs.resolve_types(cls)):
-        key, kind, default = _json_name(attribute), _substituted(attribute.type, arguments), attribute.default
-        code = _code(kind)
-        if default is attrs.NOTHING:
-            lines += [f"x = value[{key!r}]"]
-        else:
-            lines += [f"x = value.get({key!r})"]
-            if attribute.type is not Any and NoneType not in get_args(attribute.type):
-                code = f"{_name(default)} if x is None else {code}"
-            elif default is not None:
-                code = f"{_name(default)} if {key!r} not in value else {code}"
-        lines += [f"self.{attribute.name} = {code}"]
-    lines += [f"self.__class__ = {final}", "return self"]
-    exec("\n ".join(lines), _names)  # noqa: S102  our own text
-    return name
-
-
-def _substituted(kind: Any, arguments: Mapping[Any, Any]) -> Any:
-    """Return an attribute's type with a generic class' arguments in place of its type variables."""
-    if kind in arguments:
-        return arguments[kind]
-    variables = getattr(kind, "__parameters__", ()) if get_args(kind) else ()
-    return kind[tuple(arguments[variable] for variable in variables)] if variables else kind

@@ -142,7 +142,7 @@ class _FilePart(Payload):
             await writer.write(piece)
 
 
-@frozen
+@frozen(eq=False)
 class Multipart:
     """The body of a `multipart/form-data` request."""
 

@@ -44,7 +44,7 @@ _SLOT_TYPES: Mapping[str, Callable[[str, object], object]] = {"int": int64_id, "
 _SLOT = re.compile(r"\{(\w+):(\w+)\}")
 
 
-@frozen
+@frozen(eq=False)
 class Query:
     """One query parameter of an operation."""
 
@@ -78,14 +78,14 @@ _TEXT = Query("")
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
-@define
+@define(eq=False, repr=False)
 class Request:
     """What goes on the wire for one call, except the headers that change from attempt to attempt."""
 
-    path: str = field(repr=False)
+    path: str
     """Percent-encoded, relative to the base URL."""
-    query: Mapping[str, str] = field(repr=False)
-    body: bytes | Multipart | None = field(repr=False)
+    query: Mapping[str, str]
+    body: bytes | Multipart | None
 
 
 def _in_capitals(method: str) -> str:

@@ -38,7 +38,7 @@ class RateLimiter(Protocol):
         ...
 
 
-@define
+@define(eq=False, repr=False)
 class _Lane:
     starts: deque[float] = field(factory=deque[float])
     """In order: of the last period, and those to come."""

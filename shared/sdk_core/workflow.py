@@ -49,7 +49,7 @@ class Settled(Generic[S]):
         return not self.changed
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Procedure(Generic[S, B]):
     """What `settle` needs to know of one workflow."""
 
