@@ -5,6 +5,7 @@ is useless without is required here; names that were never seen documented are l
 sends is ignored. Enumerations travel as `{"name": ...}` and are open: unknown values are kept.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Self, TypeVar
@@ -130,9 +131,9 @@ class Accepted(Empty):
     correlation_id: str
 
     @classmethod
-    def from_answer(cls, answer: Any, correlation_id: str) -> Self:  # noqa: ARG003  no body is documented
+    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  no body is documented
         """Take whatever the body holds for accepted."""
-        return cls(correlation_id=correlation_id)
+        return cls(correlation_id=correlation_id())
 
 
 @frozen(kw_only=True)
@@ -142,9 +143,9 @@ class Done(Empty):
     correlation_id: str
 
     @classmethod
-    def from_answer(cls, answer: Any, correlation_id: str) -> Self:  # noqa: ARG003  no body is documented
+    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  no body is documented
         """Take whatever the body holds for done."""
-        return cls(correlation_id=correlation_id)
+        return cls(correlation_id=correlation_id())
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ Required here is what a careful client can rely on: where the documentation says
 gives reason to doubt it, the field is optional and its docstring says so. A list the API left out is empty.
 """
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any, Self
@@ -148,7 +149,7 @@ class VoidResult(Empty):
     success: Any = None
 
     @classmethod
-    def from_answer(cls, answer: Any, correlation_id: str) -> Self:  # noqa: ARG003  the API has no such id
+    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  the API has no such id
         """Accept any JSON, or nothing."""
         return cls(success=codec.as_object(answer).get("success"))
 

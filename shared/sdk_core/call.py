@@ -1,10 +1,10 @@
 """One logical call: its options, its deadline, what it remembers from attempt to attempt, and the errors it ends in."""
 
-from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from aiohttp import ClientTimeout
 from attrs import Factory, define, field, frozen
+from multidict import CIMultiDict
 
 from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
@@ -32,7 +32,7 @@ class Options:
     retry: RetryPolicy
     attempt_timeout: float
     total_timeout: float
-    headers: Mapping[str, str] = field(repr=False)
+    headers: CIMultiDict[str] = field(repr=False)
     limits: ClientTimeout = field(
         init=False, default=Factory(lambda self: connect_timeout(self.attempt_timeout), takes_self=True)
     )

@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
 from aiohttp import ClientResponse, ClientSession, MultipartWriter, hdrs
 from attrs import define, evolve, field, frozen
-from multidict import CIMultiDictProxy, istr
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
 
 from sdk_core import codec
@@ -98,8 +98,8 @@ class Empty:
     """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
 
     @classmethod
-    def from_answer(cls, answer: Any, correlation_id: str) -> Self:
-        """Build the value from the JSON of the answer (None if it was empty)."""
+    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:
+        """Build the value from the JSON of the answer (None if it was empty); asked, the call gives its id."""
         raise NotImplementedError
 
 
@@ -182,7 +182,7 @@ class Client:
             retry or RetryPolicy(),
             seconds("attempt_timeout", attempt_timeout),
             seconds("total_timeout", total_timeout),
-            {istr(name): value for name, value in backend.headers.items()},
+            CIMultiDict(backend.headers),
         )
         self._provide_correlation_id = correlation_id
         self._rate_limiter = rate_limiter
@@ -219,9 +219,9 @@ class Client:
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a view of this client that sends these headers too; for the SDKs' own options."""
-        return self._view(
-            evolve(self._options, headers={**self._options.headers, **{istr(n): v for n, v in headers.items()}})
-        )
+        more = self._options.headers.copy()
+        more.update(headers)
+        return self._view(evolve(self._options, headers=more))
 
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
@@ -343,15 +343,15 @@ class Client:
         async with body.opened() as parts:
             return await self._send(call, here, auth_headers, more, parts)
 
-    def _headers(self, call: Call[Any], auth_headers: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:
-        headers = {**call.options.headers, **auth_headers}
+    def _headers(self, call: Call[Any], auth_headers: Mapping[str, str], more: Mapping[str, str]) -> CIMultiDict[str]:
+        headers = call.options.headers.copy()
+        headers.update(auth_headers)
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
         if type(call.request.body) is bytes:
             headers[hdrs.CONTENT_TYPE] = "application/json"
-        if more:
-            ours = {name.lower() for name in headers}
-            headers |= {name: value for name, value in more.items() if name.lower() not in ours}
+        for name, value in more.items():
+            headers.setdefault(name, value)
         return headers
 
     async def _send(
@@ -373,7 +373,7 @@ class Client:
         started = clock()
         allowed, limits = call.limits(started)
         head: ClientResponse | None = None
-        sender = here.sender(method)
+        sender = here.sender(method) if here.borrowed else here.session
         try:
             # The limit of connecting passes first, so that a timeout tells whether anything was sent. aiohttp's own
             # total timeout would lose a cancellation that comes in the same turn of the loop.
@@ -595,7 +595,7 @@ def _decode(call: Call[T], body: bytes | None) -> T:
     operation = call.operation
     shape: Any = operation.returns
     if isinstance(shape, type) and issubclass(shape, Empty):
-        nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, call.correlation_id)
+        nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, lambda: call.correlation_id)
         return cast("T", nothing)
     if operation.lone_item and body.lstrip().startswith(b"{"):
         body = b"[" + body + b"]"

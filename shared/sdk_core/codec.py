@@ -90,10 +90,7 @@ def _refuse_constant(_text: str) -> NoReturn:
     raise NotJsonError
 
 
-# json.loads() builds a decoder on each call that has options.
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
-# Arithmetic: an exponent beyond what Decimal can hold.
-_NOT_JSON = (ValueError, ArithmeticError, RecursionError)
+_PARSER = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def parse(text: bytes) -> Any:
@@ -103,16 +100,14 @@ def parse(text: bytes) -> Any:
         NotJsonError: it is no JSON (`NaN` and `Infinity` are none).
     """
     try:
-        characters = text.decode().strip(" \t\r\n")
-        value, end = _DECODER.raw_decode(characters)
-        if end == len(characters):
-            return value
-    except _NOT_JSON:
+        return _PARSER.decode(text)
+    except Exception:  # noqa: BLE001, S110  json.loads() has the last word
         pass
     # UTF-16, a byte order mark, half a surrogate pair, or no JSON: json.loads() knows them all.
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    except _NOT_JSON:
+    # Arithmetic: an exponent beyond what Decimal can hold.
+    except (ValueError, ArithmeticError, RecursionError):
         raise NotJsonError from None
 
 
@@ -163,8 +158,18 @@ def load(text: bytes, shape: type[T]) -> T:
 
 
 def dump(value: Any) -> bytes:
-    """Return `value` (an attrs instance or JSON value) as JSON; `None` and empty defaults are left out."""
-    return _json(_converter().unstructure(value)).encode()
+    """Return `value` (an attrs instance or JSON value) as JSON; `None` and empty defaults are left out.
+
+    Raises:
+        TypeError: something in it is no JSON value; a float, too, as it can't hold most decimal amounts.
+        ValueError: a number is not finite, or a text holds half of a surrogate pair.
+    """
+    try:
+        return _WRITER.encode(_exact(_converter().unstructure(value)))
+    except UnicodeEncodeError:
+        # It shows the text.
+        problem = ValueError("a text holds half of a surrogate pair, which JSON can't carry")
+    raise problem
 
 
 def encode_datetime(name: str, value: datetime) -> str:
@@ -174,39 +179,40 @@ def encode_datetime(name: str, value: datetime) -> str:
     return value.astimezone(UTC).isoformat()
 
 
-# What json.dumps() ends up with for a text, without the way there.
-_quote = json.JSONEncoder().encode
+_WRITER = msgspec.json.Encoder()
+_PLAIN = frozenset({str, int, bool, NoneType})
 
 
-def _json(value: Any) -> str:  # noqa: PLR0911  one for each kind of JSON value
-    # The stdlib encoder has no exact form for Decimal: it would need a float.
+def _exact(value: Any) -> Any:
+    """Return a JSON value in a form that is written just as it is, or refuse it: msgspec would write much more."""
     match value:
-        case str():
-            return _quote(value)
         case dict():
-            return "{" + ",".join([f"{_key(key)}:{_json(item)}" for key, item in as_object(value).items()]) + "}"
-        case list():
-            return "[" + ",".join(map(_json, as_list(value))) + "]"
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return int.__repr__(value)
+            return {
+                key if type(key) is str else _key(key): item if type(item) in _PLAIN else _exact(item)
+                for key, item in cast("dict[object, Any]", value).items()
+            }
+        case list() | tuple():
+            return [item if type(item) in _PLAIN else _exact(item) for item in cast("list[Any]", value)]
         case Decimal():
             if not value.is_finite():
                 raise ValueError("a JSON number must be finite")
-            return f"{value:f}"
+            return msgspec.Raw(f"{value:f}".encode())
         case float():
             raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)
+        case int():
+            return int(value)
         case _:
-            return json.dumps(value)
+            raise TypeError(f"a {type(value).__name__} can't be sent as JSON")
 
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
-    return _quote(key)
+    return str.__str__(key)
 
 
 def _problems(error: BaseException, path: str) -> list[str]:

@@ -2,21 +2,28 @@
 
 import os
 import threading
+from weakref import WeakSet
 
 __all__ = ["Lock"]
 
 
 class Lock:
-    """A `threading.Lock` for `with`, which a forked child finds free, whatever a thread of its parent was doing."""
+    """A `threading.Lock`, for `with lock.held`; a forked child, which has none of its parent's threads, finds it free."""
+
+    __slots__ = ("__weakref__", "held")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self.held: threading.Lock = threading.Lock()
+        _locks.add(self)
 
-    def __enter__(self) -> None:
-        if self._pid != os.getpid():
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        self._lock.acquire()
 
-    def __exit__(self, *_exc: object) -> None:
-        self._lock.release()
+_locks: WeakSet[Lock] = WeakSet()
+
+
+def _set_free() -> None:
+    for lock in _locks:
+        lock.held = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_set_free)

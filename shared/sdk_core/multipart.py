@@ -98,13 +98,13 @@ class Document:
         return _FilePart(self, file, size)
 
     def _measure(self, file: BinaryIO) -> int:
-        with self._lock:
+        with self._lock.held:
             return max(0, file.seek(0, os.SEEK_END) - self._start)
 
     def read_piece(self, file: BinaryIO, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset` on; blocks, and may be called from any thread."""
         # One position, several readers: concurrent calls, or a late read of an attempt answered early.
-        with self._lock:
+        with self._lock.held:
             file.seek(self._start + offset)
             return file.read(size)
 

@@ -185,7 +185,7 @@ class Operation(Generic[T]):
             TypeError: an argument is missing, unknown, or of the wrong type.
             ValueError: an argument's value can't be sent.
         """
-        if not arguments.keys() <= self.arguments:
+        if not self.arguments.issuperset(arguments):
             unknown = min(arguments.keys() - self.arguments)
             raise TypeError(f"{self.name}() got an unexpected argument {unknown!r}")
         path = self._head

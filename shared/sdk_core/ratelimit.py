@@ -69,17 +69,18 @@ class LocalRateLimiter:
 
     def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
-        with self._lock:
+        with self._lock.held:
             lane = self._lanes[operation]
-            starts = lane.starts
-            start = now = self._clock()
-            while starts and starts[0] + self._period <= now:
-                starts.popleft()
-            if (pause := lane.paused_until - now) > 0:
+            starts, start = lane.starts, self._clock()
+            now = start
+            if lane.paused_until > now:
+                pause = lane.paused_until - now
                 # A little later, so that those who were held back do not come in one instant; within their patience.
                 start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))  # noqa: S311
             if len(starts) >= self._limit:
                 start = max(start, starts[-self._limit] + self._period)
+                while starts and starts[0] + self._period <= now:
+                    starts.popleft()
             if start - now <= patience:
                 if starts and starts[-1] > start:
                     # In order: who waits out a pause starts later than who comes after it.
@@ -90,13 +91,13 @@ class LocalRateLimiter:
 
     def on_rate_limited(self, operation: str, retry_after: float) -> None:
         """Hold back new calls of `operation` for `retry_after` seconds."""
-        with self._lock:
+        with self._lock.held:
             lane = self._lanes[operation]
             lane.paused_until = max(lane.paused_until, self._clock() + retry_after)
 
     def give_back(self, operation: str, wait: float) -> None:
         """Free the slot of `operation` that is `wait` seconds away."""
-        with self._lock:
+        with self._lock.held:
             starts = self._lanes[operation].starts
             moment = self._clock() + wait
             if starts:

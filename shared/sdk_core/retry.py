@@ -42,7 +42,7 @@ class RetryBudget:
 
     def withdraw(self) -> bool:
         """Take the token of one retry; False if there is none."""
-        with self._lock:
+        with self._lock.held:
             if self._tokens < 1:
                 return False
             self._tokens -= 1
@@ -52,7 +52,7 @@ class RetryBudget:
         """Put back what one success earns."""
         # A full bucket is the rule: the lock is only for the exception.
         if self._tokens < self._capacity:
-            with self._lock:
+            with self._lock.held:
                 self._tokens = min(self._capacity, self._tokens + self._refill)
 
 

@@ -73,13 +73,13 @@ class LoopSession:
     """Whether the session was injected."""
 
     def sender(self, method: str) -> ClientSession:
-        """Return a session that sends each request once; detach it after use if it is not `session` itself.
+        """Return what sends each request once in place of an injected `session`; if another, detach it after use.
 
         aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. Our own sessions
         are switched off when they are opened; of an injected one, which is never changed, a shallow copy is used
         for the one request: the same connector, headers, cookies and tracing.
         """
-        if not self.borrowed or method not in _METHODS_AIOHTTP_REPLAYS:
+        if method not in _METHODS_AIOHTTP_REPLAYS:
             return self.session
         view = copy.copy(self.session)
         _switch_replay_off(view)
@@ -120,7 +120,7 @@ class Sessions:
             lifetime = _loan(self._injected)
         # It does not give way to another task, so a loop never gets two sessions.
         entry = lifetime, await anext(lifetime)
-        with self._lock:
+        with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
             for loop in [loop for loop, (_, it) in self._open.items() if it.session.closed or loop.is_closed()]:
                 del self._open[loop]
@@ -132,7 +132,7 @@ class Sessions:
         self.closed = True
         if self._pid != os.getpid():
             self._start_over_in_child()
-        with self._lock:
+        with self._lock.held:
             here = self._open.pop(get_running_loop(), None)
             # Dropped, a session of another loop is closed by that loop (see above), in that loop's thread.
             self._open.clear()

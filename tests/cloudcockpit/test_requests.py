@@ -106,7 +106,7 @@ CASES = (
         ),
         "PATCH",
         PATH,
-        body=b'{"name":"B\\u00fcro","quantity":30,"nextBillingFrequency":{"name":"Annual"},'
+        body=b'{"name":"B\xc3\xbcro","quantity":30,"nextBillingFrequency":{"name":"Annual"},'
         b'"autoRenewSettings":{"term":{"name":"OneYear"},"customTermEndDate":null}}',
     ),
     Case("cancel_subscription", lambda c: c.cancel_subscription(**IDS), "DELETE", PATH),
@@ -146,7 +146,7 @@ CASES = (
         "PATCH",
         f"{PATH}/po-number",
         DONE,
-        b'"PO \\"7\\" \\\\ \\u00e9"',
+        b'"PO \\"7\\" \\\\ \xc3\xa9"',
     ),
     Case(
         "change_monthly_budget",

@@ -3,6 +3,7 @@
 import copy
 import gc
 import json
+import math
 import pickle
 from collections.abc import Iterator
 from contextlib import suppress
@@ -300,7 +301,7 @@ def test_null_that_is_a_value_is_sent(budget: Decimal | None, text: bytes) -> No
             b'{"amount":5.10,"at":"2026-01-31T00:00:00+00:00"}',
         ),
         ({'"': '"\\\n'}, b'{"\\"":"\\"\\\\\\n"}'),
-        ([(Decimal("0.10"), "ä"), -(10**30)], b'[[0.10,"\\u00e4"],-1000000000000000000000000000000]'),
+        ([(Decimal("0.10"), "ä"), -(10**30)], b'[[0.10,"\xc3\xa4"],-1000000000000000000000000000000]'),
     ],
     ids=["text", "uuid", "empty", "nulls stay", "exact", "escaped", "tuple"],
 )
@@ -1093,4 +1094,21 @@ def test_dump_writes_what_json_dumps_writes(value: Any) -> None:
     except TypeError:
         assert "." in json.dumps(value) or "e" in json.dumps(value)
     else:
-        assert text == json.dumps(value, separators=(",", ":")).encode()
+        assert json.loads(text) == value
+        assert len(text) <= len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"name": "x\udfff"}, [{"\udc00": 1}]], ids=ascii)
+def test_half_a_character_is_not_sent(value: object) -> None:
+    """It has no encoding; and Python's own message would show the text, in its arguments."""
+    with pytest.raises(ValueError, match="surrogate") as caught:
+        codec.dump(value)
+    assert type(caught.value) is ValueError
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("value", [b"x", {1, 2}, object(), {"a": complex(1)}, [range(2)], math.inf])
+def test_what_is_no_json_is_not_sent(value: object) -> None:
+    """Not in some form that the API never saw."""
+    with pytest.raises(TypeError):
+        codec.dump(value)

@@ -138,13 +138,13 @@ def test_limiter_that_lacks_a_method_is_refused() -> None:
 @pytest.mark.parametrize("shared", [LocalRateLimiter(5), RetryBudget()], ids=["limiter", "budget"])
 def test_forked_child_finds_no_lock_that_nobody_will_open(shared: Any) -> None:
     """A thread of the parent was inside at the fork; in the child it does not exist."""
-    shared._lock.__enter__()
+    shared._lock.held.acquire()
     child = os.fork()
     if child == 0:
         signal.alarm(5)
         free = shared.acquire("a", 0) == 0 if isinstance(shared, LocalRateLimiter) else shared.withdraw()
         os._exit(0 if free else 1)
-    shared._lock.__exit__()
+    shared._lock.held.release()
     assert os.waitpid(child, 0)[1] == 0
 
 
