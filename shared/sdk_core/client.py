@@ -277,7 +277,11 @@ class Client:
             return await self._observer.call(call.info, partial(self._attempts, call))
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
-            wait = _ask(self._rate_limiter.acquire, call.operation.name, patience, otherwise=0.0)
+            try:
+                wait = self._rate_limiter.acquire(call.operation.name, patience)
+            except Exception:  # noqa: BLE001  a limiter that fails is not a reason to fail the call
+                _log.exception(_LIMITER_FAILED)
+                wait = 0.0
             if wait != 0.0:
                 await self._wait_for_slot(call, self._rate_limiter, wait, patience)
         try:
@@ -286,18 +290,21 @@ class Client:
             if not failure.retryable or call.options.retry.max_attempts == 1:
                 raise
             first_failure = failure
+        try:
+            return await self._attempts_after(call, first_failure)
+        finally:
+            # Its traceback refers to this frame, which would be kept until it is collected.
+            del first_failure
 
-        async def attempt_again(delay: float, last_failure: SdkError) -> tuple[T, _Answer]:
+    async def _attempts_after(self, call: Call[T], first_failure: SdkError) -> tuple[T, _Answer]:
+        async def attempt(delay: float, last_failure: SdkError) -> tuple[T, _Answer]:
             call.delay, call.last_failure = delay, last_failure
             return await self._attempt(call)
 
         announce = partial(self._observer.retry, call.info) if self._observer and call.info else None
         try:
-            return await retry(
-                call.options.retry, first_failure, attempt_again, deadline=call.deadline, announce=announce
-            )
+            return await retry(call.options.retry, first_failure, attempt, deadline=call.deadline, announce=announce)
         finally:
-            # Tracebacks of failures refer to this frame and to the call, which would be kept until they are collected.
             del first_failure
             call.last_failure = None
 
@@ -365,7 +372,7 @@ class Client:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
         # A Multipart comes opened, as its parts.
-        data = parts if parts is not None else cast("bytes | None", request.body)
+        data: Any = parts if parts is not None else request.body
         if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
@@ -596,7 +603,8 @@ def _decode(call: Call[T], body: bytes | None) -> T:
     shape: Any = operation.returns
     if isinstance(shape, type) and issubclass(shape, Empty):
         nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, lambda: call.correlation_id)
-        return cast("T", nothing)
+        value: T = nothing
+        return value
     if operation.lone_item and body.lstrip().startswith(b"{"):
         body = b"[" + body + b"]"
     return codec.load(body, operation.returns)
@@ -615,20 +623,13 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-def _ask(
-    question: Callable[[str, float], T | Awaitable[T]], operation: str, seconds: float, *, otherwise: T
-) -> T | Awaitable[T]:
-    """Return what a rate limiter says, or will say; one that fails is not a reason to fail the call."""
-    try:
-        return question(operation, seconds)
-    except Exception:  # noqa: BLE001  whatever it is, it is logged
-        _log.exception(_LIMITER_FAILED)
-        return otherwise
-
-
 async def _tell(note: Callable[[str, float], Awaitable[None] | None], operation: str, seconds: float) -> None:
     """Tell a rate limiter something."""
-    answer = _ask(note, operation, seconds, otherwise=None)
+    try:
+        answer = note(operation, seconds)
+    except Exception:  # noqa: BLE001  whatever it is, it is logged
+        _log.exception(_LIMITER_FAILED)
+        return
     if answer is not None:
         await _within_reason(answer, None, _LIMITER_TIMEOUT)
 

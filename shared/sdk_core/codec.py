@@ -151,7 +151,8 @@ def load(text: bytes, shape: type[T]) -> T:
     """Return the JSON `text` as `shape`; NotJsonError or ShapeError if it can't be."""
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     try:
-        return cast("T", _fast(kind)(text))
+        value: T = _fast(kind)(text)
+        return value  # noqa: TRY300
     except Exception:  # noqa: BLE001, S110  whatever the fast path says, the detailed one says it better
         pass
     return structure(parse(text), shape)
@@ -185,28 +186,27 @@ _PLAIN = frozenset({str, int, bool, NoneType})
 
 def _exact(value: Any) -> Any:
     """Return a JSON value in a form that is written just as it is, or refuse it: msgspec would write much more."""
-    match value:
-        case dict():
-            return {
-                key if type(key) is str else _key(key): item if type(item) in _PLAIN else _exact(item)
-                for key, item in cast("dict[object, Any]", value).items()
-            }
-        case list() | tuple():
-            return [item if type(item) in _PLAIN else _exact(item) for item in cast("list[Any]", value)]
-        case Decimal():
-            if not value.is_finite():
-                raise ValueError("a JSON number must be finite")
-            return msgspec.Raw(f"{value:f}".encode())
-        case float():
-            raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
-        case None | bool():
-            return value
-        case str():
-            return str.__str__(value)
-        case int():
-            return int(value)
-        case _:
-            raise TypeError(f"a {type(value).__name__} can't be sent as JSON")
+    kind: type[Any] = type(value)
+    if issubclass(kind, dict):
+        return {
+            key if type(key) is str else _key(key): item if type(item) in _PLAIN else _exact(item)
+            for key, item in value.items()
+        }
+    if issubclass(kind, list | tuple):
+        return [item if type(item) in _PLAIN else _exact(item) for item in value]
+    if kind in _PLAIN:
+        return value
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, int):
+        return int(value)
+    if issubclass(kind, float):
+        raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
+    if not issubclass(kind, Decimal):
+        raise TypeError(f"a {kind.__name__} can't be sent as JSON")
+    if not value.is_finite():
+        raise ValueError("a JSON number must be finite")
+    return msgspec.Raw(f"{value:f}".encode())
 
 
 def _key(key: object) -> str:

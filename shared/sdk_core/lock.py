@@ -8,7 +8,7 @@ __all__ = ["Lock"]
 
 
 class Lock:
-    """A `threading.Lock`, for `with lock.held`; a forked child, which has none of its parent's threads, finds it free."""
+    """A `threading.Lock`, for `with lock.held`. A forked child, where no thread holds it, finds it free."""
 
     __slots__ = ("__weakref__", "held")
 
