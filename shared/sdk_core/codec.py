@@ -186,7 +186,7 @@ _PLAIN = frozenset({str, int, bool, NoneType})
 
 def _exact(value: Any) -> Any:
     """Return a JSON value in a form that is written just as it is, or refuse it: msgspec would write much more."""
-    kind: type[Any] = type(value)
+    kind = value.__class__
     if issubclass(kind, dict):
         return {
             key if type(key) is str else _key(key): item if type(item) in _PLAIN else _exact(item)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from tenacity import RetryCallState, Retrying, retry_always
+from tenacity import DoSleep, RetryCallState, Retrying, retry_always
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
@@ -143,7 +143,7 @@ async def retry(
         deadline: on `policy.clock`; a wait that would end after it is not started.
         announce: told of each failure that is made good for, and the seconds until then, before they pass.
     """
-    failure, delay = first_failure, 0.0
+    failure = first_failure
 
     def wait(state: RetryCallState) -> float:
         return _delay(policy, _failure(state), state.attempt_number, deadline)
@@ -151,32 +151,34 @@ async def retry(
     def stop(state: RetryCallState) -> bool:
         return not _another(policy, _failure(state), state, deadline)
 
-    def note(seconds: float) -> None:
-        nonlocal delay
-        delay = seconds
-
-    # One object per failing call: a shared one miscounts under concurrency. It counts and decides; waiting and trying
+    # One wheel per failing call: a shared one miscounts under concurrency. It counts and decides; waiting and trying
     # is done here: its asynchronous sibling inspects every function it is given on every turn, and catches even a
     # cancellation.
+    wheel = Retrying(retry=retry_always, wait=wait, stop=stop, retry_error_callback=_end)
+    state = RetryCallState(wheel, None, (), {})
+    wheel.begin()
     try:
-        for turn in Retrying(retry=retry_always, wait=wait, stop=stop, sleep=note, retry_error_callback=_end):
-            if turn.retry_state.attempt_number > 1:
-                if announce is not None:
-                    await announce(failure, delay)
-                await policy.sleep(delay)
-                try:
-                    return await attempt(delay, failure)
-                except SdkError as error:
-                    failure = error
-            turn.retry_state.set_exception((type(failure), failure, failure.__traceback__))
-        raise failure
+        while True:
+            state.set_exception((type(failure), failure, failure.__traceback__))
+            turn = wheel.iter(state)
+            if not isinstance(turn, DoSleep):
+                raise failure
+            delay = float(turn)
+            state.prepare_for_next_attempt()
+            if announce is not None:
+                await announce(failure, delay)
+            await policy.sleep(delay)
+            try:
+                return await attempt(delay, failure)
+            except SdkError as error:
+                failure = error
     finally:
         # A traceback leads to this frame: if it held its error, only the collector would free both.
         del first_failure, failure
 
 
 def _end(state: RetryCallState) -> None:
-    """Let the loop end without tenacity's own error, and let go of ours."""
+    """Take the place of tenacity's own error, and let go of ours."""
     state.prepare_for_next_attempt()
 
 
