@@ -65,11 +65,9 @@ class Call(Generic[T]):
             self._correlation_id = self.given_id or new_correlation_id()
         return self._correlation_id
 
-    def limits(self, now: float) -> tuple[float, ClientTimeout]:
-        """Return the seconds an attempt beginning `now` may take, and aiohttp's limits for it."""
+    def last_limits(self, now: float) -> tuple[float, ClientTimeout]:
+        """Return the seconds that are left for an attempt beginning `now`, and aiohttp's limits for it."""
         remaining = self.deadline - now
-        if remaining >= self.options.attempt_timeout:
-            return self.options.attempt_timeout, self.options.limits
         if remaining > 0:
             return remaining, connect_timeout(remaining)
         what = "the total timeout passed before it was sent"

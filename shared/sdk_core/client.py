@@ -378,7 +378,9 @@ class Client:
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
         clock = options.retry.clock
         started = clock()
-        allowed, limits = call.limits(started)
+        allowed, limits = options.attempt_timeout, options.limits
+        if call.deadline - started < allowed:
+            allowed, limits = call.last_limits(started)
         head: ClientResponse | None = None
         sender = here.sender(method) if here.borrowed else here.session
         try:

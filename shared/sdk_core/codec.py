@@ -121,7 +121,8 @@ def parse_or_none(text: bytes) -> Any:
 
 def as_object(value: Any) -> dict[str, Any]:
     """Return `value` if it is a JSON object, else an empty one: for reading what may be anything."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    found: dict[str, Any] = value if issubclass(value.__class__, dict) else {}
+    return found
 
 
 def as_list(value: Any) -> list[Any]:
@@ -166,7 +167,7 @@ def dump(value: Any) -> bytes:
         ValueError: a number is not finite, or a text holds half of a surrogate pair.
     """
     try:
-        return _WRITER.encode(_exact(_converter().unstructure(value)))
+        return _WRITER.encode(_exact(_unstructuring(value.__class__)(value)))
     except UnicodeEncodeError:
         # It shows the text.
         problem = ValueError("a text holds half of a surrogate pair, which JSON can't carry")
@@ -178,6 +179,11 @@ def encode_datetime(name: str, value: datetime) -> str:
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError(f"{name} must be an aware datetime (with tzinfo)")
     return value.astimezone(UTC).isoformat()
+
+
+@cache
+def _unstructuring(kind: type) -> Callable[[Any], Any]:
+    return _converter().get_unstructure_hook(kind)
 
 
 _WRITER = msgspec.json.Encoder()

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from tenacity import DoSleep, RetryCallState, Retrying, retry_always
+from tenacity import DoSleep, Future, RetryCallState, Retrying, retry_always
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
@@ -143,13 +143,14 @@ async def retry(
         deadline: on `policy.clock`; a wait that would end after it is not started.
         announce: told of each failure that is made good for, and the seconds until then, before they pass.
     """
-    failure = first_failure
+    # The last one. Not a name that is bound anew: the two functions would not follow it once it is deleted.
+    failures = [first_failure]
 
     def wait(state: RetryCallState) -> float:
-        return _delay(policy, _failure(state), state.attempt_number, deadline)
+        return _delay(policy, failures[-1], state.attempt_number, deadline)
 
     def stop(state: RetryCallState) -> bool:
-        return not _another(policy, _failure(state), state, deadline)
+        return not _another(policy, failures[-1], state, deadline)
 
     # One wheel per failing call: a shared one miscounts under concurrency. It counts and decides; waiting and trying
     # is done here: its asynchronous sibling inspects every function it is given on every turn, and catches even a
@@ -159,33 +160,32 @@ async def retry(
     wheel.begin()
     try:
         while True:
-            state.set_exception((type(failure), failure, failure.__traceback__))
+            state.outcome = _FAILED
             turn = wheel.iter(state)
             if not isinstance(turn, DoSleep):
-                raise failure
-            delay = float(turn)
+                raise failures[-1]
             state.prepare_for_next_attempt()
+            delay = float(turn)
             if announce is not None:
-                await announce(failure, delay)
+                await announce(failures[-1], delay)
             await policy.sleep(delay)
             try:
-                return await attempt(delay, failure)
+                return await attempt(delay, failures[-1])
             except SdkError as error:
-                failure = error
+                failures[:] = [error]
     finally:
         # A traceback leads to this frame: if it held its error, only the collector would free both.
-        del first_failure, failure
+        failures.clear()
+        del first_failure
 
 
-def _end(state: RetryCallState) -> None:
-    """Take the place of tenacity's own error, and let go of ours."""
-    state.prepare_for_next_attempt()
+_FAILED = Future(1)
+"""What tenacity is told of any attempt. What failed is ours to know: to tell it takes a lock and a condition."""
+_FAILED.set_result(None)
 
 
-def _failure(state: RetryCallState) -> SdkError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, SdkError)  # noqa: S101  no other is put there
-    return error
+def _end(_state: RetryCallState) -> None:
+    """Take the place of tenacity's own error."""
 
 
 def _another(policy: RetryPolicy, failure: SdkError, state: RetryCallState, deadline: float) -> bool:
