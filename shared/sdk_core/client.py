@@ -10,7 +10,7 @@ from inspect import currentframe
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import ClientResponse, ClientSession, MultipartWriter, hdrs
+from aiohttp import BytesPayload, ClientResponse, ClientSession, MultipartWriter, Payload, hdrs
 from attrs import define, evolve, field, frozen
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
@@ -355,8 +355,6 @@ class Client:
         headers.update(auth_headers)
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
-        if type(call.request.body) is bytes:
-            headers[hdrs.CONTENT_TYPE] = "application/json"
         for name, value in more.items():
             headers.setdefault(name, value)
         return headers
@@ -372,7 +370,9 @@ class Client:
         """The only I/O with the API. The connection is given back in any case."""
         options, request, method = call.options, call.request, call.operation.method
         # A Multipart comes opened, as its parts.
-        data: Any = parts if parts is not None else request.body
+        data: Payload | None = parts
+        if type(request.body) is bytes:
+            data = BytesPayload(request.body, content_type="application/json")
         if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
