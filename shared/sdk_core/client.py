@@ -54,6 +54,7 @@ _LIMITER_TIMEOUT = 1.0
 _LIMITER_FAILED = "the rate limiter failed; going on without it"
 _NO_CONTENT_TYPE = (hdrs.CONTENT_TYPE,)
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
+_JSON = "application/json"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
@@ -357,6 +358,9 @@ class Client:
         headers.update(auth_headers)
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
+        if type(call.request.body) is bytes:
+            # The payload says so too, but an injected session's own header would come before that.
+            headers[hdrs.CONTENT_TYPE] = _JSON
         for name, value in more.items():
             headers.setdefault(name, value)
         return headers
@@ -374,7 +378,7 @@ class Client:
         # A Multipart comes opened, as its parts.
         data: Payload | None = parts
         if type(request.body) is bytes:
-            data = BytesPayload(request.body, content_type="application/json")
+            data = BytesPayload(request.body, content_type=_JSON)
         if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + request.path, encoded=True)
@@ -609,9 +613,7 @@ def _decode(call: Call[T], body: bytes | None) -> T:
         nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, lambda: call.correlation_id)
         value: T = nothing
         return value
-    if operation.lone_item and body.lstrip().startswith(b"{"):
-        body = b"[" + body + b"]"
-    return codec.load(body, operation.returns)
+    return codec.load(body, operation.returns, lone_item=operation.lone_item)
 
 
 def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:

@@ -8,6 +8,7 @@ read from the JSON text without a float in between.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -148,15 +149,30 @@ def structure(value: Any, shape: type[T]) -> T:
     raise ShapeError(problems)
 
 
-def load(text: bytes, shape: type[T]) -> T:
-    """Return the JSON `text` as `shape`; NotJsonError or ShapeError if it can't be."""
+def load(text: bytes, shape: type[T], *, lone_item: bool = False) -> T:
+    """Return the JSON `text` as `shape`.
+
+    Args:
+        text: in any of JSON's encodings.
+        shape: an attrs class, or `list` of one.
+        lone_item: whether a lone object is taken for a list of one.
+
+    Raises:
+        NotJsonError: it is no JSON.
+        ShapeError: it does not fit; the paths of all misfits are named.
+    """
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     try:
         value: T = _fast(kind)(text)
-        return value  # noqa: TRY300
+        return value  # noqa: TRY300  the shortest way
     except Exception:  # noqa: BLE001, S110  whatever the fast path says, the detailed one says it better
         pass
-    return structure(parse(text), shape)
+    if lone_item:
+        with suppress(Exception):
+            lone: Any = [_fast(*get_args(kind))(text)]
+            return cast("T", lone)
+    found = parse(text)
+    return structure([as_object(found)] if lone_item and isinstance(found, dict) else found, shape)
 
 
 def dump(value: Any) -> bytes:
@@ -367,12 +383,17 @@ def _substituted(kind: Any, arguments: Mapping[Any, Any]) -> Any:
     return kind[tuple(arguments.get(variable, variable) for variable in variables)] if variables else kind
 
 
-def _attribute_hook(kind: Any, default: Any, converter: Converter) -> _Hook:
-    """Return the hook of an attribute; null means its default, if it has one and null is no value."""
+def _attribute_hook(attribute: "attrs.Attribute[Any]", kind: Any, converter: Converter) -> _Hook | None:
+    """Return the hook of an attribute, if cattrs' own won't do.
+
+    It won't where null means the default, and for `T | None` and the like in a generic class.
+    """
+    resolved = kind != attribute.type
+    default: Any = attribute.default
     if default is attrs.NOTHING or kind is Any or NoneType in get_args(kind):
-        return lambda value, _shape: converter.structure(value, kind)
+        return (lambda value, _shape: converter.structure(value, kind)) if resolved else None
     make = default.factory if _is_factory(default) else lambda: default
-    return lambda value, _shape: make() if value is None else converter.structure(value, kind)
+    return lambda value, shape: make() if value is None else converter.structure(value, kind if resolved else shape)
 
 
 def _is_factory(default: Any) -> bool:
@@ -382,9 +403,7 @@ def _is_factory(default: Any) -> bool:
 
 def _from_object(cls: Any, converter: Converter) -> _Hook:
     overrides: dict[str, Any] = {
-        attribute.name: override(
-            rename=_json_name(attribute), struct_hook=_attribute_hook(kind, attribute.default, converter)
-        )
+        attribute.name: override(rename=_json_name(attribute), struct_hook=_attribute_hook(attribute, kind, converter))
         for attribute, kind in _attributes(cls)
     }
     structure_attributes = make_dict_structure_fn(cls, converter, **overrides)
@@ -472,7 +491,7 @@ def _refuse(_text: bytes) -> NoReturn:
 _SAME = frozenset({str, int, bool, date, UUID, Any})
 """What msgspec reads to the same values as cattrs, or refuses."""
 _LISTS: Mapping[Any, tuple[Any, ...]] = {list: (), tuple: (...,)}
-"""What of several items, with what follows the items' type."""
+"""The generics for items of one type, each with its arguments behind that type."""
 
 
 class _Part(NamedTuple):
@@ -481,7 +500,7 @@ class _Part(NamedTuple):
     wire: Any
     """What msgspec reads."""
     blank: tuple[object, ...] = ()
-    """The value that takes the place of any empty one, if one does."""
+    """What an empty value (null, "", []) becomes, if it does not stay what it is."""
     unread: tuple[type, Callable[[Any], Any]] | None = None
     """How a value is read that msgspec leaves in the form of the JSON; and the type of one that needs no reading."""
 
@@ -511,6 +530,10 @@ class _Twins:
 
     def _twin(self, shape: Any, cls: Any) -> Any:
         attributes = _attributes(shape)
+        names = {attribute.name for attribute, _kind in attributes}
+        if any(_json_name(attribute) in names - {attribute.name} for attribute, _kind in attributes):
+            # One name for two slots.
+            raise TypeError
         slots = {_json_name(attribute): getattr(cls, attribute.name) for attribute, _kind in attributes}
         unfrozen = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
         # Before its attributes: a class may hold others of its kind.
@@ -531,6 +554,13 @@ class _Twins:
             if get_origin(kind) is tuple and default == ():
                 return _Part(self.wire(kind) | None, blank=((),))
             raise TypeError
+        part = self._part_of(kind, bare, optional=optional)
+        if (part.blank or part.unread) and default is not attrs.NOTHING and default is not None:
+            # It would be taken for something that was read.
+            raise TypeError
+        return part
+
+    def _part_of(self, kind: Any, bare: Any, *, optional: bool) -> _Part:
         if bare is Decimal:
             # msgspec would take texts, too.
             return _Part(Any, unread=(Decimal, _reader(kind)))
@@ -565,6 +595,13 @@ def _finish(cls: Any, parts: Mapping[str, _Part]) -> Callable[[Any], None]:
     return finish
 
 
+_BUILT_ANOTHER_WAY = (
+    *("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__"),
+    # To msgspec, what inherits from a dataclass is one.
+    "__dataclass_fields__",
+)
+
+
 @cache
 def _setattrs() -> tuple[Any, ...]:
     """Return how attributes are set by classes that have no way of their own: unfrozen, and frozen."""
@@ -580,7 +617,7 @@ def _only_stores(cls: Any) -> bool:
         and "__attrs_attrs__" in vars(cls)
         and slots - {"__weakref__"} == {a.name for a in fields}
         and all(a.init and a.validator is a.converter is None and not _is_factory(a.default) for a in fields)
-        and not any(hasattr(cls, name) for name in ("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__"))
+        and not any(hasattr(cls, name) for name in _BUILT_ANOTHER_WAY)
         and cls.__new__ is object.__new__
         and cls.__setattr__ in _setattrs()
         and type(cls) is type

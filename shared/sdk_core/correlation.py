@@ -1,6 +1,6 @@
 """One id per logical call: made when it is first asked for, or taken from whoever calls us."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from random import getrandbits
@@ -11,9 +11,6 @@ __all__ = ["correlation_scope", "current_correlation_id", "new_correlation_id"]
 
 _MAX_LENGTH = 128
 _scope: ContextVar[str | None] = ContextVar("sdk_correlation_id", default=None)
-
-current_correlation_id: Callable[[], str | None] = _scope.get
-"""Return the id of the enclosing `correlation_scope`, or None."""
 
 
 @contextmanager
@@ -32,6 +29,11 @@ def correlation_scope(correlation_id: str) -> Generator[str]:
         yield correlation_id
     finally:
         _scope.reset(token)
+
+
+def current_correlation_id() -> str | None:
+    """Return the id of the enclosing `correlation_scope`, or None."""
+    return _scope.get()
 
 
 def new_correlation_id() -> str:

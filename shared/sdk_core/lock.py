@@ -8,7 +8,7 @@ __all__ = ["Lock"]
 
 
 class Lock:
-    """A `threading.Lock`, for `with lock.held`. A forked child, where no thread holds it, finds it free."""
+    """A `threading.Lock`, for `with lock.held`. After a fork the child has a new one, which is free."""
 
     __slots__ = ("__weakref__", "held")
 

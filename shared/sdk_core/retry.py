@@ -143,7 +143,7 @@ async def retry(
         deadline: on `policy.clock`; a wait that would end after it is not started.
         announce: told of each failure that is made good for, and the seconds until then, before they pass.
     """
-    # The last one. Not a name that is bound anew: the two functions would not follow it once it is deleted.
+    # Always one: a list, so that both functions see each new one, and that it can be let go of at the end.
     failures = [first_failure]
 
     def wait(state: RetryCallState) -> float:
@@ -158,9 +158,12 @@ async def retry(
     wheel = Retrying(retry=retry_always, wait=wait, stop=stop, retry_error_callback=_end)
     state = RetryCallState(wheel, None, (), {})
     wheel.begin()
+    # All that tenacity is told of an attempt. What failed is ours to know.
+    failed = Future(1)
+    failed.set_result(None)
     try:
         while True:
-            state.outcome = _FAILED
+            state.outcome = failed
             turn = wheel.iter(state)
             if not isinstance(turn, DoSleep):
                 raise failures[-1]
@@ -177,11 +180,8 @@ async def retry(
         # A traceback leads to this frame: if it held its error, only the collector would free both.
         failures.clear()
         del first_failure
-
-
-_FAILED = Future(1)
-"""What tenacity is told of any attempt. What failed is ours to know: to tell it takes a lock and a condition."""
-_FAILED.set_result(None)
+        # Methods of the wheel itself.
+        wheel.iter_state.reset()
 
 
 def _end(_state: RetryCallState) -> None:

@@ -1,6 +1,7 @@
 """The codec, over every model of both SDKs: strict about types, open about what is new, silent about values."""
 
 import copy
+import dataclasses
 import gc
 import json
 import math
@@ -62,6 +63,7 @@ from membership_sdk import (
     MembershipClient,
     Money,
     Outcome,
+    RateCode,
     RemainingIdlePeriods,
     TimePeriod,
 )
@@ -71,6 +73,7 @@ from sdk_core.client import Empty
 T = TypeVar("T")
 
 FEW = fuzzed(60)
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 NEW = "ZZZ_NEW"
 CANARY = "CANARY-VALUE"
 CANARY_NUMBER = 987654321
@@ -975,9 +978,76 @@ class Nested:
     more: list[Validated | None] | None = None
 
 
+@attrs.frozen
+class PairOfInt(Pair[int]):
+    more: int = 0
+
+
+class Plain:
+    """No attrs class: only an attribute's own converter knows how to make one."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plain) and other.count == self.count
+
+    def __hash__(self) -> int:
+        return hash(self.count)
+
+    def __repr__(self) -> str:
+        return f"Plain({self.count})"
+
+
+@attrs.frozen
+class ConvertedToPlain:
+    plain: Plain = attrs.field(converter=Plain)
+
+
+@attrs.frozen
+class Crossed:
+    id: Decimal = attrs.field(metadata={"json": "number"})
+    amount: Decimal = attrs.field(metadata={"json": "id"})
+
+
+@attrs.frozen
+class CrossedTexts:
+    name: CancelationStatus | None = attrs.field(metadata={"json": "displayName"})
+    internal: str = attrs.field(metadata={"json": "name"})
+
+
+EMPTY = CancelationStatus("")
+
+
+@attrs.frozen
+class WithDefaults:
+    duration: TermDuration | None = TermDuration.ONE_YEAR
+    status: CancelationStatus | None = EMPTY
+    amount: Decimal | None = 5  # type: ignore[assignment]
+
+
+@dataclasses.dataclass(slots=True)
+class Data:
+    pass
+
+
+@attrs.define
+class FromData(Data):
+    count: int
+
+
 @pytest.mark.parametrize(
     ("shape", "value", "expected"),
     [
+        (PairOfInt, {"item": 1, "rest": [1, 2]}, PairOfInt(1, (1, 2))),
+        (PairOfInt, {"item": 1, "rest": ["1"]}, None),
+        (ConvertedToPlain, {"plain": 1}, ConvertedToPlain(1)),
+        (Crossed, {"number": 1, "id": 2}, Crossed(Decimal(1), Decimal(2))),
+        (CrossedTexts, {"displayName": "", "name": ""}, CrossedTexts(None, "")),
+        (WithDefaults, {}, WithDefaults()),
+        (WithDefaults, {"duration": None, "status": None, "amount": 1}, WithDefaults(None, None, Decimal(1))),
+        # cattrs and msgspec take it for a dataclass, which has no such field: no object is better than one without it.
+        (FromData, {"count": 1}, None),
         (Validated, {"count": 1}, Validated(1)),
         (Validated, {"count": -1}, None),
         (Converted, {"name": "a"}, Converted("A")),
@@ -1035,6 +1105,24 @@ def test_classes_of_others_are_built_as_they_want(shape: Any, value: Any, expect
         assert hash(result) == hash(expected)
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_lone_object_is_a_list_of_one(encoding: str) -> None:
+    """In any encoding; but what is no JSON does not become one by it, and what does not fit is named."""
+    lone = json.dumps(full(RateCode), indent=1)
+    for text in (lone, f" {lone}", f"[{lone}]"):
+        assert codec.load(text.encode(encoding), list[RateCode], lone_item=True) == [
+            RateCode(name="text", identifier="text")
+        ]
+    for text in (f"{lone},{lone}", f"{lone},1", f"{lone}]", ""):
+        with pytest.raises(codec.NotJsonError):
+            codec.load(text.encode(encoding), list[RateCode], lone_item=True)
+    for text, problem in (("7", "$: expected a list"), ('{"name": 7}', "$[0].name: expected a string")):
+        with pytest.raises(codec.ShapeError) as caught:
+            codec.load(text.encode(encoding), list[RateCode], lone_item=True)
+        assert caught.value.problems == (problem,)
+        assert caught.value.__context__ is None
+
+
 def test_decoding_leaves_no_cyclic_garbage() -> None:
     """Thousands of answers must not wait for the collector."""
     text = payload("membership_contract_data")
@@ -1057,7 +1145,6 @@ def test_refusal_holds_no_error_of_the_fast_path() -> None:
 
 
 BLANKS = st.text(" \t\r\n", max_size=3)
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 
 
 @fuzzed(150)

@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -345,6 +346,23 @@ async def test_injected_session_is_shared_and_left_alone() -> None:
         (False, True),
     ] * 3
     assert not {"x-api-key", "authorization", "x-tenant"} & own.headers.keys()
+
+
+@pytest.mark.parametrize(
+    "options", [{"headers": {"Content-Type": "text/plain"}}, {"skip_auto_headers": ["Content-Type"]}], ids=str
+)
+async def test_bodies_are_json_whatever_an_injected_session_says(options: dict[str, Any]) -> None:
+    """Of its own headers those that the SDK sends are overruled."""
+    async with (
+        WireServer() as server,
+        ClientSession(**options) as session,
+        MembershipClient(server.url, "key", session=session) as client,
+    ):
+        await client.create_contract_cancelation_amendment(
+            customer_id=1, contract_id=2, cancelation_date=date(2030, 1, 31), cancelation_reason_id=3
+        )
+    (request,) = server.requests
+    assert request.headers["content-type"] == "application/json"
 
 
 async def test_injected_session_may_raise_for_status() -> None:
