@@ -64,6 +64,8 @@ B: Final = Row("aiohttp", "GET")
 B_POST: Final = Row("aiohttp", "POST")
 B_TEN: Final = Row("aiohttp", "GET ten")
 OURS: Final = Row("membership_sdk", "GET")
+TAILS: Final = (B, OURS)
+"""Whose slowest calls are compared."""
 
 ROWS: Final = (
     B,

@@ -298,11 +298,9 @@ class Client:
             del first_failure
 
     async def _attempts_after(self, call: Call[T], first_failure: SdkError) -> tuple[T, _Answer]:
-        async def attempt(delay: float, last_failure: SdkError) -> tuple[T, _Answer]:
+        def attempt(delay: float, last_failure: SdkError) -> Awaitable[tuple[T, _Answer]]:
             call.delay, call.last_failure = delay, last_failure
-            # Some errors of asyncio's keep their frames, and so this one, until they are collected.
-            del last_failure
-            return await self._attempt(call)
+            return self._attempt(call)
 
         announce = partial(self._observer.retry, call.info) if self._observer and call.info else None
         try:

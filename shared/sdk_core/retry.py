@@ -61,6 +61,12 @@ def _at_least_one(_instance: object, _attribute: object, value: object) -> None:
         raise ValueError("max_attempts must be a whole number from 1")
 
 
+async def _sleep(delay: float) -> None:
+    # asyncio.sleep(0) is a turn of the loop. The request that comes next gives way to others as well.
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
 def _check_seconds(_instance: object, attribute: Any, value: object) -> None:
     if value is not None:
         seconds(attribute.name, value, zero=True)
@@ -86,7 +92,7 @@ class RetryPolicy:
     (Membership: 60, its limiter refuses the whole next minute), else back-off."""
     budget: RetryBudget | None = field(factory=RetryBudget, eq=False)
     """Shared by the calls of all clients with this policy; None: no budget."""
-    sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
+    sleep: Callable[[float], Awaitable[None]] = field(default=_sleep, repr=False)
     """How to wait. Tests inject their own."""
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     """Monotonic seconds: deadlines and elapsed times are measured with it."""
