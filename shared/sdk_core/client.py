@@ -495,7 +495,9 @@ class Client:
                 retry_after = next((wait for wait in waits if wait is not None), None)
             if self._rate_limiter is not None and retry_after is not None:
                 pause = min(retry_after, policy.max_retry_after)
-                await _tell(self._rate_limiter.on_rate_limited, operation.name, pause)
+                told = _tell(self._rate_limiter.on_rate_limited, operation.name, pause)
+                if told is not None:
+                    await told
         # Refused with a token that is dropped now, and not tried with another: the next call would be.
         curable = status == 401 and self._backend.auth.current() is None and not call.reauthenticated  # noqa: PLR2004
         facts = call.facts(
@@ -559,7 +561,9 @@ class Client:
             try:
                 await call.options.retry.sleep(wait)
             except BaseException:
-                await _tell(limiter.give_back, call.operation.name, start - clock())
+                told = _tell(limiter.give_back, call.operation.name, start - clock())
+                if told is not None:
+                    await told
                 raise
 
     def _notice_deprecation(self, operation: Operation[Any]) -> None:
@@ -627,15 +631,16 @@ def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, 
     return text
 
 
-async def _tell(note: Callable[[str, float], Awaitable[None] | None], operation: str, seconds: float) -> None:
-    """Tell a rate limiter something."""
+def _tell(
+    note: Callable[[str, float], Awaitable[None] | None], operation: str, seconds: float
+) -> Awaitable[None] | None:
+    """Tell a rate limiter something; return what is to be waited for, if it answers later."""
     try:
         answer = note(operation, seconds)
     except Exception:  # noqa: BLE001  whatever it is, it is logged
         _log.exception(_LIMITER_FAILED)
-        return
-    if answer is not None:
-        await _within_reason(answer, None, _LIMITER_TIMEOUT)
+        return None
+    return None if answer is None else _within_reason(answer, None, _LIMITER_TIMEOUT)
 
 
 async def _within_reason(answer: Awaitable[T], otherwise: T, patience: float) -> T:
