@@ -186,7 +186,7 @@ async def retry(
         # A traceback leads to this frame: if it held its error, only the collector would free both.
         failures.clear()
         del first_failure
-        # Methods of the wheel itself.
+        # It holds methods of the wheel, which holds it.
         wheel.iter_state.reset()
 
 
