@@ -134,6 +134,17 @@ def test_limiter_that_lacks_a_method_is_refused() -> None:
         MembershipClient("https://studio.example", "key", rate_limiter=half)
 
 
+@pytest.mark.parametrize("limit", [1, 5])
+def test_limiter_forgets_what_was_long_ago(limit: int) -> None:
+    """A worker that runs for months keeps no more starts in mind than its limit."""
+    now = 0.0
+    limiter = LocalRateLimiter(limit, period=1.0, clock=lambda: now)
+    for _ in range(100):
+        now += 2.0
+        assert limiter.acquire("a", 0) == 0
+    assert len(limiter._lanes["a"].starts) <= limit
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("shared", [LocalRateLimiter(5), RetryBudget()], ids=["limiter", "budget"])
 def test_forked_child_finds_no_lock_that_nobody_will_open(shared: Any) -> None:
