@@ -122,30 +122,28 @@ class Currency(OpenEnumObject):
 
 
 @frozen(kw_only=True)
-class Accepted(Empty):
+class _Acknowledged(Empty):
+    correlation_id: str
+
+    @classmethod
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
+        """Accept any JSON, or nothing: no body is documented."""
+        if body.strip():
+            codec.parse(body)
+        return cls(correlation_id=correlation_id())
+
+
+@frozen(kw_only=True)
+class Accepted(_Acknowledged):
     """The API took the request and works on it: it has not happened yet.
 
     Read the subscription to see when it has; the portal's audit log knows the request by `correlation_id`.
     """
 
-    correlation_id: str
-
-    @classmethod
-    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  no body is documented
-        """Take whatever the body holds for accepted."""
-        return cls(correlation_id=correlation_id())
-
 
 @frozen(kw_only=True)
-class Done(Empty):
+class Done(_Acknowledged):
     """It has happened; the answer carries nothing else."""
-
-    correlation_id: str
-
-    @classmethod
-    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  no body is documented
-        """Take whatever the body holds for done."""
-        return cls(correlation_id=correlation_id())
 
 
 @frozen(kw_only=True)

@@ -149,9 +149,17 @@ class VoidResult(Empty):
     success: Any = None
 
     @classmethod
-    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  the API has no such id
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  the API has no such id
         """Accept any JSON, or nothing."""
-        return cls(success=codec.as_object(answer).get("success"))
+        try:
+            return codec.load(body, cls)
+        except codec.ShapeError:
+            # JSON, but no object.
+            return cls()
+        except codec.NotJsonError:
+            if body.strip():
+                raise
+            return cls()
 
 
 @frozen(kw_only=True)

@@ -100,7 +100,7 @@ def uuid_id(name: str, value: object) -> UUID:
 
 def plain_date(name: str, value: object) -> date:
     """Return `value` if it is a calendar date; a `datetime` is refused, because its zone would decide the day."""
-    if isinstance(value, datetime) or not isinstance(value, date):
+    if type(value) is not date and (isinstance(value, datetime) or not isinstance(value, date)):
         raise TypeError(f"{name} must be a datetime.date, not {type(value).__name__}")
     return value
 

@@ -1,5 +1,6 @@
 """One logical call: its options, its deadline, what it remembers from attempt to attempt, and the errors it ends in."""
 
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from aiohttp import ClientTimeout
@@ -8,7 +9,8 @@ from multidict import CIMultiDict
 
 from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
-from sdk_core.operation import Effect, Operation, Request
+from sdk_core.multipart import Multipart
+from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
 from sdk_core.telemetry import CallInfo
 
@@ -38,32 +40,36 @@ class Options:
     )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Call(Generic[T]):
     """What one logical call remembers from attempt to attempt."""
 
     operation: Operation[T]
-    request: Request
+    path: str
+    """Percent-encoded, relative to the base URL."""
+    query: Mapping[str, str]
+    body: bytes | Multipart | None
     options: Options
-    given_id: str | None
-    """A correlation id of the caller's."""
     deadline: float
     """On `options.retry.clock`."""
-    # Not `list[Attempt]`: called, that takes three times as long.
-    attempts: list[Attempt] = field(factory=lambda: [])  # noqa: PIE807  `list` has no type here
+    _correlation_id: str | None
+    attempts: tuple[Attempt, ...] = ()
     delay: float = 0.0
     """Seconds waited before the attempt under way."""
+    elapsed: float = 0.0
+    """Seconds the attempt under way took."""
+    content: bytes | None = None
+    """The body of its answer; None: not read to its end."""
     reauthenticated: bool = False
     last_failure: SdkError | None = None
     info: CallInfo | None = None
     """For telemetry, where there is any."""
-    _correlation_id: str | None = None
 
     @property
     def correlation_id(self) -> str:
         """The caller's, or one of our own, made when it is first asked for: many calls never show theirs."""
         if self._correlation_id is None:
-            self._correlation_id = self.given_id or new_correlation_id()
+            self._correlation_id = new_correlation_id()
         return self._correlation_id
 
     def last_limits(self, now: float) -> tuple[float, ClientTimeout]:
@@ -74,11 +80,9 @@ class Call(Generic[T]):
         what = "the total timeout passed before it was sent"
         raise self.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
 
-    def record(
-        self, outcome: Outcome | None, status: int | None = None, *, error: str | None = None, elapsed: float
-    ) -> None:
+    def record(self, outcome: Outcome | None, status: int | None = None, *, error: str | None = None) -> None:
         """Note how the attempt under way ended."""
-        self.attempts.append(Attempt(len(self.attempts) + 1, status, error, self.delay, elapsed, outcome))
+        self.attempts += (Attempt(len(self.attempts) + 1, status, error, self.delay, self.elapsed, outcome),)
 
     def may_have_taken_effect(self) -> bool:
         """Return whether an attempt so far may have changed something on the server."""

@@ -7,12 +7,11 @@ from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from inspect import currentframe
-from types import MappingProxyType
 from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
-from aiohttp import BytesPayload, ClientResponse, ClientSession, MultipartWriter, Payload, hdrs
-from attrs import define, evolve, field, frozen
-from multidict import CIMultiDict, CIMultiDictProxy, istr
+from aiohttp import ClientResponse, ClientSession, MultipartWriter, hdrs
+from attrs import evolve, field, frozen
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from sdk_core import codec
@@ -55,7 +54,6 @@ _LIMITER_FAILED = "the rate limiter failed; going on without it"
 _NO_CONTENT_TYPE = (hdrs.CONTENT_TYPE,)
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
 _JSON = "application/json"
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
 
@@ -99,22 +97,12 @@ class Empty:
     """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
 
     @classmethod
-    def from_answer(cls, answer: Any, correlation_id: Callable[[], str]) -> Self:
-        """Build the value from the JSON of the answer (None if it was empty); asked, the call gives its id."""
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
+        """Build the value from a body that may be empty; NotJsonError if it is anything else but JSON.
+
+        Asked, the call gives its correlation id.
+        """
         raise NotImplementedError
-
-
-@define(eq=False, repr=False)
-class _Answer:
-    status: int
-    headers: CIMultiDictProxy[str]
-    body: bytes | None
-    """None: not read to its end."""
-    elapsed: float
-
-    @property
-    def content_type(self) -> str:
-        return safe_code(self.headers.get("Content-Type", "").partition(";")[0]) or "no content type"
 
 
 class ClientOptions(TypedDict, total=False):
@@ -258,19 +246,19 @@ class Client:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
         value, answer = await self._attempts(call)
-        call.record(None, answer.status, elapsed=answer.elapsed)
-        return Reply(value, answer.status, answer.headers, tuple(call.attempts), call.correlation_id)
+        call.record(None, answer.status)
+        return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
 
     def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
-        options, request, given_id = self._options, operation.request(arguments), current_correlation_id()
+        options, given_id = self._options, current_correlation_id()
+        path, query, body = operation.request(arguments)
         if given_id is None and self._provide_correlation_id is not None:
             given_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._warn_deprecated(operation, operation.deprecated)
-        deadline = options.retry.clock() + options.total_timeout
-        return Call(operation, request, options, given_id, deadline)
+        return Call(operation, path, query, body, options, options.retry.clock() + options.total_timeout, given_id)
 
-    async def _attempts(self, call: Call[T]) -> tuple[T, _Answer]:
+    async def _attempts(self, call: Call[T]) -> tuple[T, ClientResponse]:
         """Make one attempt, and more if it fails and they may help."""
         # Once, around everything else: inside, `info` is there.
         if self._observer is not None and call.info is None:
@@ -297,8 +285,8 @@ class Client:
             # Its traceback refers to this frame, which would be kept until it is collected.
             del first_failure
 
-    async def _attempts_after(self, call: Call[T], first_failure: SdkError) -> tuple[T, _Answer]:
-        def attempt(delay: float, last_failure: SdkError) -> Awaitable[tuple[T, _Answer]]:
+    async def _attempts_after(self, call: Call[T], first_failure: SdkError) -> tuple[T, ClientResponse]:
+        def attempt(delay: float, last_failure: SdkError) -> Awaitable[tuple[T, ClientResponse]]:
             call.delay, call.last_failure = delay, last_failure
             return self._attempt(call)
 
@@ -309,7 +297,7 @@ class Client:
             del first_failure
             call.last_failure = None
 
-    async def _attempt(self, call: Call[T]) -> tuple[T, _Answer]:
+    async def _attempt(self, call: Call[T]) -> tuple[T, ClientResponse]:
         """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
         try:
             here = self._sessions.here() or await self._sessions.open()
@@ -325,7 +313,7 @@ class Client:
         try:
             answer = await self._exchange(call, here, headers)
             if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
-                call.record(Outcome.REJECTED, answer.status, elapsed=answer.elapsed)
+                call.record(Outcome.REJECTED, answer.status)
                 call.reauthenticated, call.delay = True, 0.0
                 # Another call may have replaced the token meanwhile.
                 headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
@@ -336,50 +324,43 @@ class Client:
             return self._accept(call, answer), answer
         raise await self._refusal(call, answer)
 
-    def _exchange(self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]) -> Awaitable[_Answer]:
+    def _exchange(
+        self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]
+    ) -> Awaitable[ClientResponse]:
         """Send the request and read the answer."""
-        send = self._send if not isinstance(call.request.body, Multipart) else self._send_parts
-        if self._observer is None or call.info is None:
-            return send(call, here, auth_headers)
-        return self._observer.attempt(call.info, len(call.attempts) + 1, partial(send, call, here, auth_headers))
-
-    async def _send_parts(
-        self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str], more: Mapping[str, str] = _NO_HEADERS
-    ) -> _Answer:
-        body = cast("Multipart", call.request.body)  # As `_exchange` has seen.
-        # Opened out here: a file that is not there is the caller's error, not the connection's.
-        async with body.opened() as parts:
-            return await self._send(call, here, auth_headers, more, parts)
-
-    def _headers(self, call: Call[Any], auth_headers: Mapping[str, str], more: Mapping[str, str]) -> CIMultiDict[str]:
         headers = call.options.headers.copy()
         headers.update(auth_headers)
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
-        if type(call.request.body) is bytes:
-            # The payload says so too, but an injected session's own header would come before that.
+        body = call.body
+        if type(body) is bytes:
             headers[hdrs.CONTENT_TYPE] = _JSON
-        for name, value in more.items():
-            headers.setdefault(name, value)
-        return headers
+        send = self._send if not isinstance(body, Multipart) else self._send_parts
+        if self._observer is None or call.info is None:
+            return send(call, here, headers)
+        send_it = partial(send, call, here, headers)
+        return self._observer.attempt(call.info, len(call.attempts) + 1, headers, send_it)
+
+    async def _send_parts(self, call: Call[Any], here: LoopSession, headers: CIMultiDict[str]) -> ClientResponse:
+        body = cast("Multipart", call.body)  # As `_exchange` has seen.
+        # Opened out here: a file that is not there is the caller's error, not the connection's.
+        async with body.opened() as parts:
+            return await self._send(call, here, headers, parts)
 
     async def _send(
         self,
         call: Call[Any],
         here: LoopSession,
-        auth_headers: Mapping[str, str],
-        more: Mapping[str, str] = _NO_HEADERS,
+        headers: CIMultiDict[str],
         parts: MultipartWriter | None = None,
-    ) -> _Answer:
+    ) -> ClientResponse:
         """The only I/O with the API. The connection is given back in any case."""
-        options, request, method = call.options, call.request, call.operation.method
+        options, body, method = call.options, call.body, call.operation.method
         # A Multipart comes opened, as its parts.
-        data: Payload | None = parts
-        if type(request.body) is bytes:
-            data = BytesPayload(request.body, content_type=_JSON)
-        if self._sessions.closed or here.session.closed:
+        data = body if type(body) is bytes else parts
+        if self._sessions.closed or here.closed:
             raise call.closed("the client was closed during the call")
-        url = self._base_url.with_path(self._base_path + request.path, encoded=True)
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         clock = options.retry.clock
         started = clock()
         allowed, limits = options.attempt_timeout, options.limits
@@ -393,21 +374,23 @@ class Client:
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(
                     method,
-                    url.with_query(request.query) if request.query else url,
+                    url.with_query(call.query) if call.query else url,
                     data=data,
-                    headers=self._headers(call, auth_headers, more),
+                    headers=headers,
                     allow_redirects=False,
                     skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
                     timeout=limits,
                     raise_for_status=False,
                 )
-                body = await read_at_most(head, self._max_response_bytes)
+                call.content = await read_at_most(head, self._max_response_bytes)
+            call.elapsed = clock() - started
             self._sessions.keeps_connections = True
-            return _Answer(head.status, head.headers, body, clock() - started)
+            return head  # noqa: TRY300  the shortest way
         except EXCHANGE_ERRORS as error:
             if head is not None and head.status >= 400:  # noqa: PLR2004
                 # An error status says what it says without its body; a success is one only with all of it.
-                return _Answer(head.status, head.headers, None, clock() - started)
+                call.content, call.elapsed = None, clock() - started
+                return head
             failure = self._transport_failure(call, error, started)
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
@@ -426,7 +409,8 @@ class Client:
 
     def _transport_failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
         outcome, options = of_failure(error), call.options
-        call.record(outcome, error=type(error).__name__, elapsed=options.retry.clock() - started)
+        call.elapsed = options.retry.clock() - started
+        call.record(outcome, error=type(error).__name__)
         retryable = may_repeat(call.operation.effect, outcome, passing=True)
         if isinstance(error, TimeoutError):
             limit = "attempt_timeout" if call.deadline - started >= options.attempt_timeout else "total_timeout"
@@ -449,11 +433,17 @@ class Client:
         failure.__cause__ = cause
         return failure
 
-    def _accept(self, call: Call[T], answer: _Answer) -> T:
+    def _accept(self, call: Call[T], answer: ClientResponse) -> T:
         """Decode a success."""
         operation = call.operation
+        shape: Any = operation.returns
         try:
-            value = _decode(call, answer.body)
+            if call.content is None:
+                raise codec.NotJsonError  # noqa: TRY301  what is too large is not looked at
+            if isinstance(shape, type) and issubclass(shape, Empty):
+                value: Any = shape.from_answer(call.content, lambda: call.correlation_id)
+            else:
+                value = codec.load(call.content, operation.returns, lone_item=operation.lone_item)
         except (codec.NotJsonError, codec.ShapeError) as error:
             problems = error.problems if isinstance(error, codec.ShapeError) else ()
         else:
@@ -461,33 +451,32 @@ class Client:
                 call.options.retry.budget.deposit()
             if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
                 self._notice_deprecation(operation)
-            return value
+            return cast("T", value)
         # JSON comes from the API, which said yes; anything else may be a page of something in between.
         outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
-        call.record(outcome, answer.status, elapsed=answer.elapsed)
-        if answer.body is None:
+        call.record(outcome, answer.status)
+        if call.content is None:
             what = f"the answer is larger than {self._max_response_bytes} bytes"
         elif problems:
             what = "the answer is not of the documented shape: " + ", ".join(problems[:5])
         else:
-            what = (
-                f"status {answer.status} with a body that is no JSON ({answer.content_type}, {len(answer.body)} bytes)"
-            )
+            content_type = safe_code(answer.headers.get("Content-Type", "").partition(";")[0]) or "no content type"
+            what = f"status {answer.status} with a body that is no JSON ({content_type}, {len(call.content)} bytes)"
         raise call.fail(
             InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems)
         )
 
-    async def _refusal(self, call: Call[Any], answer: _Answer) -> SdkError:
+    async def _refusal(self, call: Call[Any], answer: ClientResponse) -> SdkError:
         """Turn any status but a success into its error."""
         operation, policy, status = call.operation, call.options.retry, answer.status
         if status < 400:  # noqa: PLR2004
-            call.record(Outcome.UNKNOWN, status, elapsed=answer.elapsed)
+            call.record(Outcome.UNKNOWN, status)
             what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
             return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
-        details = self._backend.read_error(answer.body or b"")
+        details = self._backend.read_error(call.content or b"")
         outcome, passing = of_refusal(operation, status, details, throttles_with_503=self._backend.throttles_with_503)
         echo = call.maybe_echo(status)
-        call.record(outcome, status, elapsed=answer.elapsed)
+        call.record(outcome, status)
         retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
         if status == 429:  # noqa: PLR2004
             if retry_after is None:
@@ -604,18 +593,6 @@ def _check_type(name: str, value: object, kind: type) -> None:
 def user_agent(product: str) -> str:
     """Return the User-Agent of an SDK."""
     return f"{product}/{__version__}"
-
-
-def _decode(call: Call[T], body: bytes | None) -> T:
-    if body is None:
-        raise codec.NotJsonError
-    operation = call.operation
-    shape: Any = operation.returns
-    if isinstance(shape, type) and issubclass(shape, Empty):
-        nothing: Any = shape.from_answer(codec.parse(body) if body.strip() else None, lambda: call.correlation_id)
-        value: T = nothing
-        return value
-    return codec.load(body, operation.returns, lone_item=operation.lone_item)
 
 
 def _describe(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:

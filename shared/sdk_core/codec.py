@@ -203,25 +203,31 @@ def _unstructuring(kind: type) -> Callable[[Any], Any]:
 
 
 _WRITER = msgspec.json.Encoder()
-_PLAIN = frozenset({str, int, bool, NoneType})
+_PLAIN = frozenset({str, int, bool, NoneType, date, UUID})
+"""What msgspec writes as JSON has it; of their subclasses it knows nothing."""
 
 
 def _exact(value: Any) -> Any:
     """Return a JSON value in a form that is written just as it is, or refuse it: msgspec would write much more."""
     kind = value.__class__
+    if kind is dict:
+        for key, item in value.items():
+            if type(item) not in _PLAIN or type(key) is not str:
+                break
+        else:
+            # Nothing in it has to be looked into: most bodies are like that.
+            return value
     if issubclass(kind, dict):
-        return {
-            key if type(key) is str else _key(key): item if type(item) in _PLAIN else _exact(item)
-            for key, item in value.items()
-        }
+        return {_key(key): item if type(item) in _PLAIN else _exact(item) for key, item in value.items()}
     if issubclass(kind, list | tuple):
         return [item if type(item) in _PLAIN else _exact(item) for item in value]
-    if kind in _PLAIN:
-        return value
-    if issubclass(kind, str):
-        return str.__str__(value)
-    if issubclass(kind, int):
-        return int(value)
+    return value if kind in _PLAIN else _exact_scalar(value, kind)
+
+
+def _exact_scalar(value: Any, kind: type) -> Any:
+    for written, write in _WRITTEN.items():
+        if issubclass(kind, written):
+            return write(value)
     if issubclass(kind, float):
         raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
     if not issubclass(kind, Decimal):
@@ -229,6 +235,17 @@ def _exact(value: Any) -> Any:
     if not value.is_finite():
         raise ValueError("a JSON number must be finite")
     return msgspec.Raw(f"{value:f}".encode())
+
+
+_WRITTEN: Mapping[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int,
+    UUID: str,
+    # Before dates: it is one, to Python.
+    datetime: lambda value: encode_datetime("datetime", value),
+    date: date.isoformat,
+}
+"""How values of these classes, and what inherits from them, are written."""
 
 
 def _key(key: object) -> str:
@@ -461,9 +478,6 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))
     converter.register_structure_hook_factory(_has_attrs, _from_object)
 
-    converter.register_unstructure_hook(date, date.isoformat)
-    converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
-    converter.register_unstructure_hook(UUID, str)
     converter.register_unstructure_hook(OpenEnum, str)
     converter.register_unstructure_hook(OpenEnumObject, lambda value: {"name": str(value)})
     converter.register_unstructure_hook_factory(_has_attrs, _to_object)

@@ -9,13 +9,13 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, field, frozen
 
 from sdk_core import codec
 from sdk_core.arguments import int64_id, mapping, uuid_id
 from sdk_core.multipart import Document, Multipart
 
-__all__ = ["Effect", "Operation", "Query", "Request"]
+__all__ = ["Effect", "Operation", "Query"]
 
 T = TypeVar("T")
 
@@ -78,14 +78,10 @@ _TEXT = Query("")
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
-@define(eq=False, repr=False)
-class Request:
-    """What goes on the wire for one call, except the headers that change from attempt to attempt."""
-
-    path: str
-    """Percent-encoded, relative to the base URL."""
-    query: Mapping[str, str]
-    body: bytes | Multipart | None
+def _multipart(data: bytes, document: object) -> Multipart:
+    if not isinstance(document, Document | None):
+        raise TypeError(f"document must be a Document, not {type(document).__name__}")
+    return Multipart(data, document)
 
 
 def _in_capitals(method: str) -> str:
@@ -178,8 +174,8 @@ class Operation(Generic[T]):
     def __str__(self) -> str:
         return f"{self.method} {self.template}"
 
-    def request(self, arguments: Mapping[str, object]) -> Request:
-        """Fill the path, encode query and body; pure.
+    def request(self, arguments: Mapping[str, object]) -> tuple[str, Mapping[str, str], bytes | Multipart | None]:
+        """Return path (percent-encoded, relative to the base URL), query and body of a call; pure.
 
         Raises:
             TypeError: an argument is missing, unknown, or of the wrong type.
@@ -194,11 +190,16 @@ class Operation(Generic[T]):
                 path += f"{check(name, arguments[name])}{tail}"
         except KeyError as error:
             raise self._missing(str(error.args[0])) from None
-        return Request(
-            path,
-            self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY,
-            None if self.body is None else self._encode_body(self.body, arguments),
-        )
+        query = self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY
+        if self.body is None:
+            return path, query, None
+        if "body" not in arguments:
+            raise self._missing("body")
+        value = arguments["body"]
+        if not isinstance(value, self.body):
+            raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
+        body = codec.dump(value)
+        return path, query, body if not self.multipart else _multipart(body, arguments.get("document"))
 
     def _encode_query(self, arguments: Mapping[str, object]) -> Mapping[str, str]:
         query = {
@@ -211,20 +212,6 @@ class Operation(Generic[T]):
             for name, value in mapping("query", raw).items():
                 query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
         return query
-
-    def _encode_body(self, kind: type[Any], arguments: Mapping[str, object]) -> bytes | Multipart:
-        if "body" not in arguments:
-            raise self._missing("body")
-        value = arguments["body"]
-        if not isinstance(value, kind):
-            raise TypeError(f"body must be {kind.__name__}, not {type(value).__name__}")
-        data = codec.dump(value)
-        if not self.multipart:
-            return data
-        document = arguments.get("document")
-        if not isinstance(document, Document | None):
-            raise TypeError(f"document must be a Document, not {type(document).__name__}")
-        return Multipart(data, document)
 
     def _missing(self, argument: str) -> TypeError:
         return TypeError(f"{self.name}() needs the argument {argument!r}")

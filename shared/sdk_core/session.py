@@ -23,7 +23,7 @@ from aiohttp import (
     ThreadedResolver,
 )
 from aiohttp.http import HttpProcessingError
-from attrs import field, frozen
+from attrs import define, field, frozen
 from attrs.validators import optional
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
@@ -61,7 +61,7 @@ _graveyard: list[Any] = []
 """What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class LoopSession:
     """What a client has on one event loop."""
 
@@ -71,6 +71,19 @@ class LoopSession:
     timer: Timer
     borrowed: bool
     """Whether the session was injected."""
+    ended: bool = False
+    """Whether it is not ours any more; an injected session may be closed by its owner, too."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent here any more."""
+        return self.ended or (self.borrowed and self.session.closed)
+
+    def end(self) -> None:
+        """Have nobody wait here any more."""
+        self.ended = True
+        self.line.close()
+        self.timer.stop()
 
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once in place of an injected `session`; if another, detach it after use.
@@ -105,7 +118,7 @@ class Sessions:
         if self.closed:
             raise ClientClosedError("the client is closed: build a new one")
         entry = self._open.get(get_running_loop())
-        return None if entry is None or entry[1].session.closed else entry[1]
+        return None if entry is None or entry[1].closed else entry[1]
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one."""
@@ -122,7 +135,7 @@ class Sessions:
         entry = lifetime, await anext(lifetime)
         with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-            for loop in [loop for loop, (_, it) in self._open.items() if it.session.closed or loop.is_closed()]:
+            for loop in [loop for loop, (_, it) in self._open.items() if it.closed or loop.is_closed()]:
                 del self._open[loop]
             self._open[get_running_loop()] = entry
         return entry[1]
@@ -148,7 +161,8 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
     """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
     content = response.content
     try:
-        body = await content.readany()
+        # What came in one piece with the head is there already.
+        body = content.read_nowait()
         if len(body) <= limit and content.at_eof():
             return body
         chunks, left = [body], limit - len(body)
@@ -176,12 +190,11 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]
         trust_env=connection.trust_env,
     )
     _switch_replay_off(session)
-    line, timer = Line(connection.limit), Timer(get_running_loop())
+    here = LoopSession(session, Line(connection.limit), Timer(get_running_loop()), borrowed=False)
     try:
-        yield LoopSession(session, line, timer, borrowed=False)
+        yield here
     finally:
-        line.close()
-        timer.stop()
+        here.end()
         await session.close()
 
 
@@ -189,12 +202,12 @@ async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
     connector = session.connector
     # All calls go to one host. 0 stands for no limit.
     limits = filter(None, (connector.limit, connector.limit_per_host) if connector else ())
-    line, timer = Line(min(limits, default=sys.maxsize)), Timer(get_running_loop())
+    line = Line(min(limits, default=sys.maxsize))
+    here = LoopSession(session, line, Timer(get_running_loop()), borrowed=True)
     try:
-        yield LoopSession(session, line, timer, borrowed=True)
+        yield here
     finally:
-        line.close()
-        timer.stop()
+        here.end()
 
 
 def _switch_replay_off(session: ClientSession) -> None:

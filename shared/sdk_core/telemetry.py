@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
+from multidict import CIMultiDict
 
 from sdk_core.arguments import header_text
 from sdk_core.errors import SdkError
@@ -96,12 +97,16 @@ class Observer:
         await self._tell("on_call_end", call, None)
         return result
 
-    async def attempt(self, call: CallInfo, number: int, send: Callable[[Mapping[str, str]], Awaitable[A]]) -> A:
-        """Make one attempt: `send` is given the headers to send along."""
-        headers: dict[str, str] = {}
+    async def attempt(
+        self, call: CallInfo, number: int, headers: CIMultiDict[str], send: Callable[[], Awaitable[A]]
+    ) -> A:
+        """Make one attempt: `send` is to send `headers`, to which those of the telemetry's own are added."""
+        more: dict[str, str] = {}
         try:
-            await self._tell("on_attempt_start", call, number, headers)
-            answer = await send(self._sendable(headers))
+            await self._tell("on_attempt_start", call, number, more)
+            for name, value in self._sendable(more).items():
+                headers.setdefault(name, value)
+            answer = await send()
         except BaseException as error:
             await self._tell("on_attempt_end", call, number, None, error)
             raise

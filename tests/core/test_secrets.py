@@ -41,7 +41,6 @@ from sdk_core.call import Call, Options
 from sdk_core.client import Backend
 from sdk_core.errors import SdkError
 from sdk_core.multipart import Multipart
-from sdk_core.operation import Request
 from sdk_core.retry import RetryPolicy
 
 # -- What must not be told ---------------------------------------------------------------------------------------------
@@ -565,7 +564,6 @@ async def _token(_session: ClientSession) -> Token:
     return Token(TOKEN, None)
 
 
-REQUEST = Request(f"/{MEMBER}", {"q": QUERY}, BODY.encode())
 HEADERS = {"X-Tenant": TENANT, "Set-Cookie": SERVER_TEXT}
 OPTIONS = Options(RetryPolicy(), 1, 1, HEADERS)
 MEMBERSHIP = MembershipClient(f"https://{HOST}", KEY, connection=Connection(proxy=f"http://user:{PASSWORD}@{HOST}"))
@@ -589,8 +587,7 @@ HOLDERS: dict[str, object] = {
         headers=HEADERS,
     ),
     "options": OPTIONS,
-    "request": REQUEST,
-    "call": Call(membership_operations.GET_CONTRACT_DATA, REQUEST, OPTIONS, "c", 1.0),
+    "call": Call(membership_operations.GET_CONTRACT_DATA, f"/{MEMBER}", {"q": QUERY}, BODY.encode(), OPTIONS, 1.0, "c"),
     "reply": membership_sdk.Reply(None, 200, CIMultiDictProxy(CIMultiDict(HEADERS)), (), "c"),
     "document": DOCUMENT,
     "document of a path": Document(source=Path(FILE), content_type="image/png"),

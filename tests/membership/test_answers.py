@@ -705,7 +705,7 @@ async def test_forbidden_names_the_scope_that_is_needed(mocked: Any, operation: 
     if operation.body is not None:
         needed = [attribute for attribute in attrs.fields(operation.body) if attribute.default is attrs.NOTHING]
         arguments["body"] = operation.body(**{attribute.name: _VALUES[attribute.type] for attribute in needed})
-    url = BASE.removesuffix("/v1/memberships") + operation.request(arguments).path
+    url = BASE.removesuffix("/v1/memberships") + operation.request(arguments)[0]
     mocked.add(url, method=operation.method, status=403, body=payload("membership_error"))
     async with client() as api:
         with pytest.raises(PermissionDeniedError, match=rf"needs the scope {SCOPES[operation.name]}\b"):
