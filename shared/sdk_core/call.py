@@ -11,7 +11,7 @@ from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
 from sdk_core.multipart import Multipart
 from sdk_core.operation import Effect, Operation
-from sdk_core.retry import RetryPolicy
+from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
 
 __all__ = ["Call", "Options", "connect_timeout"]
@@ -61,6 +61,8 @@ class Call(Generic[T]):
     content: bytes | None = None
     """The body of its answer; None: not read to its end."""
     reauthenticated: bool = False
+    retries: Retries | None = None
+    """What counts them, once there is something to count."""
     last_failure: SdkError | None = None
     info: CallInfo | None = None
     """For telemetry, where there is any."""

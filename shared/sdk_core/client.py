@@ -35,7 +35,7 @@ from sdk_core.multipart import Multipart
 from sdk_core.operation import Operation
 from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
-from sdk_core.retry import RetryPolicy, parse_retry_after, retry
+from sdk_core.retry import Retries, RetryPolicy, parse_retry_after
 from sdk_core.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.timer import Limit
@@ -95,6 +95,8 @@ class Reply(Generic[T]):
 
 class Empty:
     """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
+
+    __slots__ = ()
 
     @classmethod
     def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
@@ -239,13 +241,13 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        value, _answer = await self._attempts(self._begin(operation, arguments))
+        value, _answer = await self._observed(self._begin(operation, arguments))
         return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value, answer = await self._attempts(call)
+        value, answer = await self._observed(call)
         call.record(None, answer.status)
         return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
 
@@ -258,12 +260,15 @@ class Client:
             self._warn_deprecated(operation, operation.deprecated)
         return Call(operation, path, query, body, options, options.retry.clock() + options.total_timeout, given_id)
 
+    def _observed(self, call: Call[T]) -> Awaitable[tuple[T, ClientResponse]]:
+        """Make the attempts of a call, before whoever watches."""
+        if self._observer is None:
+            return self._attempts(call)
+        call.info = CallInfo(call.operation, call.correlation_id)
+        return self._observer.call(call.info, partial(self._attempts, call))
+
     async def _attempts(self, call: Call[T]) -> tuple[T, ClientResponse]:
-        """Make one attempt, and more if it fails and they may help."""
-        # Once, around everything else: inside, `info` is there.
-        if self._observer is not None and call.info is None:
-            call.info = CallInfo(call.operation, call.correlation_id)
-            return await self._observer.call(call.info, partial(self._attempts, call))
+        """Make attempts until one succeeds, or another would not help."""
         if self._rate_limiter is not None:
             patience = call.deadline - call.options.retry.clock()
             try:
@@ -274,31 +279,30 @@ class Client:
             if wait != 0.0:
                 await self._wait_for_slot(call, self._rate_limiter, wait, patience)
         try:
-            return await self._attempt(call)
-        except SdkError as failure:
-            if not failure.retryable or call.options.retry.max_attempts == 1:
-                raise
-            first_failure = failure
-        try:
-            return await self._attempts_after(call, first_failure)
+            while True:
+                try:
+                    here, headers = self._sessions.here(), self._backend.auth.current()
+                    if here and headers and here.line.free:
+                        here.line.free -= 1
+                    else:
+                        here, headers = await self._wait_for_place(call)
+                    try:
+                        answer = await self._exchange(call, here, headers)
+                        if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
+                            answer = await self._exchange_with_another_token(call, here, answer)
+                    finally:
+                        here.line.leave()
+                    if 200 <= answer.status < 300:  # noqa: PLR2004
+                        return self._accept(call, answer), answer
+                    raise await self._refusal(call, answer)
+                except SdkError as failure:
+                    if not await self._wait_for_another(call, failure):
+                        raise
         finally:
-            # Its traceback refers to this frame, which would be kept until it is collected.
-            del first_failure
-
-    async def _attempts_after(self, call: Call[T], first_failure: SdkError) -> tuple[T, ClientResponse]:
-        def attempt(delay: float, last_failure: SdkError) -> Awaitable[tuple[T, ClientResponse]]:
-            call.delay, call.last_failure = delay, last_failure
-            return self._attempt(call)
-
-        announce = partial(self._observer.retry, call.info) if self._observer and call.info else None
-        try:
-            return await retry(call.options.retry, first_failure, attempt, deadline=call.deadline, announce=announce)
-        finally:
-            del first_failure
             call.last_failure = None
 
-    async def _attempt(self, call: Call[T]) -> tuple[T, ClientResponse]:
-        """Make one attempt (two, if a 401 could be cured by a fresh token) and judge the answer."""
+    async def _wait_for_place(self, call: Call[Any]) -> tuple[LoopSession, Mapping[str, str]]:
+        """Return where to send, in whose line we have a place then, and the headers of the credential."""
         try:
             here = self._sessions.here() or await self._sessions.open()
         except ClientClosedError as error:
@@ -310,19 +314,32 @@ class Client:
             await self._wait_in_line(call, here)
             # It may have been refused meanwhile, and replaced.
             headers = self._backend.auth.current() or headers
-        try:
-            answer = await self._exchange(call, here, headers)
-            if answer.status == 401 and self._may_reauthenticate(call, headers):  # noqa: PLR2004
-                call.record(Outcome.REJECTED, answer.status)
-                call.reauthenticated, call.delay = True, 0.0
-                # Another call may have replaced the token meanwhile.
-                headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
-                answer = await self._exchange(call, here, headers)
-        finally:
-            here.line.leave()
-        if 200 <= answer.status < 300:  # noqa: PLR2004
-            return self._accept(call, answer), answer
-        raise await self._refusal(call, answer)
+        return here, headers
+
+    async def _wait_for_another(self, call: Call[Any], failure: SdkError) -> bool:
+        """Return whether there is to be another attempt, when it is time for it."""
+        policy = call.options.retry
+        if not failure.retryable or policy.max_attempts == 1:
+            return False
+        if call.retries is None:
+            call.retries = Retries(policy, call.deadline)
+        delay = call.retries.delay_after(failure)
+        if delay is None:
+            return False
+        if self._observer is not None and call.info is not None:
+            await self._observer.retry(call.info, failure, delay)
+        await policy.sleep(delay)
+        call.delay, call.last_failure = delay, failure
+        return True
+
+    async def _exchange_with_another_token(
+        self, call: Call[Any], here: LoopSession, refusal: ClientResponse
+    ) -> ClientResponse:
+        call.record(Outcome.REJECTED, refusal.status)
+        call.reauthenticated, call.delay = True, 0.0
+        # Another call may have replaced the token meanwhile.
+        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+        return await self._exchange(call, here, headers)
 
     def _exchange(
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]

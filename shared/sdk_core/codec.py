@@ -163,13 +163,14 @@ def load(text: bytes, shape: type[T], *, lone_item: bool = False) -> T:
     """
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     try:
-        value: T = _fast(kind)(text)
+        value: T = _READERS[kind](text)
         return value  # noqa: TRY300  the shortest way
     except Exception:  # noqa: BLE001, S110  whatever the fast path says, the detailed one says it better
         pass
     if lone_item:
         with suppress(Exception):
-            lone: Any = [_fast(*get_args(kind))(text)]
+            (item,) = get_args(kind)
+            lone: Any = [_READERS[item](text)]
             return cast("T", lone)
     found = parse(text)
     return structure([as_object(found)] if lone_item and isinstance(found, dict) else found, shape)
@@ -183,7 +184,7 @@ def dump(value: Any) -> bytes:
         ValueError: a number is not finite, or a text holds half of a surrogate pair.
     """
     try:
-        return _WRITER.encode(_exact(_unstructuring(value.__class__)(value)))
+        return _WRITER.encode(_exact(_UNSTRUCTURING[value.__class__](value)))
     except UnicodeEncodeError:
         # It shows the text.
         problem = ValueError("a text holds half of a surrogate pair, which JSON can't carry")
@@ -195,11 +196,6 @@ def encode_datetime(name: str, value: datetime) -> str:
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError(f"{name} must be an aware datetime (with tzinfo)")
     return value.astimezone(UTC).isoformat()
-
-
-@cache
-def _unstructuring(kind: type) -> Callable[[Any], Any]:
-    return _converter().get_unstructure_hook(kind)
 
 
 _WRITER = msgspec.json.Encoder()
@@ -465,6 +461,18 @@ _HOOKS: Mapping[type, _Hook] = {
 }
 
 
+class _Made(dict[Any, Callable[[Any], Any]]):
+    """Makes what is asked for once. `functools.cache` would take twice as long to find it again."""
+
+    def __init__(self, make: Callable[[Any], Callable[[Any], Any]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: Any) -> Callable[[Any], Any]:
+        made = self[key] = self._make(key)
+        return made
+
+
 @cache
 def _converter() -> Converter:
     """Return the one converter, made when it is first needed."""
@@ -484,12 +492,14 @@ def _converter() -> Converter:
     return converter
 
 
+_UNSTRUCTURING = _Made(lambda kind: _converter().get_unstructure_hook(kind))
+
+
 # The fast path: msgspec reads the bytes straight into the objects. What it reads, the converter reads to the same
 # value, only that msgspec minds neither the encoding nor the size of numbers in what is ignored anyway. Where it
 # raises, whatever it raises, the converter has the last word.
 
 
-@cache
 def _fast(shape: Any) -> Callable[[bytes], Any]:
     """Return the function that reads a JSON text as `shape`, or raises."""
     try:
@@ -500,6 +510,9 @@ def _fast(shape: Any) -> Callable[[bytes], Any]:
 
 def _refuse(_text: bytes) -> NoReturn:
     raise TypeError
+
+
+_READERS = _Made(_fast)
 
 
 _SAME = frozenset({str, int, bool, date, UUID, Any})

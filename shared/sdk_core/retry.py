@@ -1,6 +1,6 @@
 """When a failed call is tried again, and when not: tenacity turns the wheel, the error itself decides.
 
-Nothing of this runs on the good path: it is entered with the first failure in hand.
+Nothing of this runs on the good path: it begins with the first failure in hand.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
 from sdk_core.lock import Lock
 
-__all__ = ["RetryBudget", "RetryPolicy", "parse_retry_after", "retry"]
+__all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
 
 T = TypeVar("T")
 _log = logging.getLogger("sdk_core.retry")
@@ -132,78 +132,44 @@ def _parse_http_date(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-async def retry(
-    policy: RetryPolicy,
-    first_failure: SdkError,
-    attempt: Callable[[float, SdkError], Awaitable[T]],
-    *,
-    deadline: float,
-    announce: Callable[[SdkError, float], Awaitable[None]] | None = None,
-) -> T:
-    """Repeat `attempt` after its `first_failure` for as long as `policy` allows; raise the last failure as it was.
+class Retries:
+    """The retries of one call, as many and as late as its policy allows. tenacity counts, and turns the wheel."""
 
-    Args:
-        policy: how often, how long.
-        first_failure: what the first attempt raised.
-        attempt: one more try; it is told the seconds waited before it, and the failure it makes good for.
-        deadline: on `policy.clock`; a wait that would end after it is not started.
-        announce: told of each failure that is made good for, and the seconds until then, before they pass.
-    """
-    # Always one: a list, so that both functions see each new one, and that it can be let go of at the end.
-    failures = [first_failure]
+    def __init__(self, policy: RetryPolicy, deadline: float) -> None:
+        """Begin after a first attempt; `deadline` is on `policy.clock`: no wait may end after it."""
+        self._policy = policy
+        self._deadline = deadline
+        _WHEEL.begin()
+        self._state = RetryCallState(_WHEEL, None, (), {})
 
-    def wait(state: RetryCallState) -> float:
-        return _delay(policy, failures[-1], state.attempt_number, deadline)
-
-    def stop(state: RetryCallState) -> bool:
-        return not _another(policy, failures[-1], state, deadline)
-
-    # One wheel per failing call: a shared one miscounts under concurrency. It counts and decides; waiting and trying
-    # is done here: its asynchronous sibling inspects every function it is given on every turn, and catches even a
-    # cancellation.
-    wheel = Retrying(retry=retry_always, wait=wait, stop=stop, retry_error_callback=_end)
-    state = RetryCallState(wheel, None, (), {})
-    wheel.begin()
-    # All that tenacity is told of an attempt. What failed is ours to know.
-    failed = Future(1)
-    failed.set_result(None)
-    try:
-        while True:
-            state.outcome = failed
-            turn = wheel.iter(state)
-            if not isinstance(turn, DoSleep):
-                raise failures[-1]
-            state.prepare_for_next_attempt()
-            delay = float(turn)
-            if announce is not None:
-                await announce(failures[-1], delay)
-            await policy.sleep(delay)
-            try:
-                return await attempt(delay, failures[-1])
-            except SdkError as error:
-                failures[:] = [error]
-    finally:
-        # A traceback leads to this frame: if it held its error, only the collector would free both.
-        failures.clear()
-        del first_failure
-        # It holds methods of the wheel, which holds it.
-        wheel.iter_state.reset()
+    def delay_after(self, failure: SdkError) -> float | None:
+        """Return the seconds until the attempt that is to make good for `failure`; None if there is to be none."""
+        state = self._state
+        state.outcome, state.args = _OVER, (self._policy, failure, self._deadline)
+        turn = _WHEEL.iter(state)
+        # A traceback leads to whoever keeps us: were the failure kept here, only the collector would free both.
+        state.args = ()
+        if not isinstance(turn, DoSleep):
+            return None
+        state.prepare_for_next_attempt()
+        return float(turn)
 
 
 def _end(_state: RetryCallState) -> None:
     """Take the place of tenacity's own error."""
 
 
-def _another(policy: RetryPolicy, failure: SdkError, state: RetryCallState, deadline: float) -> bool:
-    """Return whether there is to be another attempt, and say so."""
+def _stop(state: RetryCallState) -> bool:
+    """Return whether there is to be no other attempt; if there is, say so."""
+    policy, failure, deadline = _known(state)
     # Only our own errors come here, and only those that say so are repeated.
     if not failure.retryable or state.attempt_number >= policy.max_attempts:
-        return False
+        return True
     if (failure.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep >= deadline:
-        return False
+        return True
     if policy.budget is not None and not policy.budget.withdraw():
         failure.args[1]["retries_suppressed"] = True
-        return False
+        return True
     _log.warning(
         "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
         failure.operation,
@@ -212,16 +178,30 @@ def _another(policy: RetryPolicy, failure: SdkError, state: RetryCallState, dead
         type(failure).__name__,
         failure.correlation_id,
     )
-    return True
+    return False
 
 
-def _delay(policy: RetryPolicy, failure: SdkError, attempt_number: int, deadline: float) -> float:
+def _wait(state: RetryCallState) -> float:
+    policy, failure, deadline = _known(state)
     if failure.args[1].get("retry_at_once"):
         return 0.0
     asked = failure.retry_after
     if asked is None:
-        return policy.backoff(attempt_number)
+        return policy.backoff(state.attempt_number)
     # Never earlier than asked; a little later, so that a fleet does not return in one instant.
     # At most half of the time that is left goes there: the attempt needs some too.
     slack = max(0.0, deadline - policy.clock() - asked)
     return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311
+
+
+def _known(state: RetryCallState) -> tuple[RetryPolicy, SdkError, float]:
+    policy, failure, deadline = state.args
+    return policy, failure, deadline
+
+
+# One wheel for all: what differs from call to call is in their states, and it is never turned for two at a time. (Its
+# own loops would wait in mid-turn, and its asynchronous sibling catches even a cancellation.)
+_WHEEL = Retrying(retry=retry_always, wait=_wait, stop=_stop, retry_error_callback=_end)
+_OVER = Future(1)
+"""All that tenacity is told of an attempt. What failed is ours to know."""
+_OVER.set_result(None)

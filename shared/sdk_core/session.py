@@ -114,14 +114,14 @@ class Sessions:
         self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
 
     def here(self) -> LoopSession | None:
-        """Return what is open on the running loop, if anything is; ClientClosedError if nothing can be any more."""
-        if self.closed:
-            raise ClientClosedError("the client is closed: build a new one")
+        """Return what is open on the running loop, if anything is."""
         entry = self._open.get(get_running_loop())
         return None if entry is None or entry[1].closed else entry[1]
 
     async def open(self) -> LoopSession:
-        """Open a session on the running loop, or take the injected one."""
+        """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
+        if self.closed:
+            raise ClientClosedError("the client is closed: build a new one")
         # A forked child has loops of its own, so what it inherited is never found by `here()`.
         if self._pid != os.getpid():
             self._start_over_in_child()

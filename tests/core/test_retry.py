@@ -1,7 +1,9 @@
 """When a call is tried again, how long is waited before, and what comes out in the end."""
 
 import asyncio
+import math
 import random
+import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from membership_sdk import MembershipClient
 from membership_sdk.models import VoidResult
 from sdk_core.errors import ApiError, ConflictError, NotFoundError, Outcome, RateLimitError, SdkError, ServerError
 from sdk_core.operation import Effect, Operation
-from sdk_core.retry import RetryBudget, RetryPolicy, parse_retry_after
+from sdk_core.retry import Retries, RetryBudget, RetryPolicy, parse_retry_after
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 PUT = Operation(name="put_it", method="PUT", path="/it", returns=VoidResult, effect=Effect.IDEMPOTENT)
@@ -272,6 +274,31 @@ async def test_concurrent_failing_calls_have_their_own_attempts(fake_time: FakeT
         assert len(server.requests) == 150
     assert {len(error.attempts) for error in errors} == {3}
     assert len({error.correlation_id for error in errors}) == 50
+
+
+def test_calls_that_fail_in_turns_are_counted_apart() -> None:
+    """In one thread and in several: each has the retries of its own policy, though one tenacity object counts all."""
+    error = ServerError("status 500", {"retryable": True, "operation": "read_it", "correlation_id": "c"})
+    counts: list[list[int]] = []
+
+    def fail_in_turns() -> None:
+        attempts = range(1, 6)
+        calls = [Retries(RetryPolicy(max_attempts=n, budget=None, backoff_base=n), deadline=math.inf) for n in attempts]
+        retries = [0 for _ in calls]
+        for _ in attempts:
+            for n, call in enumerate(calls):
+                delay = call.delay_after(error)
+                if delay is not None:
+                    assert 0 <= delay <= (n + 1) * 2 ** retries[n]
+                    retries[n] += 1
+        counts.append(retries)
+
+    threads = [threading.Thread(target=fail_in_turns) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [[0, 1, 2, 3, 4]] * 4
 
 
 @pytest.mark.parametrize("max_attempts", [0, -1, True, 1.5, "3"])
