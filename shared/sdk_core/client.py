@@ -1,4 +1,4 @@
-"""A call, from the arguments to the decoded answer. Read `Client.call_with_reply` first: it is the whole story."""
+"""A call, from the arguments to the decoded answer. Read `Client._attempts` first: it is the whole story."""
 
 import copy
 import logging
@@ -307,11 +307,12 @@ class Client:
             here = self._sessions.here() or await self._sessions.open()
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
-        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here)
         if here.line.free:
             here.line.free -= 1
         else:
             await self._wait_in_line(call, here)
+            here.notice_end()
             # It may have been refused meanwhile, and replaced.
             headers = self._backend.auth.current() or headers
         return here, headers
@@ -338,7 +339,7 @@ class Client:
         call.record(Outcome.REJECTED, refusal.status)
         call.reauthenticated, call.delay = True, 0.0
         # Another call may have replaced the token meanwhile.
-        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here)
         return await self._exchange(call, here, headers)
 
     def _exchange(
@@ -519,10 +520,10 @@ class Client:
         others = self._backend.auth.reject(rejected)
         return others and not call.reauthenticated and call.options.retry.max_attempts > 1
 
-    async def _fetch_token(self, call: Call[Any], session: ClientSession) -> Mapping[str, str]:
+    async def _fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
         try:
             async with timeout(call.deadline - call.options.retry.clock()):
-                return await self._backend.auth.fetch(session)
+                return await self._backend.auth.fetch(here.session)
         except SdkError as error:
             facts = {**error.args[1], **call.facts(Outcome.NOT_SENT, retryable=error.retryable)}
             failure = type(error)(error.args[0], facts)
@@ -530,6 +531,8 @@ class Client:
         except TimeoutError:
             what = "no token within the total timeout"
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+        finally:
+            here.notice_end()
         try:
             raise failure
         finally:

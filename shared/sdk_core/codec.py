@@ -221,9 +221,10 @@ def _exact(value: Any) -> Any:
 
 
 def _exact_scalar(value: Any, kind: type) -> Any:
-    for written, write in _WRITTEN.items():
-        if issubclass(kind, written):
-            return write(value)
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, int):
+        return int(value)
     if issubclass(kind, float):
         raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
     if not issubclass(kind, Decimal):
@@ -233,18 +234,9 @@ def _exact_scalar(value: Any, kind: type) -> Any:
     return msgspec.Raw(f"{value:f}".encode())
 
 
-_WRITTEN: Mapping[type, Callable[[Any], Any]] = {
-    str: str.__str__,
-    int: int,
-    UUID: str,
-    # Before dates: it is one, to Python.
-    datetime: lambda value: encode_datetime("datetime", value),
-    date: date.isoformat,
-}
-"""How values of these classes, and what inherits from them, are written."""
-
-
 def _key(key: object) -> str:
+    if type(key) is date or type(key) is UUID:
+        return str(key)
     if not isinstance(key, str):
         raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
     return str.__str__(key)
@@ -486,6 +478,10 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_generic(tuple), _from_list(homogenous_tuple_structure_factory))
     converter.register_structure_hook_factory(_has_attrs, _from_object)
 
+    # What is exactly of such a class is left to msgspec, which writes the same, and faster.
+    converter.register_unstructure_hook(date, lambda value: value if type(value) is date else date.isoformat(value))
+    converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
+    converter.register_unstructure_hook(UUID, lambda value: value if type(value) is UUID else str(value))
     converter.register_unstructure_hook(OpenEnum, str)
     converter.register_unstructure_hook(OpenEnumObject, lambda value: {"name": str(value)})
     converter.register_unstructure_hook_factory(_has_attrs, _to_object)

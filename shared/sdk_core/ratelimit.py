@@ -69,9 +69,7 @@ class LocalRateLimiter:
 
     def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
-        lock = self._lock.held
-        lock.acquire()
-        try:
+        with self._lock.held:
             lane = self._lanes[operation]
             starts, start = lane.starts, self._clock()
             now = start
@@ -89,9 +87,7 @@ class LocalRateLimiter:
                     insort(starts, start)
                 else:
                     starts.append(start)
-            return start - now
-        finally:
-            lock.release()
+        return start - now
 
     def on_rate_limited(self, operation: str, retry_after: float) -> None:
         """Hold back new calls of `operation` for `retry_after` seconds."""

@@ -202,6 +202,15 @@ def _known(state: RetryCallState) -> tuple[RetryPolicy, SdkError, float]:
 # One wheel for all: what differs from call to call is in their states, and it is never turned for two at a time. (Its
 # own loops would wait in mid-turn, and its asynchronous sibling catches even a cancellation.)
 _WHEEL = Retrying(retry=retry_always, wait=_wait, stop=_stop, retry_error_callback=_end)
-_OVER = Future(1)
-"""All that tenacity is told of an attempt. What failed is ours to know."""
-_OVER.set_result(None)
+
+
+class _Over(Future):
+    """All that tenacity is told of an attempt, the same of all. What failed is ours to know."""
+
+    @property
+    def failed(self) -> bool:
+        # Inherited, it would ask under a lock, which a fork could leave held for good.
+        return False
+
+
+_OVER = _Over(1)

@@ -76,8 +76,13 @@ class LoopSession:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be sent here any more."""
+        """Whether nothing can be sent here any more, as far as is known: our own session is not asked each time."""
         return self.ended or (self.borrowed and self.session.closed)
+
+    def notice_end(self) -> None:
+        """Look whether somebody else closed the session: it is lent to the source of tokens."""
+        if self.session.closed:
+            self.end()
 
     def end(self) -> None:
         """Have nobody wait here any more."""
@@ -116,7 +121,8 @@ class Sessions:
     def here(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
         entry = self._open.get(get_running_loop())
-        return None if entry is None or entry[1].closed else entry[1]
+        # Ours, too: it is lent to the source of tokens, which may close it.
+        return None if entry is None or entry[1].session.closed else entry[1]
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
@@ -135,7 +141,7 @@ class Sessions:
         entry = lifetime, await anext(lifetime)
         with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-            for loop in [loop for loop, (_, it) in self._open.items() if it.closed or loop.is_closed()]:
+            for loop in [loop for loop, (_, it) in self._open.items() if it.session.closed or loop.is_closed()]:
                 del self._open[loop]
             self._open[get_running_loop()] = entry
         return entry[1]

@@ -343,11 +343,40 @@ def test_days_moments_and_uuids_are_sent_as_documented(value: object, text: str)
 
     @attrs.frozen
     class Anything:
-        value: object
+        value: Any
 
     for whole in ({"value": value}, Anything(value)):
         assert codec.dump(whole) == f'{{"value":"{text}"}}'.encode()
     assert codec.dump([(value,)]) == f'[["{text}"]]'.encode()
+
+
+def test_days_and_uuids_are_keys_in_their_text() -> None:
+    """At any depth."""
+    value = {date(2026, 1, 31): 1, "a": {UUID(int=1): [{datetime(2026, 1, 31, tzinfo=UTC): 2}]}}
+    assert codec.dump(value) == (
+        b'{"2026-01-31":1,"a":{"00000000-0000-0000-0000-000000000001":[{"2026-01-31T00:00:00+00:00":2}]}}'
+    )
+
+
+@attrs.frozen
+class Days:
+    """Where nobody looks what it is given."""
+
+    day: date
+    moment: datetime
+    days: tuple[date, ...] = ()
+
+
+def test_declared_type_decides_what_is_sent() -> None:
+    """A moment in place of a day is its day, as the caller's own zone has it; what is neither is not sent."""
+    moment = datetime(2026, 1, 31, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert codec.dump(Days(moment, moment, (moment,))) == (
+        b'{"day":"2026-01-31","moment":"2026-01-30T23:00:00+00:00","days":["2026-01-31"]}'
+    )
+    for oddity in (None, "x", 5):
+        for odd in ({"day": oddity}, {"moment": oddity}, {"moment": moment.date()}, {"days": (oddity,)}):
+            with pytest.raises((TypeError, AttributeError)):
+                codec.dump(attrs.evolve(Days(moment.date(), moment), **odd))
 
 
 @pytest.mark.parametrize("value", [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}], ids=str)

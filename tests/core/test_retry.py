@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireRequest, WireServer
 
+import sdk_core.retry
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.models import VoidResult
@@ -299,6 +300,23 @@ def test_calls_that_fail_in_turns_are_counted_apart() -> None:
     for thread in threads:
         thread.join()
     assert counts == [[0, 1, 2, 3, 4]] * 4
+
+
+def test_what_all_calls_share_has_no_lock_to_wait_for() -> None:
+    """A fork may come while another thread holds it: in the child, nobody would ever give it back."""
+    error = ServerError("status 500", {"retryable": True, "operation": "read_it", "correlation_id": "c"})
+    shared: Any = sdk_core.retry._OVER
+    delays: list[float | None] = []
+
+    def retry() -> None:
+        delays.append(Retries(RetryPolicy(budget=None), deadline=math.inf).delay_after(error))
+
+    thread = threading.Thread(target=retry)
+    with shared._condition:
+        thread.start()
+        thread.join(5)
+        assert len(delays) == 1
+    thread.join()
 
 
 @pytest.mark.parametrize("max_attempts", [0, -1, True, 1.5, "3"])

@@ -18,12 +18,15 @@ import pytest
 import trustme
 from aiohttp import ClientSession, CookieJar, TCPConnector, ThreadedResolver
 from wire import DROP, STALL, FakeTime, Raw, Reply, WireServer
+from yarl import URL
 
 import sdk_core.session
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
+from membership_sdk.errors import read_error
 from membership_sdk.models import VoidResult
-from sdk_core.client import Client
+from sdk_core.auth import BearerToken, Token
+from sdk_core.client import Backend, Client
 from sdk_core.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -386,6 +389,27 @@ async def test_owned_session_sends_no_cookies() -> None:
             await client.call(GET)
         assert len(server.requests) == 2
     assert not any("cookie" in request.headers for request in server.requests)
+
+
+async def test_session_that_the_source_of_tokens_closes_is_replaced() -> None:
+    """A source that takes the session for its own costs one call, which says that nothing was sent."""
+    calls = 0
+
+    async def token(session: ClientSession) -> Token:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            async with session:
+                pass
+        return Token("t", None)
+
+    async with WireServer(Reply()) as server:
+        backend = Backend(base_url=URL(server.url), auth=BearerToken(token), read_error=read_error)
+        async with Client(backend) as client:
+            error = await failure(client.call(POST))
+            await client.call(POST)
+        assert len(server.requests) == 1
+    assert (type(error), error.outcome) == (ClientClosedError, Outcome.NOT_SENT)
 
 
 async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
