@@ -216,9 +216,10 @@ class _Server(_Listener):
         if entry is None:
             self._ledger.strangers.append(f"{head.method} {head.target}")
             return False
-        if entry.sealed and not held:
-            entry.late += 1
         x = self._exchange(entry, head, reader, writer)
+        # Whoever else waits for a token gets it, though the call that asked for it was cancelled.
+        if entry.sealed and not held and not isinstance(x, TokenExchange):
+            entry.late += 1
         name, fault = x.rng.choice(list(FAULTS.items())) if x.rng.random() < _FAULTY else ("none", obey)
         x.meet(name)
         self._note(name)
