@@ -72,7 +72,7 @@ class LoopSession:
     borrowed: bool
     """Whether the session was injected."""
     ended: bool = False
-    """Whether it is not ours any more; an injected session may be closed by its owner, too."""
+    """Whether it is known to be over; whoever injected a session does not tell."""
 
     @property
     def closed(self) -> bool:
