@@ -261,7 +261,7 @@ class Client:
         return Call(operation, path, query, body, options, options.retry.clock() + options.total_timeout, given_id)
 
     def _observed(self, call: Call[T]) -> Awaitable[tuple[T, ClientResponse]]:
-        """Make the attempts of a call, before whoever watches."""
+        """Make the attempts of a call, and tell its telemetry of them."""
         if self._observer is None:
             return self._attempts(call)
         call.info = CallInfo(call.operation, call.correlation_id)
@@ -307,12 +307,11 @@ class Client:
             here = self._sessions.here() or await self._sessions.open()
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
-        headers = self._backend.auth.current() or await self._fetch_token(call, here)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
         if here.line.free:
             here.line.free -= 1
         else:
             await self._wait_in_line(call, here)
-            here.notice_end()
             # It may have been refused meanwhile, and replaced.
             headers = self._backend.auth.current() or headers
         return here, headers
@@ -320,8 +319,6 @@ class Client:
     async def _wait_for_another(self, call: Call[Any], failure: SdkError) -> bool:
         """Return whether there is to be another attempt, when it is time for it."""
         policy = call.options.retry
-        if not failure.retryable or policy.max_attempts == 1:
-            return False
         if call.retries is None:
             call.retries = Retries(policy, call.deadline)
         delay = call.retries.delay_after(failure)
@@ -339,7 +336,7 @@ class Client:
         call.record(Outcome.REJECTED, refusal.status)
         call.reauthenticated, call.delay = True, 0.0
         # Another call may have replaced the token meanwhile.
-        headers = self._backend.auth.current() or await self._fetch_token(call, here)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
         return await self._exchange(call, here, headers)
 
     def _exchange(
@@ -376,7 +373,7 @@ class Client:
         options, body, method = call.options, call.body, call.operation.method
         # A Multipart comes opened, as its parts.
         data = body if type(body) is bytes else parts
-        if self._sessions.closed or here.closed:
+        if self._sessions.closed or here.session.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         clock = options.retry.clock
@@ -520,10 +517,10 @@ class Client:
         others = self._backend.auth.reject(rejected)
         return others and not call.reauthenticated and call.options.retry.max_attempts > 1
 
-    async def _fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
+    async def _fetch_token(self, call: Call[Any], session: ClientSession) -> Mapping[str, str]:
         try:
             async with timeout(call.deadline - call.options.retry.clock()):
-                return await self._backend.auth.fetch(here.session)
+                return await self._backend.auth.fetch(session)
         except SdkError as error:
             facts = {**error.args[1], **call.facts(Outcome.NOT_SENT, retryable=error.retryable)}
             failure = type(error)(error.args[0], facts)
@@ -531,8 +528,6 @@ class Client:
         except TimeoutError:
             what = "no token within the total timeout"
             failure = call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
-        finally:
-            here.notice_end()
         try:
             raise failure
         finally:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import field, frozen
 from tenacity import DoSleep, Future, RetryCallState, Retrying, retry_always
@@ -21,7 +21,6 @@ from sdk_core.lock import Lock
 
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
 
-T = TypeVar("T")
 _log = logging.getLogger("sdk_core.retry")
 
 

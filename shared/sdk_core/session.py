@@ -23,7 +23,7 @@ from aiohttp import (
     ThreadedResolver,
 )
 from aiohttp.http import HttpProcessingError
-from attrs import define, field, frozen
+from attrs import field, frozen
 from attrs.validators import optional
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
@@ -61,7 +61,7 @@ _graveyard: list[Any] = []
 """What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share."""
 
 
-@define(eq=False)
+@frozen(eq=False)
 class LoopSession:
     """What a client has on one event loop."""
 
@@ -71,24 +71,6 @@ class LoopSession:
     timer: Timer
     borrowed: bool
     """Whether the session was injected."""
-    ended: bool = False
-    """Whether it is known to be over; whoever injected a session does not tell."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be sent here any more, as far as is known: our own session is not asked each time."""
-        return self.ended or (self.borrowed and self.session.closed)
-
-    def notice_end(self) -> None:
-        """Look whether somebody else closed the session: it is lent to the source of tokens."""
-        if self.session.closed:
-            self.end()
-
-    def end(self) -> None:
-        """Have nobody wait here any more."""
-        self.ended = True
-        self.line.close()
-        self.timer.stop()
 
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once in place of an injected `session`; if another, detach it after use.
@@ -121,7 +103,6 @@ class Sessions:
     def here(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
         entry = self._open.get(get_running_loop())
-        # Ours, too: it is lent to the source of tokens, which may close it.
         return None if entry is None or entry[1].session.closed else entry[1]
 
     async def open(self) -> LoopSession:
@@ -196,11 +177,12 @@ async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]
         trust_env=connection.trust_env,
     )
     _switch_replay_off(session)
-    here = LoopSession(session, Line(connection.limit), Timer(get_running_loop()), borrowed=False)
+    line, timer = Line(connection.limit), Timer(get_running_loop())
     try:
-        yield here
+        yield LoopSession(session, line, timer, borrowed=False)
     finally:
-        here.end()
+        line.close()
+        timer.stop()
         await session.close()
 
 
@@ -208,12 +190,12 @@ async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
     connector = session.connector
     # All calls go to one host. 0 stands for no limit.
     limits = filter(None, (connector.limit, connector.limit_per_host) if connector else ())
-    line = Line(min(limits, default=sys.maxsize))
-    here = LoopSession(session, line, Timer(get_running_loop()), borrowed=True)
+    line, timer = Line(min(limits, default=sys.maxsize)), Timer(get_running_loop())
     try:
-        yield here
+        yield LoopSession(session, line, timer, borrowed=True)
     finally:
-        here.end()
+        line.close()
+        timer.stop()
 
 
 def _switch_replay_off(session: ClientSession) -> None:
