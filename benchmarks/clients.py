@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib import import_module
+from itertools import cycle
 from typing import Any, Final, NamedTuple
 
 from benchmarks.payloads import API_KEY, CANCELATION, CONTRACT_ID, DAY, REASON_ID
@@ -12,17 +13,20 @@ from benchmarks.peers import GENERATED
 from benchmarks.server import (
     EVERY_CALL_REFUSED_ONCE,
     EVERY_TENTH_CALL_REFUSED_ONCE,
+    KINDS,
     ONE_CONTRACT,
     TEN_CONTRACTS,
     get_path,
     post_path,
 )
 
-__all__ = ["CLIENTS", "OPERATIONS", "Api", "Call", "loop_factory"]
+__all__ = ["CLIENTS", "MEMBERS", "OPERATIONS", "Api", "Call", "loop_factory"]
 
 Call = Callable[[], Awaitable[object]]
 
 _HEADERS: Final = {"X-API-KEY": API_KEY}
+MEMBERS: Final = 1000
+"""Customers whose turn it is one after another."""
 _PATIENCE: Final = 60.0
 """Seconds, for those who would give up on 1,000 calls at a time before they are through."""
 
@@ -32,7 +36,7 @@ class Api(NamedTuple):
 
     get: Callable[[int], Awaitable[object]]
     """Of a customer's contracts."""
-    post: Call
+    post: Callable[[int], Awaitable[object]]
     """Of a cancelation."""
 
 
@@ -47,8 +51,8 @@ async def naive(url: str) -> AsyncGenerator[Api]:
             async with session.get(url + get_path(customer_id), headers=_HEADERS) as response:
                 return await response.json()
 
-        async def post() -> object:
-            async with session.post(url + post_path(ONE_CONTRACT), json=CANCELATION, headers=_HEADERS) as response:
+        async def post(customer_id: int) -> object:
+            async with session.post(url + post_path(customer_id), json=CANCELATION, headers=_HEADERS) as response:
                 return await response.json()
 
         yield Api(get, post)
@@ -65,8 +69,8 @@ async def undecoded(url: str) -> AsyncGenerator[Api]:
             async with session.get(url + get_path(customer_id), headers=_HEADERS) as response:
                 return await response.read()
 
-        async def post() -> object:
-            async with session.post(url + post_path(ONE_CONTRACT), json=CANCELATION, headers=_HEADERS) as response:
+        async def post(customer_id: int) -> object:
+            async with session.post(url + post_path(customer_id), json=CANCELATION, headers=_HEADERS) as response:
                 return await response.read()
 
         yield Api(get, post)
@@ -87,9 +91,9 @@ async def sdk(url: str, telemetry: Any = None) -> AsyncGenerator[Api]:
         async def get(customer_id: int) -> object:
             return await client.get_contract_data(customer_id=customer_id)
 
-        async def post() -> object:
+        async def post(customer_id: int) -> object:
             return await client.create_contract_cancelation_amendment(
-                customer_id=ONE_CONTRACT,
+                customer_id=customer_id,
                 contract_id=CONTRACT_ID,
                 cancelation_date=DAY,
                 cancelation_reason_id=REASON_ID,
@@ -115,12 +119,12 @@ async def sdk_without_limiter(url: str) -> AsyncGenerator[Api]:
         async def get(customer_id: int) -> object:
             return await client.call(operations.GET_CONTRACT_DATA, customer_id=customer_id)
 
-        async def post() -> object:
+        async def post(customer_id: int) -> object:
             body = MainContractCancelation(
                 cancelation_date=DAY, cancelation_reason_id=REASON_ID, contract_id=CONTRACT_ID
             )
             operation = operations.CREATE_CONTRACT_CANCELATION_AMENDMENT
-            return await client.call(operation, customer_id=ONE_CONTRACT, body=body)
+            return await client.call(operation, customer_id=customer_id, body=body)
 
         yield Api(get, post)
 
@@ -136,9 +140,9 @@ async def sdk_in_scope(url: str) -> AsyncGenerator[Api]:
             with correlation_scope("4f1c0f9e-2f0d-4c9f-9d2f-8a1f6f1f7f11"):
                 return await api.get(customer_id)
 
-        async def post() -> object:
+        async def post(customer_id: int) -> object:
             with correlation_scope("4f1c0f9e-2f0d-4c9f-9d2f-8a1f6f1f7f11"):
-                return await api.post()
+                return await api.post(customer_id)
 
         yield Api(get, post)
 
@@ -167,8 +171,8 @@ async def aiohttp_retry(url: str) -> AsyncGenerator[Api]:
             async with client.get(url + get_path(customer_id), headers=_HEADERS) as response:
                 return await response.json()
 
-        async def post() -> object:
-            async with client.post(url + post_path(ONE_CONTRACT), json=CANCELATION, headers=_HEADERS) as response:
+        async def post(customer_id: int) -> object:
+            async with client.post(url + post_path(customer_id), json=CANCELATION, headers=_HEADERS) as response:
                 return await response.json()
 
         yield Api(get, post)
@@ -182,8 +186,8 @@ async def httpx(url: str) -> AsyncGenerator[Api]:
         async def get(customer_id: int) -> object:
             return (await client.get(url + get_path(customer_id), headers=_HEADERS)).json()
 
-        async def post() -> object:
-            return (await client.post(url + post_path(ONE_CONTRACT), json=CANCELATION, headers=_HEADERS)).json()
+        async def post(customer_id: int) -> object:
+            return (await client.post(url + post_path(customer_id), json=CANCELATION, headers=_HEADERS)).json()
 
         yield Api(get, post)
 
@@ -219,8 +223,8 @@ async def azure_core(url: str) -> AsyncGenerator[Api]:
         async def get(customer_id: int) -> object:
             return await send("GET", get_path(customer_id), headers={"Accept": "application/json"})
 
-        async def post() -> object:
-            return await send("POST", post_path(ONE_CONTRACT), json=CANCELATION, headers={"Accept": "application/json"})
+        async def post(customer_id: int) -> object:
+            return await send("POST", post_path(customer_id), json=CANCELATION, headers={"Accept": "application/json"})
 
         yield Api(get, post)
 
@@ -236,11 +240,11 @@ async def openapi_generator(url: str) -> AsyncGenerator[Api]:
         async def get(customer_id: int) -> object:
             return await api.get_contract_data(customer_id)
 
-        async def post() -> object:
+        async def post(customer_id: int) -> object:
             body = generated.MembershipSelfServiceMainContractCancelation(
                 cancelation_date=DAY, cancelation_reason_id=REASON_ID, contract_id=CONTRACT_ID
             )
-            return await api.create_contract_cancelation_amendment(ONE_CONTRACT, body)
+            return await api.create_contract_cancelation_amendment(customer_id, body)
 
         yield Api(get, post)
 
@@ -261,11 +265,11 @@ async def openapi_python_client(url: str) -> AsyncGenerator[Api]:
         async def get(customer_id: int) -> object:
             return await get_contract_data.asyncio(customer_id, client=client)
 
-        async def post() -> object:
+        async def post(customer_id: int) -> object:
             body = models.MembershipSelfServiceMainContractCancelation(
                 cancelation_date=DAY, cancelation_reason_id=REASON_ID, contract_id=CONTRACT_ID
             )
-            return await cancel.asyncio(ONE_CONTRACT, client=client, body=body)
+            return await cancel.asyncio(customer_id, client=client, body=body)
 
         yield Api(get, post)
 
@@ -284,12 +288,21 @@ CLIENTS: Final[dict[str, Callable[[str], AbstractAsyncContextManager[Api]]]] = {
     "openapi-python-client": openapi_python_client,
 }
 
+
+def _for_each(call: Callable[[int], Awaitable[object]], kind: int) -> Call:
+    """Return what makes each call for another customer of a kind."""
+    customers = cycle(range(kind, MEMBERS * KINDS, KINDS))
+    return lambda: call(next(customers))
+
+
 OPERATIONS: Final[dict[str, Callable[[Api], Call]]] = {
-    "GET": lambda api: partial(api.get, ONE_CONTRACT),
-    "GET ten": lambda api: partial(api.get, TEN_CONTRACTS),
-    "GET, every tenth refused once": lambda api: partial(api.get, EVERY_TENTH_CALL_REFUSED_ONCE),
-    "GET, refused once": lambda api: partial(api.get, EVERY_CALL_REFUSED_ONCE),
-    "POST": lambda api: api.post,
+    "GET": lambda api: _for_each(api.get, ONE_CONTRACT),
+    "GET ten": lambda api: _for_each(api.get, TEN_CONTRACTS),
+    "GET, every tenth refused once": lambda api: _for_each(api.get, EVERY_TENTH_CALL_REFUSED_ONCE),
+    "GET, refused once": lambda api: _for_each(api.get, EVERY_CALL_REFUSED_ONCE),
+    "GET same member": lambda api: partial(api.get, ONE_CONTRACT),
+    "POST": lambda api: _for_each(api.post, ONE_CONTRACT),
+    "POST same member": lambda api: partial(api.post, ONE_CONTRACT),
 }
 
 

@@ -28,7 +28,6 @@ _STEADY: Final = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "PYTHONHASHSEED": "0",
     # Whoever installs the SDK imports compiled modules.
     "PYTHONDONTWRITEBYTECODE": "",
 }
@@ -79,16 +78,18 @@ class Laboratory:
     def rounds(self, rows: Iterable[Row], seconds: float, deadline: float) -> dict[Row, list[dict[str, Any]]]:
         """Measure all rows again and again, each time in another order, until one more round would be too late."""
         results: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
-        shuffle = random.Random(1).shuffle  # noqa: S311  the same orders in every run
+        chance = random.Random(1)  # noqa: S311  the same orders in every run
         took = 0.0
         while results and (not took or time.monotonic() + took < deadline):
             started = time.monotonic()
             order = list(results)
-            shuffle(order)
+            chance.shuffle(order)
+            hash_seed = chance.randrange(2**32)
             for row in order:
                 # A hundredth of the calls is a few turns of the loop, unless there are many calls.
                 duration = seconds * (5 if row in TAILS else 1)
-                result = self._measure(row, "-m", "benchmarks.measure", *row, self.url, str(duration))
+                command = ("-m", "benchmarks.measure", *row, self.url, str(duration))
+                result = self._measure(row, *command, hash_seed=hash_seed)
                 if result is None:
                     del results[row]
                 else:
@@ -125,13 +126,16 @@ class Laboratory:
     def _cost(self, *arguments: str) -> Any:
         return self._measure(" ".join(arguments), "-m", "benchmarks.costs", *arguments)
 
-    def _measure(self, what: object, *command: str) -> Any:
-        """Return the JSON that a Python process prints; None if it failed."""
+    def _measure(self, what: object, *command: str, hash_seed: int = 0) -> Any:
+        """Return the JSON that a Python process prints; None if it failed.
+
+        Where things lie in memory, and so how fast they are, depends on the seed of hashes.
+        """
         path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             done = subprocess.run(  # noqa: S603
                 [sys.executable, *command],
-                env=os.environ | _STEADY | {"PYTHONPATH": path},
+                env=os.environ | _STEADY | {"PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)},
                 capture_output=True,
                 text=True,
                 check=True,

@@ -51,8 +51,11 @@ with dates, Decimals and enums.
 
 - The server answers from a table, on a core of its own, and never sleeps: what is left is the client's cost. Real
   servers are farther away, so real ratios are smaller.
-- Each row is a process of its own in each round, and rounds take the rows in another order. A ratio is of one round;
-  medians are of all rounds in which no other program took the core. Times are this machine's, ratios carry over.
+- Each row is a process of its own in each round, and rounds take the rows in another order and with another seed of
+  hashes, on which it depends what lies where in memory. A ratio is of one round; medians are of all rounds in which no
+  other program took the core. Times are this machine's, ratios carry over.
+- Each call is for another of 1,000 members, as in life. yarl keeps the last 128 URLs, so whoever asks for one of them
+  over and over never parses any: that is what the rows "same member" do.
 - The answer is one contract of 1.2 kB with all documented fields; "ten" is ten of them. "Refused" is 429 with
   `Retry-After: 0`; B is not refused anything.
 - `membership_sdk` has a rate limiter that never holds a call back: the default of 1000 calls a minute would.

@@ -19,6 +19,7 @@ from benchmarks.payloads import contracts
 __all__ = [
     "EVERY_CALL_REFUSED_ONCE",
     "EVERY_TENTH_CALL_REFUSED_ONCE",
+    "KINDS",
     "NEVER_ANSWERED",
     "ONE_CONTRACT",
     "TEN_CONTRACTS",
@@ -27,6 +28,8 @@ __all__ = [
     "running_server",
 ]
 
+KINDS: Final = 100
+"""The customers that are answered alike are so many ids apart."""
 ONE_CONTRACT: Final = 1
 TEN_CONTRACTS: Final = 10
 EVERY_TENTH_CALL_REFUSED_ONCE: Final = 11
@@ -34,6 +37,7 @@ EVERY_CALL_REFUSED_ONCE: Final = 2
 NEVER_ANSWERED: Final = 3
 
 _REQUESTS_PER_REFUSAL: Final = {EVERY_TENTH_CALL_REFUSED_ONCE: 11, EVERY_CALL_REFUSED_ONCE: 2}
+_CUSTOMER: Final = re.compile(rb"(?<=/memberships/)\d+")
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -77,6 +81,10 @@ _REFUSAL: Final = _response(
 _UNKNOWN: Final = _response("404 Not Found", b'{"errorMessage":"No such path","errorCode":"NOT_FOUND"}')
 
 
+def _kind(customer: re.Match[bytes]) -> bytes:
+    return b"%d" % (int(customer[0]) % KINDS)
+
+
 class _Exchange(asyncio.Protocol):
     """One connection."""
 
@@ -105,6 +113,7 @@ class _Exchange(asyncio.Protocol):
             if len(self._unread) < after:
                 return
             request, self._unread = self._unread[: self._unread.index(b" HTTP/")], self._unread[after:]
+            request = _CUSTOMER.sub(_kind, request)
             answer = self.answers.get(request)
             if answer is None:
                 answer = next(self.refusing[request]) if request in self.refusing else _UNKNOWN

@@ -29,7 +29,7 @@ async def test_clients_make_the_same_calls(client: str, url: str) -> None:
         one: Any = await api.get(ONE_CONTRACT)
         ten: Any = await api.get(TEN_CONTRACTS)
         assert (len(one), len(ten)) == (1, 10)
-        done: Any = await api.post()
+        done: Any = await api.post(ONE_CONTRACT)
         assert "OK" in (done["success"] if isinstance(done, dict) else done.success)
 
 
