@@ -9,6 +9,7 @@ import random
 import time
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -27,6 +28,10 @@ _FAILURE_PAUSE = 1.0
 """Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
 
 
+Lend = Callable[[], AbstractAsyncContextManager[ClientSession]]
+"""Gives a session for the time of one fetch."""
+
+
 class Auth(Protocol):
     """Adds the credential to a request."""
 
@@ -34,7 +39,7 @@ class Auth(Protocol):
         """Return the headers to send, or None if a token must be fetched first."""
         ...
 
-    async def fetch(self, session: ClientSession) -> Mapping[str, str]:
+    async def fetch(self, lend: Lend) -> Mapping[str, str]:
         """Fetch a token and return the headers to send."""
         ...
 
@@ -53,7 +58,7 @@ class FixedToken:
         """Return the header."""
         return self._headers
 
-    async def fetch(self, session: ClientSession) -> Mapping[str, str]:  # noqa: ARG002  there is nothing to fetch
+    async def fetch(self, lend: Lend) -> Mapping[str, str]:  # noqa: ARG002  there is nothing to fetch
         """Return the header."""
         return self._headers
 
@@ -87,7 +92,7 @@ class Token:
 
 
 TokenSource = Callable[[ClientSession], Awaitable[Token]]
-"""Fetches a token; it may use the client's session."""
+"""Fetches a token; the session, on the client's connections, is there for it until it returns."""
 
 
 class _Headers(dict[str, str]):
@@ -117,7 +122,7 @@ class BearerToken:
         """Return the headers to send, or None if the token is missing or about to expire."""
         return self._headers if time.monotonic() < self._stale_at else None
 
-    async def fetch(self, session: ClientSession) -> Mapping[str, str]:
+    async def fetch(self, lend: Lend) -> Mapping[str, str]:
         """Join the fetch under way on this loop, or start it, and return the headers to send."""
         now, failure = time.monotonic(), self._failure
         if failure is not None and now < self._failure_until:
@@ -129,7 +134,7 @@ class BearerToken:
         loop = asyncio.get_running_loop()
         flight = self._flights.get(loop)
         if flight is None:
-            flight = loop.create_task(self._replace(session))
+            flight = loop.create_task(self._replace(lend))
             self._flights[loop] = flight
             flight.add_done_callback(self._landed)
         try:
@@ -150,9 +155,9 @@ class BearerToken:
             # Retrieved here too: all who waited for it may have been cancelled.
             flight.exception()
 
-    async def _replace(self, session: ClientSession) -> Mapping[str, str]:
+    async def _replace(self, lend: Lend) -> Mapping[str, str]:
         try:
-            async with asyncio.timeout(_FETCH_TIMEOUT):
+            async with asyncio.timeout(_FETCH_TIMEOUT), lend() as session:
                 token = await self._source(session)
             headers = _Headers({hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"})
         except Exception as error:  # noqa: BLE001  a provider may raise anything

@@ -179,7 +179,7 @@ class Client:
         self._rate_limiter = rate_limiter
         self._observer = None if telemetry is None else Observer(telemetry)
         self._max_response_bytes = positive_int("max_response_bytes", max_response_bytes)
-        self._sessions = Sessions(connection or Connection(), session)
+        self._sessions = Sessions(connection or Connection(), session, self._options.headers)
         self._warned: set[str] = set()
 
     def with_options(
@@ -241,13 +241,16 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        value, _answer = await self._observed(self._begin(operation, arguments))
+        call = self._begin(operation, arguments)
+        value, _answer = await (
+            self._attempts(call) if self._observer is None else self._observed(call, self._observer)
+        )
         return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value, answer = await self._observed(call)
+        value, answer = await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
         call.record(None, answer.status)
         return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
 
@@ -260,17 +263,15 @@ class Client:
             self._warn_deprecated(operation, operation.deprecated)
         return Call(operation, path, query, body, options, options.retry.clock() + options.total_timeout, given_id)
 
-    def _observed(self, call: Call[T]) -> Awaitable[tuple[T, ClientResponse]]:
+    def _observed(self, call: Call[T], observer: Observer) -> Awaitable[tuple[T, ClientResponse]]:
         """Make the attempts of a call, and tell its telemetry of them."""
-        if self._observer is None:
-            return self._attempts(call)
         call.info = CallInfo(call.operation, call.correlation_id)
-        return self._observer.call(call.info, partial(self._attempts, call))
+        return observer.call(call.info, partial(self._attempts, call))
 
     async def _attempts(self, call: Call[T]) -> tuple[T, ClientResponse]:
         """Make attempts until one succeeds, or another would not help."""
         if self._rate_limiter is not None:
-            patience = call.deadline - call.options.retry.clock()
+            patience = call.options.total_timeout
             try:
                 wait = self._rate_limiter.acquire(call.operation.name, patience)
             except Exception:  # noqa: BLE001  a limiter that fails is not a reason to fail the call
@@ -307,7 +308,7 @@ class Client:
             here = self._sessions.here() or await self._sessions.open()
         except ClientClosedError as error:
             raise call.closed(error.args[0]) from None
-        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here)
         if here.line.free:
             here.line.free -= 1
         else:
@@ -336,15 +337,18 @@ class Client:
         call.record(Outcome.REJECTED, refusal.status)
         call.reauthenticated, call.delay = True, 0.0
         # Another call may have replaced the token meanwhile.
-        headers = self._backend.auth.current() or await self._fetch_token(call, here.session)
+        headers = self._backend.auth.current() or await self._fetch_token(call, here)
         return await self._exchange(call, here, headers)
 
     def _exchange(
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]
     ) -> Awaitable[ClientResponse]:
         """Send the request and read the answer."""
-        headers = call.options.headers.copy()
-        headers.update(auth_headers)
+        headers = CIMultiDict(auth_headers)
+        if call.options.headers is not here.headers or call.info is not None:
+            # The session does not send them by itself; or there is a hook, which must not put others in their place.
+            for name, value in call.options.headers.items():
+                headers.setdefault(name, value)
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
         body = call.body
@@ -373,7 +377,7 @@ class Client:
         options, body, method = call.options, call.body, call.operation.method
         # A Multipart comes opened, as its parts.
         data = body if type(body) is bytes else parts
-        if self._sessions.closed or here.session.closed:
+        if self._sessions.closed or here.until.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         clock = options.retry.clock
@@ -462,9 +466,9 @@ class Client:
         except (codec.NotJsonError, codec.ShapeError) as error:
             problems = error.problems if isinstance(error, codec.ShapeError) else ()
         else:
-            if call.options.retry.budget is not None:
-                call.options.retry.budget.deposit()
-            if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
+            if (budget := call.options.retry.budget) is not None:
+                budget.deposit()
+            if _DEPRECATION in (headers := answer.headers) or _SUNSET in headers:
                 self._notice_deprecation(operation)
             return cast("T", value)
         # JSON comes from the API, which said yes; anything else may be a page of something in between.
@@ -517,10 +521,10 @@ class Client:
         others = self._backend.auth.reject(rejected)
         return others and not call.reauthenticated and call.options.retry.max_attempts > 1
 
-    async def _fetch_token(self, call: Call[Any], session: ClientSession) -> Mapping[str, str]:
+    async def _fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
         try:
             async with timeout(call.deadline - call.options.retry.clock()):
-                return await self._backend.auth.fetch(session)
+                return await self._backend.auth.fetch(here.lend)
         except SdkError as error:
             facts = {**error.args[1], **call.facts(Outcome.NOT_SENT, retryable=error.retryable)}
             failure = type(error)(error.args[0], facts)

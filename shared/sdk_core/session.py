@@ -10,11 +10,14 @@ import copy
 import os
 import sys
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from http.cookies import SimpleCookie
 from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import (
+    BaseConnector,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -25,6 +28,8 @@ from aiohttp import (
 from aiohttp.http import HttpProcessingError
 from attrs import field, frozen
 from attrs.validators import optional
+from multidict import CIMultiDict
+from yarl import URL
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.errors import ClientClosedError
@@ -66,11 +71,19 @@ class LoopSession:
     """What a client has on one event loop."""
 
     session: ClientSession
+    """For the requests of calls."""
+    headers: CIMultiDict[str]
+    """What it adds to each request by itself."""
     line: Line
     """For the connections of the pool: calls wait here, before a request is built for them, not in aiohttp."""
     timer: Timer
+    lend: Callable[[], AbstractAsyncContextManager[ClientSession]]
+    """Gives a token source a session: the injected one, or else one of its own on the same connections, which has none
+    of our headers, and may be closed or given cookies."""
     borrowed: bool
     """Whether the session was injected."""
+    until: ClientSession | BaseConnector
+    """Usable until this is closed: a connector answers twice as fast as its session."""
 
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once in place of an injected `session`; if another, detach it after use.
@@ -89,9 +102,10 @@ class LoopSession:
 class Sessions:
     """The sessions of one client: its own, or the one that was injected."""
 
-    def __init__(self, connection: Connection, injected: ClientSession | None) -> None:
+    def __init__(self, connection: Connection, injected: ClientSession | None, headers: CIMultiDict[str]) -> None:
         self._connection = connection
         self._injected = injected
+        self._headers = headers
         self.keeps_connections: bool = False
         """Whether an answer came already, so that the next request may go over a connection that was kept."""
         self.closed: bool = False
@@ -103,7 +117,7 @@ class Sessions:
     def here(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
         entry = self._open.get(get_running_loop())
-        return None if entry is None or entry[1].session.closed else entry[1]
+        return None if entry is None or entry[1].until.closed else entry[1]
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
@@ -113,7 +127,7 @@ class Sessions:
         if self._pid != os.getpid():
             self._start_over_in_child()
         if self._injected is None:
-            lifetime = _lifetime(self._connection)
+            lifetime = _lifetime(self._connection, self._headers)
         elif self._injected.closed:
             raise ClientClosedError("the injected aiohttp session is closed")
         else:
@@ -122,7 +136,7 @@ class Sessions:
         entry = lifetime, await anext(lifetime)
         with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-            for loop in [loop for loop, (_, it) in self._open.items() if it.session.closed or loop.is_closed()]:
+            for loop in [loop for loop, (_, it) in self._open.items() if it.until.closed or loop.is_closed()]:
                 del self._open[loop]
             self._open[get_running_loop()] = entry
         return entry[1]
@@ -163,23 +177,37 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
             response.close()
 
 
-async def _lifetime(connection: Connection) -> AsyncGenerator[LoopSession, None]:
-    session = ClientSession(
-        connector=TCPConnector(
-            ssl=connection.ssl,
-            limit=connection.limit,
-            keepalive_timeout=connection.keepalive_timeout,
-            # c-ares would be picked just because aiodns is installed, and ignores the system's resolver settings.
-            resolver=ThreadedResolver(),
-        ),
-        cookie_jar=DummyCookieJar(),
-        proxy=connection.proxy,
-        trust_env=connection.trust_env,
+class _NoCookies(DummyCookieJar):
+    """Has none to send, and says so without making an empty set of cookies for each request."""
+
+    _none: Final = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002
+        """Return no cookies."""
+        return self._none
+
+
+async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncGenerator[LoopSession, None]:
+    connector = TCPConnector(
+        ssl=connection.ssl,
+        limit=connection.limit,
+        keepalive_timeout=connection.keepalive_timeout,
+        # c-ares would be picked just because aiodns is installed, and ignores the system's resolver settings.
+        resolver=ThreadedResolver(),
     )
-    _switch_replay_off(session)
+
+    def opened(**more: Any) -> ClientSession:
+        session = ClientSession(connector=connector, proxy=connection.proxy, trust_env=connection.trust_env, **more)
+        _switch_replay_off(session)
+        return session
+
+    def lend() -> ClientSession:
+        return opened(connector_owner=False, cookie_jar=DummyCookieJar())
+
+    session = opened(headers=headers, cookie_jar=_NoCookies())
     line, timer = Line(connection.limit), Timer(get_running_loop())
     try:
-        yield LoopSession(session, line, timer, borrowed=False)
+        yield LoopSession(session, headers, line, timer, lend, borrowed=False, until=connector)
     finally:
         line.close()
         timer.stop()
@@ -192,7 +220,9 @@ async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
     limits = filter(None, (connector.limit, connector.limit_per_host) if connector else ())
     line, timer = Line(min(limits, default=sys.maxsize)), Timer(get_running_loop())
     try:
-        yield LoopSession(session, line, timer, borrowed=True)
+        yield LoopSession(
+            session, CIMultiDict(), line, timer, lambda: nullcontext(session), borrowed=True, until=session
+        )
     finally:
         line.close()
         timer.stop()

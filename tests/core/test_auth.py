@@ -7,6 +7,8 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -35,7 +37,7 @@ from sdk_core.session import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"
-SESSION: Any = None
+LEND: Any = partial(nullcontext, None)
 """What a source of tokens gets, where it needs none."""
 
 
@@ -192,11 +194,11 @@ async def test_endpoint_is_asked_again_after_the_pause(auth_time: FakeTime) -> N
     source.error = RuntimeError()
     for _ in range(3):
         with pytest.raises(AuthenticationError):
-            await auth.fetch(SESSION)
+            await auth.fetch(LEND)
     assert source.fetches == 1
     auth_time.now += 1.01
     source.error = None
-    assert await auth.fetch(SESSION) == {"Authorization": "Bearer token-2"}
+    assert await auth.fetch(LEND) == {"Authorization": "Bearer token-2"}
 
 
 async def test_two_loops_fetch_at_the_same_time() -> None:
@@ -229,19 +231,19 @@ async def test_token_is_replaced_before_it_expires(auth_time: FakeTime) -> None:
     source = Source()
     auth = BearerToken(source)
     assert auth.current() is None
-    headers = await auth.fetch(SESSION)
+    headers = await auth.fetch(LEND)
     started = auth_time.now
     auth_time.now = started + 3299
     assert auth.current() is headers
     auth_time.now = started + 3451
     assert auth.current() is None
-    assert await auth.fetch(SESSION) == {"Authorization": "Bearer token-2"}
+    assert await auth.fetch(LEND) == {"Authorization": "Bearer token-2"}
 
 
 async def test_short_token_is_used_for_most_of_its_life(auth_time: FakeTime) -> None:
     """Five minutes early would be never, for a token of four."""
     auth = BearerToken(Source(lifetime=240.0))
-    await auth.fetch(SESSION)
+    await auth.fetch(LEND)
     auth_time.now += 215
     assert auth.current() is not None
 
@@ -250,24 +252,24 @@ async def test_failed_refresh_falls_back_on_a_token_that_still_holds(auth_time: 
     """Early refreshing makes a short outage of the endpoint invisible; a long one is an error."""
     source = Source()
     auth = BearerToken(source)
-    headers = await auth.fetch(SESSION)
+    headers = await auth.fetch(LEND)
     source.error = RuntimeError()
     auth_time.now += 3500
-    assert await auth.fetch(SESSION) is headers
+    assert await auth.fetch(LEND) is headers
     auth_time.now += 101
     with pytest.raises(AuthenticationError):
-        await auth.fetch(SESSION)
+        await auth.fetch(LEND)
 
 
 async def test_failed_refresh_is_not_repeated_by_each_call(auth_time: FakeTime) -> None:
     """While the old token holds, calls must not pay for a dead endpoint one after the other."""
     source = Source()
     auth = BearerToken(source)
-    headers = await auth.fetch(SESSION)
+    headers = await auth.fetch(LEND)
     source.error = RuntimeError()
     auth_time.now += 3500
     for _ in range(10):
-        assert (auth.current() or await auth.fetch(SESSION)) is headers
+        assert (auth.current() or await auth.fetch(LEND)) is headers
     assert source.fetches == 2
 
 
@@ -275,10 +277,10 @@ async def test_refused_token_is_no_fallback(auth_time: FakeTime) -> None:
     """What the server answered 401 to is not sent again, however long it is still valid."""
     source = Source()
     auth = BearerToken(source)
-    auth.reject(await auth.fetch(SESSION))
+    auth.reject(await auth.fetch(LEND))
     source.error = RuntimeError()
     with pytest.raises(AuthenticationError):
-        await auth.fetch(SESSION)
+        await auth.fetch(LEND)
 
 
 # When the server refuses (R-22)

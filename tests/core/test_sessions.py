@@ -37,7 +37,7 @@ from sdk_core.errors import (
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
-from sdk_core.session import Connection, Sessions
+from sdk_core.session import Connection
 
 ROOT = Path(__file__).parents[2]
 
@@ -391,38 +391,70 @@ async def test_owned_session_sends_no_cookies() -> None:
     assert not any("cookie" in request.headers for request in server.requests)
 
 
-async def test_session_that_the_source_of_tokens_closes_is_replaced() -> None:
-    """A source that takes the session for its own costs one call, which says that nothing was sent."""
-    calls = 0
+async def test_source_of_tokens_has_a_session_of_its_own() -> None:
+    """On the client's connections; it may close it, and what it sends with a request is no other request's business."""
+    lent: list[ClientSession] = []
 
     async def token(session: ClientSession) -> Token:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            async with session:
-                pass
-        return Token("t", None)
+        lent.append(session)
+        # As a source may that takes the session for its own.
+        async with session, session.get(server.url, cookies={"own": "1"}):
+            pass
+        return Token("t", 0 if len(lent) == 1 else None)
 
     async with WireServer(Reply()) as server:
-        backend = Backend(base_url=URL(server.url), auth=BearerToken(token), read_error=read_error)
+        backend = Backend(
+            base_url=URL(server.url), auth=BearerToken(token), read_error=read_error, headers={"X-Tenant": "t"}
+        )
         async with Client(backend) as client:
-            error = await failure(client.call(POST))
+            for _ in range(3):
+                await client.call(POST)
+        sent = [(r.method, "cookie" in r.headers, "x-tenant" in r.headers) for r in server.requests]
+        assert server.connections == 1
+    of_token, of_call = ("GET", True, False), ("POST", False, True)
+    assert sent == [of_token, of_call, of_token, of_call, of_call]
+    assert all(session.closed for session in lent)
+
+
+async def test_source_of_tokens_gets_the_injected_session() -> None:
+    """Which is not closed when the token is there."""
+
+    async def token(session: ClientSession) -> Token:
+        assert session is injected
+        return Token("t", None)
+
+    async with ClientSession() as injected, WireServer(Reply()) as server:
+        backend = Backend(base_url=URL(server.url), auth=BearerToken(token), read_error=read_error)
+        async with Client(backend, session=injected) as client:
             await client.call(POST)
-        assert len(server.requests) == 1
-    assert (type(error), error.outcome) == (ClientClosedError, Outcome.NOT_SENT)
+        assert not injected.closed
 
 
-async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
-    """A source of tokens may use the client's session in its own way: that is no other request's business."""
-    one, other = Sessions(Connection(), None), Sessions(Connection(), None)
-    async with WireServer() as server:
-        for sessions, cookies in (one, {"own": "1"}), (one, None), (other, None):
-            here = sessions.here() or await sessions.open()
-            async with here.session.get(server.url, cookies=cookies):
-                pass
-        await one.aclose()
-        await other.aclose()
-    assert [request.headers.get("cookie") for request in server.requests] == ["own=1", None, None]
+@pytest.mark.parametrize("injected", [False, True], ids=["owned", "injected"])
+async def test_constant_headers_are_sent_with_every_request(injected: bool) -> None:
+    """Whoever's session it is, and whatever its owner has it send; a view's go before the client's."""
+    async with ClientSession(headers={"Accept": "text/html", "X-Own": "1"}) as session, WireServer(Reply()) as server:
+        async with client_for(server, session=session if injected else None, language="de") as client:
+            for view in (client, client.with_options(language="fr"), client.with_options(total_timeout=9)):
+                await view.call(GET)
+        sent = [request.headers for request in server.requests]
+    assert [headers["accept-language"] for headers in sent] == ["de", "fr", "de"]
+    for headers in sent:
+        assert headers["accept"] == "application/json"
+        assert headers["user-agent"].startswith("membership-sdk/")
+        assert headers["x-api-key"] == "key"
+        assert headers.get("x-own") == ("1" if injected else None)
+
+
+async def test_session_that_somebody_closed_is_replaced() -> None:
+    """Our own, by whatever means."""
+    async with WireServer(Reply()) as server, client_for(server) as client:
+        await client.call(GET)
+        here = client._sessions.here()
+        assert here is not None
+        await here.session.close()
+        await client.call(GET)
+        assert server.connections == 2
 
 
 async def test_closed_injected_session_is_named() -> None:
