@@ -82,6 +82,7 @@ ROWS: Final = (
     Row("aiohttp", "POST same member"),
     Row("membership_sdk", "POST same member"),
     Row("membership_sdk, no rate limiter", "GET"),
+    Row("membership_sdk, no rate limiter", "POST"),
     Row("membership_sdk, correlation scope", "GET"),
     Row("membership_sdk, telemetry hooks", "GET"),
     Row("aiohttp", "GET", "uvloop"),

@@ -457,13 +457,17 @@ async def test_session_that_somebody_closed_is_replaced() -> None:
         assert server.connections == 2
 
 
-async def test_closed_injected_session_is_named() -> None:
-    """Closed by its owner: an error of ours says so, and nothing is sent."""
-    async with WireServer() as server:
-        session = ClientSession()
+@pytest.mark.parametrize("used", [False, True])
+async def test_closed_injected_session_is_named(used: bool) -> None:
+    """Closed by its owner, who may have others on its connections: an error of ours says so, and nothing is sent."""
+    async with WireServer(Reply()) as server, TCPConnector() as connector:
+        session = ClientSession(connector=connector, connector_owner=False)
+        client = client_for(server, session=session)
+        if used:
+            await client.call(GET)
         await session.close()
-        error = await failure(client_for(server, session=session).call(GET))
-        assert server.requests == []
+        error = await failure(client.call(GET))
+        assert len(server.requests) == used
     assert isinstance(error, ClientClosedError)
     assert "injected" in str(error)
 
