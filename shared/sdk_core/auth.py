@@ -20,7 +20,7 @@ from multidict import istr
 from sdk_core.arguments import header_text
 from sdk_core.errors import AuthenticationError, Outcome, SdkError
 
-__all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Token", "TokenSource", "jwt_expiry"]
+__all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Lend", "Token", "TokenSource", "jwt_expiry"]
 
 _FETCH_TIMEOUT = 30.0
 """Seconds a token fetch may take, whoever waits for it."""

@@ -35,6 +35,7 @@ class Options:
     attempt_timeout: float
     total_timeout: float
     headers: CIMultiDict[str] = field(repr=False)
+    """Constant ones. While it is the very object a session was opened with, that sends them by itself."""
     limits: ClientTimeout = field(
         init=False, default=Factory(lambda self: connect_timeout(self.attempt_timeout), takes_self=True)
     )

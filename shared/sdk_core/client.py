@@ -241,16 +241,13 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        call = self._begin(operation, arguments)
-        value, _answer = await (
-            self._attempts(call) if self._observer is None else self._observed(call, self._observer)
-        )
+        value, _answer = await self._observed(self._begin(operation, arguments))
         return value
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
-        value, answer = await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
+        value, answer = await self._observed(call)
         call.record(None, answer.status)
         return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
 
@@ -263,15 +260,17 @@ class Client:
             self._warn_deprecated(operation, operation.deprecated)
         return Call(operation, path, query, body, options, options.retry.clock() + options.total_timeout, given_id)
 
-    def _observed(self, call: Call[T], observer: Observer) -> Awaitable[tuple[T, ClientResponse]]:
+    def _observed(self, call: Call[T]) -> Awaitable[tuple[T, ClientResponse]]:
         """Make the attempts of a call, and tell its telemetry of them."""
+        if self._observer is None:
+            return self._attempts(call)
         call.info = CallInfo(call.operation, call.correlation_id)
-        return observer.call(call.info, partial(self._attempts, call))
+        return self._observer.call(call.info, partial(self._attempts, call))
 
     async def _attempts(self, call: Call[T]) -> tuple[T, ClientResponse]:
         """Make attempts until one succeeds, or another would not help."""
         if self._rate_limiter is not None:
-            patience = call.options.total_timeout
+            patience = call.deadline - call.options.retry.clock()
             try:
                 wait = self._rate_limiter.acquire(call.operation.name, patience)
             except Exception:  # noqa: BLE001  a limiter that fails is not a reason to fail the call
@@ -344,11 +343,12 @@ class Client:
         self, call: Call[Any], here: LoopSession, auth_headers: Mapping[str, str]
     ) -> Awaitable[ClientResponse]:
         """Send the request and read the answer."""
-        headers = CIMultiDict(auth_headers)
-        if call.options.headers is not here.headers or call.info is not None:
-            # The session does not send them by itself; or there is a hook, which must not put others in their place.
-            for name, value in call.options.headers.items():
-                headers.setdefault(name, value)
+        if call.options.headers is here.headers and call.info is None:
+            # The session sends those by itself. (A hook must not put others in their place: then we send them.)
+            headers = CIMultiDict(auth_headers)
+        else:
+            headers = call.options.headers.copy()
+            headers.update(auth_headers)
         if self._backend.correlation_header is not None:
             headers[self._backend.correlation_header] = call.correlation_id
         body = call.body
@@ -377,7 +377,7 @@ class Client:
         options, body, method = call.options, call.body, call.operation.method
         # A Multipart comes opened, as its parts.
         data = body if type(body) is bytes else parts
-        if self._sessions.closed or here.until.closed:
+        if self._sessions.closed or here.lifeline.closed:
             raise call.closed("the client was closed during the call")
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         clock = options.retry.clock

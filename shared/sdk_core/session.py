@@ -10,9 +10,9 @@ import copy
 import os
 import sys
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from http.cookies import SimpleCookie
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
+from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -29,9 +29,9 @@ from aiohttp.http import HttpProcessingError
 from attrs import field, frozen
 from attrs.validators import optional
 from multidict import CIMultiDict
-from yarl import URL
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
+from sdk_core.auth import Lend
 from sdk_core.errors import ClientClosedError
 from sdk_core.line import Line
 from sdk_core.lock import Lock
@@ -72,17 +72,17 @@ class LoopSession:
 
     session: ClientSession
     """For the requests of calls."""
-    headers: CIMultiDict[str]
+    headers: CIMultiDict[str] = field(repr=False)
     """What it adds to each request by itself."""
     line: Line
     """For the connections of the pool: calls wait here, before a request is built for them, not in aiohttp."""
     timer: Timer
-    lend: Callable[[], AbstractAsyncContextManager[ClientSession]]
+    lend: Lend
     """Gives a token source a session: the injected one, or else one of its own on the same connections, which has none
-    of our headers, and may be closed or given cookies."""
+    of our headers, and may be closed."""
     borrowed: bool
     """Whether the session was injected."""
-    until: ClientSession | BaseConnector
+    lifeline: ClientSession | BaseConnector
     """Usable until this is closed: a connector answers twice as fast as its session."""
 
     def sender(self, method: str) -> ClientSession:
@@ -117,7 +117,7 @@ class Sessions:
     def here(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
         entry = self._open.get(get_running_loop())
-        return None if entry is None or entry[1].until.closed else entry[1]
+        return None if entry is None or entry[1].lifeline.closed else entry[1]
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
@@ -136,7 +136,7 @@ class Sessions:
         entry = lifetime, await anext(lifetime)
         with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-            for loop in [loop for loop, (_, it) in self._open.items() if it.until.closed or loop.is_closed()]:
+            for loop in [loop for loop, (_, it) in self._open.items() if it.lifeline.closed or loop.is_closed()]:
                 del self._open[loop]
             self._open[get_running_loop()] = entry
         return entry[1]
@@ -177,16 +177,6 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
             response.close()
 
 
-class _NoCookies(DummyCookieJar):
-    """Has none to send, and says so without making an empty set of cookies for each request."""
-
-    _none: Final = SimpleCookie()
-
-    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002
-        """Return no cookies."""
-        return self._none
-
-
 async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncGenerator[LoopSession, None]:
     connector = TCPConnector(
         ssl=connection.ssl,
@@ -197,17 +187,23 @@ async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncG
     )
 
     def opened(**more: Any) -> ClientSession:
-        session = ClientSession(connector=connector, proxy=connection.proxy, trust_env=connection.trust_env, **more)
+        session = ClientSession(
+            connector=connector,
+            cookie_jar=DummyCookieJar(),
+            proxy=connection.proxy,
+            trust_env=connection.trust_env,
+            **more,
+        )
         _switch_replay_off(session)
         return session
 
-    def lend() -> ClientSession:
-        return opened(connector_owner=False, cookie_jar=DummyCookieJar())
-
-    session = opened(headers=headers, cookie_jar=_NoCookies())
+    # What a session sends by itself, aiohttp shows to a proxy too, in the clear.
+    sent = CIMultiDict[str]() if connection.proxy or connection.trust_env else headers
+    session = opened(headers=sent)
+    lend = partial(opened, connector_owner=False)
     line, timer = Line(connection.limit), Timer(get_running_loop())
     try:
-        yield LoopSession(session, headers, line, timer, lend, borrowed=False, until=connector)
+        yield LoopSession(session, sent, line, timer, lend, borrowed=False, lifeline=connector)
     finally:
         line.close()
         timer.stop()
@@ -221,7 +217,7 @@ async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
     line, timer = Line(min(limits, default=sys.maxsize)), Timer(get_running_loop())
     try:
         yield LoopSession(
-            session, CIMultiDict(), line, timer, lambda: nullcontext(session), borrowed=True, until=session
+            session, CIMultiDict(), line, timer, lambda: nullcontext(session), borrowed=True, lifeline=session
         )
     finally:
         line.close()

@@ -416,6 +416,36 @@ async def test_source_of_tokens_has_a_session_of_its_own() -> None:
     assert all(session.closed for session in lent)
 
 
+async def test_requests_of_a_source_of_tokens_are_sent_once() -> None:
+    """By aiohttp: whether to try again is ours to say."""
+
+    async def token(session: ClientSession) -> Token:
+        await session.get(server.url)
+        raise AssertionError
+
+    async with WireServer(DROP) as server:
+        backend = Backend(base_url=URL(server.url), auth=BearerToken(token), read_error=read_error)
+        async with Client(backend, retry=RetryPolicy.none()) as client:
+            error = await failure(client.call(POST))
+        assert len(server.requests) == 1
+    assert error.cause == "ServerDisconnectedError"
+
+
+async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
+    """Whoever puts them there: something between aiohttp and us, or a source of tokens."""
+    async with WireServer(Reply()) as server, client_for(server) as client, client_for(server) as other:
+        await client.call(GET)
+        here = client._sessions.here()
+        assert here is not None
+        async with here.lend() as lent:
+            for session in (here.session, lent):
+                async with session.get(server.url, cookies={"own": "1"}):
+                    pass
+        await client.call(GET)
+        await other.call(GET)
+    assert [request.headers.get("cookie") for request in server.requests] == [None, "own=1", "own=1", None, None]
+
+
 async def test_source_of_tokens_gets_the_injected_session() -> None:
     """Which is not closed when the token is there."""
 

@@ -16,8 +16,9 @@ from typing import Any, Protocol, Self
 
 import pytest
 import trustme
-from aiohttp import ClientConnectorError, ClientOSError
+from aiohttp import ClientConnectorError, ClientOSError, ClientSession
 from wire import FakeTime, Reply, WireRequest, WireServer, read_request
+from yarl import URL
 
 from membership_sdk import (
     AuthenticationError,
@@ -29,6 +30,9 @@ from membership_sdk import (
     SdkError,
     VoidResult,
 )
+from membership_sdk.errors import read_error
+from sdk_core.auth import BearerToken, Token
+from sdk_core.client import Backend, Client
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import safe_cause
 
@@ -363,13 +367,15 @@ async def test_https_goes_through_the_proxys_tunnel() -> None:
     """One CONNECT, with the proxy's password; the server behind it sees the call, and the proxy nothing of it."""
     async with Proxy() as proxy, TlsServer(LOCAL) as server:
         connection = Connection(proxy=with_password(proxy.url), ssl=trusting(AUTHORITY))
-        async with MembershipClient(server.url, "key", connection=connection) as client:
+        async with MembershipClient(server.url, "key", language="de", connection=connection) as client:
             for _ in range(2):
                 await client.call(WRITE, body={"name": "canary"})
         [tunnel] = proxy.requests
         assert (tunnel.method, tunnel.target) == ("CONNECT", server.url.removeprefix("https://"))
         assert tunnel.headers["proxy-authorization"] == CREDENTIALS
-        assert "x-api-key" not in tunnel.headers
+        assert tunnel.headers.keys() <= {"host", "accept", "accept-encoding", "user-agent", "proxy-authorization"}
+        assert "membership" not in tunnel.headers["user-agent"]
+        assert [request.headers["accept-language"] for request in server.requests] == ["de"] * 2
         assert [request.json for request in server.requests] == [{"name": "canary"}] * 2
         assert not any("proxy-authorization" in request.headers for request in server.requests)
 
@@ -395,6 +401,27 @@ async def test_http_is_asked_of_the_proxy() -> None:
         [request] = proxy.requests
         assert (request.method, request.target) == ("POST", server.url + "/it")
     assert request.headers["proxy-authorization"] == CREDENTIALS
+
+
+async def test_tokens_are_fetched_through_the_proxy() -> None:
+    """Through the same tunnel as the calls, where both go to one host."""
+
+    async def token(session: ClientSession) -> Token:
+        async with session.get(f"{server.url}/token"):
+            return Token("t", None)
+
+    async with Proxy() as proxy, TlsServer(LOCAL) as server:
+        backend = Backend(
+            base_url=URL(server.url), auth=BearerToken(token), read_error=read_error, headers={"X-Tenant": "canary"}
+        )
+        connection = Connection(proxy=with_password(proxy.url), ssl=trusting(AUTHORITY))
+        async with Client(backend, connection=connection) as client:
+            await client.call(WRITE, body={})
+        assert [request.method for request in proxy.requests] == ["CONNECT"]
+        assert [(request.target, "x-tenant" in request.headers) for request in server.requests] == [
+            ("/token", False),
+            ("/it", True),
+        ]
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
