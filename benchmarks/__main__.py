@@ -12,6 +12,8 @@ from benchmarks.laboratory import laboratory
 from benchmarks.report import Run
 from benchmarks.rows import PEERS, ROWS
 
+_SECONDS: Final = 0.05
+"""That a row is measured for in a round."""
 _README: Final = Path(__file__).with_name("README.md")
 
 
@@ -32,9 +34,9 @@ def main() -> int:
             rows = [row for row in rows if row.client not in PEERS or row.operation != "POST"]
             lab.skipped["POST of other libraries"] = "--quick has no time for it"
         rows = lab.prepare(rows)
-        imports, calls, seconds, deadline = (3, 20_000, 0.08, 50) if arguments.quick else (7, 200_000, 0.15, 275)
+        imports, calls, lives, deadline = (3, 20_000, 1, 50) if arguments.quick else (7, 200_000, 3, 280)
         costs = lab.costs(imports=imports, calls=calls) if arguments.only is None else None
-        results = lab.rounds(rows, seconds, started + deadline)
+        results = lab.rounds(rows, _SECONDS, started + deadline, lives=lives)
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     run = Run(
         command=command,

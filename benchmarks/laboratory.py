@@ -6,17 +6,18 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final
+from select import select
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any, Final, Self
 
 from attrs import define, field
 
 from benchmarks.peers import GENERATED, generate
 from benchmarks.report import Costs
-from benchmarks.rows import DEPENDENCIES, OURS, ROWS, TAILS, B, Row, not_installed
+from benchmarks.rows import BUSY, CONCURRENCIES, DEPENDENCIES, OURS, ROWS, TAILS, B, Row, not_installed
 from benchmarks.server import running_server
 
 __all__ = ["Laboratory", "laboratory"]
@@ -73,29 +74,57 @@ class Laboratory:
                 self.skipped[tool] = lacking
         except subprocess.CalledProcessError as error:
             self.skipped[tool] = "its generator failed"
-            self.failed.append(f"{tool}: {_last_words(error)}")
+            self.failed.append(f"{tool}: {_last_line(str(error.stderr))}")
 
-    def rounds(self, rows: Iterable[Row], seconds: float, deadline: float) -> dict[Row, list[dict[str, Any]]]:
-        """Measure all rows again and again, each time in another order, until one more round would be too late."""
+    def rounds(
+        self, rows: Iterable[Row], seconds: float, deadline: float, *, lives: int
+    ) -> dict[Row, list[dict[str, Any]]]:
+        """Measure all rows in turn, again and again until the deadline; begin so many times with new processes."""
         results: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
-        chance = random.Random(1)  # noqa: S311  the same orders in every run
-        took = 0.0
-        while results and (not took or time.monotonic() + took < deadline):
-            started = time.monotonic()
-            order = list(results)
-            chance.shuffle(order)
-            hash_seed = chance.randrange(2**32)
-            for row in order:
-                # A hundredth of the calls is a few turns of the loop, unless there are many calls.
-                duration = seconds * (5 if row in TAILS else 1)
-                command = ("-m", "benchmarks.measure", *row, self.url, str(duration))
-                result = self._measure(row, *command, hash_seed=hash_seed)
-                if result is None:
-                    del results[row]
-                else:
-                    results[row].append(result)
-            took = time.monotonic() - started
+        chance = random.Random(1)  # noqa: S311  the same orders and seeds in every run
+        started = time.monotonic()
+        for life in range(1, lives + 1):
+            end = started + (deadline - started) * life / lives
+            with ExitStack() as stack:
+                clients = self._start(list(results), chance.randrange(2**32), stack)
+                concurrencies: Sequence[int] = CONCURRENCIES
+                took = 0.0
+                while clients and (not took or time.monotonic() + took < end):
+                    begun = time.monotonic()
+                    order = list(clients)
+                    chance.shuffle(order)
+                    at = self._round(clients, order, concurrencies, seconds)
+                    for row in clients:
+                        results[row].append({**clients[row].once, "at": at[row]})
+                    # A thousand at a time take many clients long.
+                    concurrencies, took = BUSY, time.monotonic() - begun
+            results = {row: results[row] for row in clients}
         return results
+
+    def _start(self, rows: list[Row], hash_seed: int, stack: ExitStack) -> dict[Row, "_Client"]:
+        clients: dict[Row, _Client] = {}
+        for row in rows:
+            try:
+                clients[row] = stack.enter_context(_Client(row, self.url, self._environment(hash_seed)))
+            except _FailedError as error:
+                self.failed.append(f"{row}: {error}")
+        return clients
+
+    def _round(
+        self, clients: dict[Row, "_Client"], order: list[Row], concurrencies: Iterable[int], seconds: float
+    ) -> dict[Row, dict[str, Any]]:
+        """Measure each row once at each concurrency; who fails is a client no more."""
+        at: dict[Row, dict[str, Any]] = {row: {} for row in order}
+        for concurrency in concurrencies:
+            for row in filter(clients.__contains__, order):
+                # A hundredth of the calls is a few turns of the loop, unless there are many calls.
+                duration = seconds * (10 if row in TAILS else 1)
+                try:
+                    at[row][str(concurrency)] = clients[row].measure(concurrency, duration)
+                except _FailedError as error:
+                    self.failed.append(f"{row}: {error}")
+                    del clients[row]
+        return at
 
     def costs(self, *, imports: int, calls: int) -> Costs | None:
         """Measure what is no call under load: so many imports of each package, and so many calls in sequence.
@@ -126,31 +155,85 @@ class Laboratory:
     def _cost(self, *arguments: str) -> Any:
         return self._measure(" ".join(arguments), "-m", "benchmarks.costs", *arguments)
 
-    def _measure(self, what: object, *command: str, hash_seed: int = 0) -> Any:
-        """Return the JSON that a Python process prints; None if it failed.
-
-        Where things lie in memory, and so how fast they are, depends on the seed of hashes.
-        """
-        path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    def _measure(self, what: object, *command: str) -> Any:
+        """Return the JSON that a Python process prints; None if it failed."""
         try:
             done = subprocess.run(  # noqa: S603
                 [sys.executable, *command],
-                env=os.environ | _STEADY | {"PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)},
+                env=self._environment(hash_seed=0),
                 capture_output=True,
                 text=True,
                 check=True,
                 timeout=_PATIENCE,
             )
+        except subprocess.CalledProcessError as error:
+            self.failed.append(f"{what}: {_last_line(str(error.stderr))}")
         except subprocess.SubprocessError as error:
-            self.failed.append(f"{what}: {_last_words(error)}")
-            return None
-        return json.loads(done.stdout)
+            self.failed.append(f"{what}: {error}")
+        else:
+            return json.loads(done.stdout)
+        return None
+
+    def _environment(self, hash_seed: int) -> dict[str, str]:
+        path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return os.environ | _STEADY | {"PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)}
 
 
-def _last_words(error: subprocess.SubprocessError) -> str:
-    if isinstance(error, subprocess.CalledProcessError) and (lines := str(error.stderr).strip().splitlines()):
-        return lines[-1]
-    return str(error)
+class _FailedError(Exception):
+    """A process ended too early, or said nothing for too long."""
+
+
+class _Client:
+    """The process of one row. It sleeps while it is not asked."""
+
+    def __init__(self, row: Row, url: str, environment: dict[str, str]) -> None:
+        self._complaints = TemporaryFile("w+")  # noqa: SIM115  closed on leaving
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "benchmarks.measure", *row, url],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
+        )
+        self.once: dict[str, Any] = {}
+        """What it measured when it began."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.once = self._answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._complaints.close()
+
+    def measure(self, concurrency: int, seconds: float) -> dict[str, float]:
+        """Return what calls cost, so many at a time and for so long."""
+        assert self._process.stdin is not None  # noqa: S101
+        with suppress(BrokenPipeError):
+            print(concurrency, seconds, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        output = self._process.stdout
+        assert output is not None  # noqa: S101
+        ready, _, _ = select([output], [], [], _PATIENCE)
+        if not ready:
+            raise _FailedError(f"no answer within {_PATIENCE} seconds")
+        if not (line := output.readline()):
+            self._complaints.seek(0)
+            raise _FailedError(_last_line(self._complaints.read()))
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it ended without a word"])[-1]
 
 
 @contextmanager

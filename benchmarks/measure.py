@@ -1,4 +1,8 @@
-"""One row in one round: `python -m benchmarks.measure CLIENT OPERATION LOOP URL SECONDS`, in a process of its own."""
+"""One row: `python -m benchmarks.measure CLIENT OPERATION LOOP URL`, a process of its own.
+
+It prints what is measured once; and for each line `CONCURRENCY SECONDS` that it reads, what so many calls at a time
+cost.
+"""
 
 import asyncio
 import gc
@@ -9,11 +13,12 @@ from time import perf_counter, process_time
 from typing import Final
 
 from benchmarks.clients import CLIENTS, OPERATIONS, Call, loop_factory
-from benchmarks.rows import CONCURRENCIES
 
 __all__ = ["peak_rss_mb"]
 
 _CALLS_WITHOUT_GC: Final = 100
+_WARMING_UP: Final = 0.02
+"""Seconds."""
 _POOL: Final = 100
 """Connections that a client opens at most, by default: warm is who has opened them."""
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
@@ -62,29 +67,39 @@ async def _cyclic_garbage(call: Call) -> float:
     return found / _CALLS_WITHOUT_GC
 
 
-async def _measure(client: str, operation: str, url: str, seconds: float) -> dict[str, object]:
+def _say(what: dict[str, object]) -> None:
+    print(json.dumps(what), flush=True)  # noqa: T201
+
+
+async def _measure(client: str, operation: str, url: str) -> None:
     async with CLIENTS[client](url):
         pass  # The imports are no part of the first call.
     modules, started = set(sys.modules), perf_counter()
     async with CLIENTS[client](url) as api:
         call = OPERATIONS[operation](api)
         await call()
-        first: dict[str, object] = {
-            "first_call_ms": (perf_counter() - started) * 1e3,
-            "imported_by_first_call": sorted(set(sys.modules) - modules),
-        }
-        at: dict[int, dict[str, float]] = {}
-        for concurrency in CONCURRENCIES:
-            await _call_for(seconds / 3, call, min(concurrency, _POOL))
-            at[concurrency] = await _call_for(seconds, call, concurrency)
-        return {**first, "at": at, "cyclic_garbage": await _cyclic_garbage(call)}
+        first_call_ms = (perf_counter() - started) * 1e3
+        imported = sorted(set(sys.modules) - modules)
+        await _call_for(_WARMING_UP, call, 1)
+        _say(
+            {
+                "first_call_ms": first_call_ms,
+                "imported_by_first_call": imported,
+                "cyclic_garbage": await _cyclic_garbage(call),
+            }
+        )
+        # To read stops the event loop: between two measurements it is to do nothing.
+        for line in sys.stdin:
+            concurrency, seconds = int(line.split()[0]), float(line.split()[1])
+            await _call_for(_WARMING_UP, call, min(concurrency, _POOL))
+            _say({**await _call_for(seconds, call, concurrency)})
 
 
 def main() -> None:
-    """Print what was measured, as JSON."""
-    client, operation, loop, url, seconds = sys.argv[1:]
+    """Measure until standard input ends."""
+    client, operation, loop, url = sys.argv[1:]
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-        print(json.dumps(runner.run(_measure(client, operation, url, float(seconds)))))  # noqa: T201
+        runner.run(_measure(client, operation, url))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from attrs import asdict, frozen
 from benchmarks.rows import (
     B_POST,
     B_TEN,
+    BUSY,
     CONCURRENCIES,
     DEPENDENCIES,
     OURS,
@@ -26,8 +27,6 @@ from benchmarks.rows import (
 
 __all__ = ["Costs", "Run", "Spread", "Target"]
 
-_BUSY: Final = (1, 50)
-"""The concurrencies that most targets are for."""
 _UNDISTURBED: Final = 0.85
 """The share of its core a client has at least, while nobody else wants it."""
 _REFUSED: Final = OURS._replace(operation="GET, refused once")
@@ -51,7 +50,8 @@ with dates, Decimals and enums.
 
 - The server answers from a table, on a core of its own, and never sleeps: what is left is the client's cost. Real
   servers are farther away, so real ratios are smaller.
-- Each row is a process of its own in each round, and rounds take the rows in another order and with another seed of
+- Each row is a process of its own. A round measures all of them for a moment each, in another order each time, so that
+  what slows the machine down for seconds slows all rows alike. From time to time all begin anew, with another seed of
   hashes, on which it depends what lies where in memory. A ratio is of one round; medians are of all rounds in which no
   other program took the core. Times are this machine's, ratios carry over.
 - Each call is for another of 1,000 members, as in life. yarl keeps the last 128 URLs, so whoever asks for one of them
@@ -135,7 +135,8 @@ class Run:
 
         If there is no other round, all.
         """
-        measured = ([result["at"][str(concurrency)] for result in self.rounds[row]] for row in rows)
+        at = str(concurrency)
+        measured = ([result["at"][at] for result in self.rounds[row] if at in result["at"]] for row in rows)
         rounds = list(zip(*measured, strict=True))
         return [round_ for round_ in rounds if not any(map(_is_disturbed, round_))] or rounds
 
@@ -167,12 +168,12 @@ class Run:
             ),
         ):
             if {row, base} <= self.rounds.keys():
-                for concurrency in _BUSY:
+                for concurrency in BUSY:
                     ratio = self.ratio(row, base, concurrency, quantity)
                     yield Target(f"{what}, at {concurrency}", ratio, limit, at_least=quantity == "calls_per_second")
         if {OURS, B} <= self.rounds.keys():
             yield Target("GET: p99 / B's, at 50", self.ratio(OURS, B, 50, "p99_ms"), 1.1)
-            at = [result["at"] for result in self.rounds[OURS]]
+            at = [result["at"] for result in self.rounds[OURS] if "1000" in result["at"]]
             growth = Spread.of(measured["1000"]["cpu_us"] / measured["50"]["cpu_us"] for measured in at)
             yield Target("GET: CPU at 1000 / at 50", growth, 1.3)
             garbage = Spread.of(result["cyclic_garbage"] for result in self.rounds[OURS])

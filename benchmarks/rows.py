@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
 
 __all__ = [
+    "BUSY",
     "B_POST",
     "B_TEN",
     "CONCURRENCIES",
@@ -18,6 +19,8 @@ __all__ = [
 ]
 
 CONCURRENCIES: Final = (1, 50, 1000)
+BUSY: Final = (1, 50)
+"""Of those, the ones that most targets are for."""
 DECODED: Final = (1, 10, 1000)
 """Contracts in an answer."""
 PENDING: Final = 10_000

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,12 @@ async def test_refused_calls_are_made_again(url: str) -> None:
 
 
 def test_row_is_measured_in_a_process_of_its_own(url: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.measure", *OURS, url, "0.01"]
-    result = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    assert [int(concurrency) for concurrency in result["at"]] == list(CONCURRENCIES)
-    for concurrency, measured in result["at"].items():
-        assert measured["calls"] >= int(concurrency)
+    command = [sys.executable, "-m", "benchmarks.measure", *OURS, url]
+    asked = "".join(f"{concurrency} 0.01\n" for concurrency in CONCURRENCIES)
+    done = subprocess.run(command, input=asked, capture_output=True, check=True, timeout=60, text=True)
+    result, *answers = map(json.loads, done.stdout.splitlines())
+    for concurrency, measured in zip(CONCURRENCIES, answers, strict=True):
+        assert measured["calls"] >= concurrency
         assert measured["p50_ms"] <= measured["p99_ms"]
         assert min(measured.values()) > 0
     # These two do not depend on the machine.
@@ -147,5 +149,16 @@ def test_generator_without_java_is_skipped(tmp_path: Path, monkeypatch: pytest.M
 
 def test_row_that_fails_is_named(url: str, tmp_path: Path) -> None:
     lab = Laboratory(url, "", tmp_path)
-    assert lab.rounds([Row("nobody", "GET")], 0.01, 0) == {}
+    assert lab.rounds([Row("nobody", "GET")], 0.01, 0, lives=1) == {}
     assert lab.failed == ["nobody: GET: KeyError: 'nobody'"]
+
+
+def test_rounds_measure_each_row_in_turn(url: str, tmp_path: Path) -> None:
+    """What takes long is measured in the first round of each life only; who dies in mid-round is named."""
+    lab = Laboratory(url, "", tmp_path)
+    results = lab.rounds([B, OURS], 0.01, time.monotonic() + 1, lives=2)
+    assert lab.failed == []
+    assert results.keys() == {B, OURS}
+    assert len(results[B]) == len(results[OURS]) >= 2
+    assert [len(result["at"]) for result in results[B]].count(len(CONCURRENCIES)) == 2
+    assert run(results).ratio(OURS, B, 1000, "cpu_us").low > 0
