@@ -6,8 +6,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from select import select
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -17,13 +18,26 @@ from attrs import define, field
 
 from benchmarks.peers import GENERATED, generate
 from benchmarks.report import Costs
-from benchmarks.rows import BUSY, CONCURRENCIES, DEPENDENCIES, OURS, ROWS, TAILS, B, Row, not_installed
+from benchmarks.rows import (
+    BUSY,
+    CONCURRENCIES,
+    DEPENDENCIES,
+    OURS,
+    PEERS,
+    ROWS,
+    TAILS,
+    TAILS_AT,
+    B,
+    Row,
+    not_installed,
+)
 from benchmarks.server import running_server
 
 __all__ = ["Laboratory", "laboratory"]
 
 _PATIENCE: Final = 120
 """Seconds for one process."""
+_ROUNDS_PER_PEER: Final = 4
 _STEADY: Final = {
     # The 256 kB that asyncio receives into cost more or less by the heap's luck; here they stay where they are.
     "MALLOC_ARENA_MAX": "1",
@@ -87,17 +101,18 @@ class Laboratory:
             end = started + (deadline - started) * life / lives
             with ExitStack() as stack:
                 clients = self._start(list(results), chance.randrange(2**32), stack)
-                concurrencies: Sequence[int] = CONCURRENCIES
                 took = 0.0
-                while clients and (not took or time.monotonic() + took < end):
+                for number in count():
+                    if not clients or (number and time.monotonic() + took >= end):
+                        break
                     begun = time.monotonic()
-                    order = list(clients)
+                    # Others are so much slower that a few rounds tell; a thousand at a time take many of them long.
+                    order = [row for row in clients if row.client not in PEERS or number % _ROUNDS_PER_PEER == 0]
                     chance.shuffle(order)
-                    at = self._round(clients, order, concurrencies, seconds)
+                    at = self._round(clients, order, BUSY if number else CONCURRENCIES, seconds)
                     for row in clients:
-                        results[row].append({**clients[row].once, "at": at[row]})
-                    # A thousand at a time take many clients long.
-                    concurrencies, took = BUSY, time.monotonic() - begun
+                        results[row].append({**clients[row].once, "at": at.get(row, {})})
+                    took = time.monotonic() - begun
             results = {row: results[row] for row in clients}
         return results
 
@@ -118,7 +133,7 @@ class Laboratory:
         for concurrency in concurrencies:
             for row in filter(clients.__contains__, order):
                 # A hundredth of the calls is a few turns of the loop, unless there are many calls.
-                duration = seconds * (10 if row in TAILS else 1)
+                duration = seconds * (10 if row in TAILS and concurrency == TAILS_AT else 1)
                 try:
                     at[row][str(concurrency)] = clients[row].measure(concurrency, duration)
                 except _FailedError as error:

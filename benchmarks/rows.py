@@ -69,6 +69,8 @@ B_TEN: Final = Row("aiohttp", "GET ten")
 OURS: Final = Row("membership_sdk", "GET")
 TAILS: Final = (B, OURS)
 """Whose slowest calls are compared."""
+TAILS_AT: Final = 50
+"""The concurrency at which they are."""
 
 ROWS: Final = (
     B,

@@ -153,12 +153,19 @@ def test_row_that_fails_is_named(url: str, tmp_path: Path) -> None:
     assert lab.failed == ["nobody: GET: KeyError: 'nobody'"]
 
 
-def test_rounds_measure_each_row_in_turn(url: str, tmp_path: Path) -> None:
-    """What takes long is measured in the first round of each life only; who dies in mid-round is named."""
+def test_rounds_measure_each_row_in_turn(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand at a time in the first round of each life only, and other libraries in each fourth."""
+    peer = Row("aiohttp, not decoded", "GET")
+    monkeypatch.setattr(laboratory, "PEERS", (peer.client,))
     lab = Laboratory(url, "", tmp_path)
-    results = lab.rounds([B, OURS], 0.01, time.monotonic() + 1, lives=2)
+    results = lab.rounds([B, OURS, peer], 0.001, time.monotonic() + 3, lives=2)
     assert lab.failed == []
-    assert results.keys() == {B, OURS}
-    assert len(results[B]) == len(results[OURS]) >= 2
-    assert [len(result["at"]) for result in results[B]].count(len(CONCURRENCIES)) == 2
-    assert run(results).ratio(OURS, B, 1000, "cpu_us").low > 0
+    assert len(results[B]) == len(results[OURS]) == len(results[peer])
+    number, lives = 0, 0
+    for ours, others in zip(results[B], results[peer], strict=True):
+        number = 0 if len(ours["at"]) == len(CONCURRENCIES) else number + 1
+        lives += number == 0
+        assert len(others["at"]) == (len(ours["at"]) if number % 4 == 0 else 0)
+    assert lives == 2
+    for concurrency in CONCURRENCIES:
+        assert run(results).ratio(peer, B, concurrency, "cpu_us").low > 0
