@@ -20,12 +20,12 @@ from benchmarks.server import (
     post_path,
 )
 
-__all__ = ["CLIENTS", "MEMBERS", "OPERATIONS", "Api", "Call", "loop_factory"]
+__all__ = ["CLIENTS", "OPERATIONS", "Api", "Call", "loop_factory"]
 
 Call = Callable[[], Awaitable[object]]
 
 _HEADERS: Final = {"X-API-KEY": API_KEY}
-MEMBERS: Final = 1000
+_MEMBERS: Final = 1000
 """Customers whose turn it is one after another."""
 _PATIENCE: Final = 60.0
 """Seconds, for those who would give up on 1,000 calls at a time before they are through."""
@@ -291,7 +291,7 @@ CLIENTS: Final[dict[str, Callable[[str], AbstractAsyncContextManager[Api]]]] = {
 
 def _for_each(call: Callable[[int], Awaitable[object]], kind: int) -> Call:
     """Return what makes each call for another customer of a kind."""
-    customers = cycle(range(kind, MEMBERS * KINDS, KINDS))
+    customers = cycle(range(kind, _MEMBERS * KINDS, KINDS))
     return lambda: call(next(customers))
 
 

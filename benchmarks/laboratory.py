@@ -38,6 +38,7 @@ __all__ = ["Laboratory", "laboratory"]
 _PATIENCE: Final = 120
 """Seconds for one process."""
 _ROUNDS_PER_PEER: Final = 4
+"""Other libraries take part in one of so many: they are so much slower that a few tell."""
 _STEADY: Final = {
     # The 256 kB that asyncio receives into cost more or less by the heap's luck; here they stay where they are.
     "MALLOC_ARENA_MAX": "1",
@@ -93,7 +94,10 @@ class Laboratory:
     def rounds(
         self, rows: Iterable[Row], seconds: float, deadline: float, *, lives: int
     ) -> dict[Row, list[dict[str, Any]]]:
-        """Measure all rows in turn, again and again until the deadline; begin so many times with new processes."""
+        """Measure all rows in turn, again and again until the deadline; begin so many times with new processes.
+
+        Who fails is left out.
+        """
         results: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
         chance = random.Random(1)  # noqa: S311  the same orders and seeds in every run
         started = time.monotonic()
@@ -101,18 +105,9 @@ class Laboratory:
             end = started + (deadline - started) * life / lives
             with ExitStack() as stack:
                 clients = self._start(list(results), chance.randrange(2**32), stack)
-                took = 0.0
-                for number in count():
-                    if not clients or (number and time.monotonic() + took >= end):
-                        break
-                    begun = time.monotonic()
-                    # Others are so much slower that a few rounds tell; a thousand at a time take many of them long.
-                    order = [row for row in clients if row.client not in PEERS or number % _ROUNDS_PER_PEER == 0]
-                    chance.shuffle(order)
-                    at = self._round(clients, order, BUSY if number else CONCURRENCIES, seconds)
-                    for row in clients:
-                        results[row].append({**clients[row].once, "at": at.get(row, {})})
-                    took = time.monotonic() - begun
+                for at in self._rounds_until(end, clients, seconds, chance):
+                    for row, client in clients.items():
+                        results[row].append({**client.once, "at": at.get(row, {})})
             results = {row: results[row] for row in clients}
         return results
 
@@ -124,6 +119,21 @@ class Laboratory:
             except _FailedError as error:
                 self.failed.append(f"{row}: {error}")
         return clients
+
+    def _rounds_until(
+        self, end: float, clients: dict[Row, "_Client"], seconds: float, chance: random.Random
+    ) -> Generator[dict[Row, dict[str, Any]]]:
+        """Make one round, and more while they end in time."""
+        took = 0.0
+        for number in count():
+            begun = time.monotonic()
+            if not clients or (number and begun + took >= end):
+                return
+            order = [row for row in clients if row.client not in PEERS or number % _ROUNDS_PER_PEER == 0]
+            chance.shuffle(order)
+            # A thousand at a time take many of them long: once is enough.
+            yield self._round(clients, order, BUSY if number else CONCURRENCIES, seconds)
+            took = time.monotonic() - begun
 
     def _round(
         self, clients: dict[Row, "_Client"], order: list[Row], concurrencies: Iterable[int], seconds: float

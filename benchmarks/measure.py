@@ -9,6 +9,7 @@ import gc
 import json
 import resource
 import sys
+from collections.abc import Mapping
 from time import perf_counter, process_time
 from typing import Final
 
@@ -67,7 +68,7 @@ async def _cyclic_garbage(call: Call) -> float:
     return found / _CALLS_WITHOUT_GC
 
 
-def _say(what: dict[str, object]) -> None:
+def _say(what: Mapping[str, object]) -> None:
     print(json.dumps(what), flush=True)  # noqa: T201
 
 
@@ -90,9 +91,9 @@ async def _measure(client: str, operation: str, url: str) -> None:
         )
         # To read stops the event loop: between two measurements it is to do nothing.
         for line in sys.stdin:
-            concurrency, seconds = int(line.split()[0]), float(line.split()[1])
-            await _call_for(_WARMING_UP, call, min(concurrency, _POOL))
-            _say({**await _call_for(seconds, call, concurrency)})
+            concurrency, seconds = line.split()
+            await _call_for(_WARMING_UP, call, min(int(concurrency), _POOL))
+            _say(await _call_for(float(seconds), call, int(concurrency)))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import laboratory, rows
-from benchmarks.clients import CLIENTS
+from benchmarks.clients import CLIENTS, OPERATIONS, Api
 from benchmarks.laboratory import Laboratory
 from benchmarks.report import Costs, Run
 from benchmarks.rows import B_POST, CONCURRENCIES, DEPENDENCIES, OURS, B, Row
@@ -30,8 +30,29 @@ async def test_clients_make_the_same_calls(client: str, url: str) -> None:
         one: Any = await api.get(ONE_CONTRACT)
         ten: Any = await api.get(TEN_CONTRACTS)
         assert (len(one), len(ten)) == (1, 10)
-        done: Any = await api.post(ONE_CONTRACT)
-        assert "OK" in (done["success"] if isinstance(done, dict) else done.success)
+        for operation in ("POST", "POST same member"):
+            call = OPERATIONS[operation](api)
+            for _ in range(2):
+                done: Any = await call()
+                assert "OK" in (done["success"] if isinstance(done, dict) else done.success)
+        get = OPERATIONS["GET ten"](api)
+        answers: list[Any] = [await get(), await get()]
+        assert [len(answer) for answer in answers] == [10, 10]
+
+
+async def test_each_call_is_for_another_member() -> None:
+    called: list[int] = []
+
+    async def note(customer_id: int) -> None:
+        called.append(customer_id)
+
+    api = Api(note, note)
+    for operation, members in ("GET", 3), ("POST", 3), ("GET same member", 1), ("POST same member", 1):
+        call = OPERATIONS[operation](api)
+        called.clear()
+        for _ in range(3):
+            await call()
+        assert len(set(called)) == members
 
 
 async def test_refused_calls_are_made_again(url: str) -> None:
