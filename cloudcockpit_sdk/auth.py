@@ -15,7 +15,7 @@ from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt
 from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError, safe_code
 from sdk_core.outcome import safe_cause
 from sdk_core.retry import parse_retry_after
-from sdk_core.session import EXCHANGE_ERRORS, read_at_most
+from sdk_core.transport.session import EXCHANGE_ERRORS, read_at_most
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
 

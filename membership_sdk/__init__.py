@@ -30,12 +30,12 @@ from sdk_core.errors import (
     ServiceUnavailableError,
     WorkflowError,
 )
-from sdk_core.multipart import Document
 from sdk_core.operation import Effect, Operation, Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
-from sdk_core.session import Connection
 from sdk_core.telemetry import CallInfo, Telemetry
+from sdk_core.transport.multipart import Document
+from sdk_core.transport.session import Connection
 from sdk_core.version import __version__
 from sdk_core.workflow import Settled
 

@@ -33,9 +33,9 @@ from sdk_core.arguments import header_text
 from sdk_core.auth import ApiKey
 from sdk_core.client import Backend, Client, ClientOptions, user_agent
 from sdk_core.errors import AuthenticationError, ConfigurationError, configuring
-from sdk_core.multipart import Document
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
+from sdk_core.transport.multipart import Document
 
 __all__ = ["MembershipClient"]
 

@@ -30,7 +30,7 @@ from membership_sdk.models import (
 from sdk_core.arguments import int64_id, plain_date
 from sdk_core.client import Reply
 from sdk_core.errors import BadRequestError, ConflictError, NotOfferedError, Outcome, SdkError, WorkflowError
-from sdk_core.multipart import Document
+from sdk_core.transport.multipart import Document
 from sdk_core.workflow import Procedure, Settled, cannot, settle
 
 __all__ = [

@@ -15,7 +15,7 @@ import cloudcockpit_sdk.operations
 import membership_sdk.operations
 import sdk_core.auth
 import sdk_core.client
-import sdk_core.session
+import sdk_core.transport.session
 from benchmarks.audit.__main__ import main
 from benchmarks.audit.faults import FAULTS
 from benchmarks.audit.judge import Lie
@@ -154,7 +154,7 @@ def test_audit_finds_a_foreign_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_audit_finds_a_hidden_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What aiohttp would do by itself (R-06)."""
-    monkeypatch.setattr("sdk_core.session._switch_replay_off", lambda _session: None)
+    monkeypatch.setattr("sdk_core.transport.session._switch_replay_off", lambda _session: None)
     assert audit(1, QUICK[:500]).counts[Lie.MISCOUNTED]
 
 
@@ -182,15 +182,15 @@ def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.Monke
 
 
 def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = sdk_core.session.Sessions.here
-    first: list[sdk_core.session.LoopSession] = []
+    here = sdk_core.transport.session.Sessions.here
+    first: list[sdk_core.transport.session.LoopSession] = []
 
-    def whichever(sessions: sdk_core.session.Sessions) -> sdk_core.session.LoopSession | None:
+    def whichever(sessions: sdk_core.transport.session.Sessions) -> sdk_core.transport.session.LoopSession | None:
         if not first and (found := here(sessions)) is not None:
             first.append(found)
         return first[0] if first else None
 
-    monkeypatch.setattr(sdk_core.session.Sessions, "here", whichever)
+    monkeypatch.setattr(sdk_core.transport.session.Sessions, "here", whichever)
     assert audit(1, QUICK[:50], "runs").counts[Lie.FOREIGN_ERROR]
 
 
@@ -245,7 +245,7 @@ def test_audit_finds_what_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Non
         pass
 
     monkeypatch.setattr(sdk_core.client.Client, "aclose", forget)
-    monkeypatch.setattr("sdk_core.session._graveyard", [])
+    monkeypatch.setattr("sdk_core.transport.session._graveyard", [])
     report = audit(1, QUICK[:100])
     assert not report.violations
     assert any(report.left.values())

@@ -8,8 +8,8 @@ from attrs import frozen
 import cloudcockpit_sdk.operations
 import membership_sdk.operations
 from benchmarks.audit import samples
-from sdk_core.multipart import Document
 from sdk_core.operation import Operation
+from sdk_core.transport.multipart import Document
 
 __all__ = [
     "ATTEMPT_TIMEOUT",

@@ -9,10 +9,10 @@ from multidict import CIMultiDict
 
 from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
-from sdk_core.multipart import Multipart
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
+from sdk_core.transport.multipart import Multipart
 
 __all__ = ["Call", "Options", "connect_timeout"]
 

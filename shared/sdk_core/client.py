@@ -31,14 +31,14 @@ from sdk_core.errors import (
     api_error_class,
     safe_code,
 )
-from sdk_core.multipart import Multipart
 from sdk_core.operation import Operation
 from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import Retries, RetryPolicy, parse_retry_after
-from sdk_core.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
-from sdk_core.timer import Limit
+from sdk_core.transport.multipart import Multipart
+from sdk_core.transport.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
+from sdk_core.transport.timer import Limit
 from sdk_core.version import __version__
 
 __all__ = ["Backend", "Client", "ClientOptions", "Empty", "Reply", "user_agent"]

@@ -13,7 +13,7 @@ from attrs import Factory, field, frozen
 
 from sdk_core import codec
 from sdk_core.arguments import int64_id, mapping, uuid_id
-from sdk_core.multipart import Document, Multipart
+from sdk_core.transport.multipart import Document, Multipart
 
 __all__ = ["Effect", "Operation", "Query"]
 

@@ -17,7 +17,7 @@ from tenacity import DoSleep, Future, RetryCallState, Retrying, retry_always
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
-from sdk_core.lock import Lock
+from sdk_core.transport.lock import Lock
 
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
 

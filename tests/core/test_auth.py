@@ -33,7 +33,7 @@ from cloudcockpit_sdk import (
 )
 from membership_sdk import MembershipClient
 from sdk_core.auth import BearerToken, Token, jwt_expiry
-from sdk_core.session import Connection
+from sdk_core.transport.session import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"

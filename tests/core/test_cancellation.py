@@ -18,10 +18,10 @@ from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireServer
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import LocalRateLimiter, MembershipClient, SdkError, VoidResult
 from sdk_core.client import Client
-from sdk_core.multipart import Document
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
-from sdk_core.session import Connection
+from sdk_core.transport.multipart import Document
+from sdk_core.transport.session import Connection
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 WRITE = Operation(name="write_it", method="POST", path="/it", body=dict, returns=VoidResult, effect=Effect.WRITE)

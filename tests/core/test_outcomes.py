@@ -38,9 +38,9 @@ from sdk_core.errors import (
     ServerError,
     ServiceUnavailableError,
 )
-from sdk_core.multipart import Document
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
+from sdk_core.transport.multipart import Document
 
 pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
 

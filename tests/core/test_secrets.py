@@ -40,8 +40,8 @@ from sdk_core.auth import ApiKey, BearerToken, FixedToken, Token
 from sdk_core.call import Call, Options
 from sdk_core.client import Backend
 from sdk_core.errors import SdkError
-from sdk_core.multipart import Multipart
 from sdk_core.retry import RetryPolicy
+from sdk_core.transport.multipart import Multipart
 
 # -- What must not be told ---------------------------------------------------------------------------------------------
 

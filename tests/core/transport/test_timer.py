@@ -11,7 +11,7 @@ from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sdk_core.timer import Limit, Timer
+from sdk_core.transport.timer import Limit, Timer
 
 PAUSE = 0.01
 """How late a limit may pass, in seconds."""

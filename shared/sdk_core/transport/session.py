@@ -33,9 +33,9 @@ from multidict import CIMultiDict
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.auth import Lend
 from sdk_core.errors import ClientClosedError
-from sdk_core.line import Line
-from sdk_core.lock import Lock
-from sdk_core.timer import Timer
+from sdk_core.transport.lock import Lock
+from sdk_core.transport.slots import Line
+from sdk_core.transport.timer import Timer
 
 __all__ = ["EXCHANGE_ERRORS", "Connection", "LoopSession", "Sessions", "read_at_most"]
 

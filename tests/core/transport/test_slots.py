@@ -10,7 +10,7 @@ from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk_core.line import Line
+from sdk_core.transport.slots import Line
 
 
 class Visitors:

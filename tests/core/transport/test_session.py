@@ -20,7 +20,7 @@ from aiohttp import ClientSession, CookieJar, TCPConnector, ThreadedResolver
 from wire import DROP, STALL, FakeTime, Raw, Reply, WireServer
 from yarl import URL
 
-import sdk_core.session
+import sdk_core.transport.session
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.errors import read_error
@@ -37,9 +37,9 @@ from sdk_core.errors import (
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
-from sdk_core.session import Connection
+from sdk_core.transport.session import Connection
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def operation(method: str, effect: Effect = Effect.READ) -> Operation[VoidResult]:
@@ -185,7 +185,7 @@ async def test_concurrent_first_calls_open_one_session(monkeypatch: pytest.Monke
         opened.append(ClientSession(*args, **options))
         return opened[-1]
 
-    monkeypatch.setattr(sdk_core.session, "ClientSession", counted)
+    monkeypatch.setattr(sdk_core.transport.session, "ClientSession", counted)
     async with WireServer(Reply()) as server, client_for(server) as client:
         await asyncio.gather(*(client.call(GET) for _ in range(100)))
         await asyncio.gather(*(client.with_options(total_timeout=9).call(GET) for _ in range(100)))
@@ -257,7 +257,7 @@ def run_python(code: str, *arguments: str, **environment: str) -> None:
 _RUNS = """
 import asyncio, ssl, sys
 from membership_sdk import MembershipClient
-from sdk_core.session import Connection
+from sdk_core.transport.session import Connection
 
 url, authority, runs, how = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority) if authority else True
