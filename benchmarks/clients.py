@@ -111,7 +111,8 @@ async def sdk_without_limiter(url: str) -> AsyncGenerator[Api]:
     from membership_sdk.errors import read_error
     from membership_sdk.models import MainContractCancelation
     from sdk_core.auth import ApiKey
-    from sdk_core.client import Backend, Client
+    from sdk_core.backend import Backend
+    from sdk_core.client import Client
 
     backend = Backend(base_url=URL(url), auth=ApiKey("X-API-KEY", API_KEY), read_error=read_error)
     async with Client(backend) as client:

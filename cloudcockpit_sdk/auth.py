@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, Unpack, runtime_checkable
 
 import attrs
 from aiohttp import ClientSession, ClientTimeout
@@ -12,10 +12,12 @@ from yarl import URL
 from sdk_core import codec
 from sdk_core.arguments import base_url, header_text, valid
 from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
-from sdk_core.errors import AuthenticationError, ConnectionFailedError, ErrorDetails, Outcome, SdkError, safe_code
-from sdk_core.outcome import safe_cause
+from sdk_core.details import ErrorDetails, safe_code
+from sdk_core.errors import AuthenticationError, ConnectionFailedError, Facts, SdkError
+from sdk_core.outcome import Outcome
 from sdk_core.retry import parse_retry_after
-from sdk_core.transport.session import EXCHANGE_ERRORS, read_at_most
+from sdk_core.transport.cause import safe_cause
+from sdk_core.transport.exchange import EXCHANGE_ERRORS, read_at_most
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
 
@@ -135,20 +137,12 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
                 body = await read_at_most(response, _BODY_LIMIT) or b""
         except EXCHANGE_ERRORS as error:
             cause = safe_cause(error)
-            failure: SdkError = ConnectionFailedError(
-                "could not reach the token endpoint" + (f": {cause.strerror or cause}" if cause is not None else ""),
-                _facts(retryable=True, cause=type(error).__name__),
-            )
-        else:
-            token = _read_token(body) if status == 200 else None  # noqa: PLR2004
-            if token is not None:
-                return token
-            failure = _refused(status, body, retry_after)
-        # Not in the handler: aiohttp's exception would follow as __context__.
-        try:
-            raise failure
-        finally:
-            del failure
+            text = "could not reach the token endpoint" + (f": {cause.strerror or cause}" if cause is not None else "")
+            raise ConnectionFailedError(text, _facts(retryable=True, cause=type(error).__name__)) from None
+        token = _read_token(body) if status == 200 else None
+        if token is None:
+            raise _refused(status, body, retry_after)
+        return token
 
     return fetch
 
@@ -165,7 +159,7 @@ def _read_token(body: bytes) -> Token | None:
 def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:
     # OAuth2 (RFC 6749, 5.2): `error` is a code; `error_description` is text that may repeat what was sent.
     code = safe_code(codec.as_text(codec.as_object(codec.parse_or_none(body)).get("error")))
-    passing = status == 429 or status >= 500  # noqa: PLR2004
+    passing = status == 429 or status >= 500
     facts = _facts(retryable=passing, status=status, retry_after=retry_after)
     text = f"the token endpoint answered {status}" + (f" ({code})" if code else "")
     if not passing:
@@ -173,5 +167,5 @@ def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:
     return AuthenticationError.from_details(text, facts, ErrorDetails(code=code, recognised=code is not None))
 
 
-def _facts(**more: Any) -> dict[str, Any]:
+def _facts(**more: Unpack[Facts]) -> Facts:
     return {"outcome": Outcome.NOT_SENT.value, **more}

@@ -8,8 +8,9 @@ from cloudcockpit_sdk.models import SubscriptionStatus
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from cloudcockpit_sdk.workflows import reactivate_and_wait
 from sdk_core import narration
-from sdk_core.errors import BadRequestError, Outcome
+from sdk_core.errors import BadRequestError
 from sdk_core.narration import ClaimError, Narration
+from sdk_core.outcome import Outcome
 
 __all__ = ["demo", "run"]
 
@@ -89,7 +90,7 @@ async def _reactivate(tell: Narration, sandbox: CloudCockpitSandbox, client: Clo
     calls = [request.operation for request in sandbox.requests[before:]]
     tell.say(" -> ".join(str(call) for call in calls))
     tell.check("it is active now", settled.state.status, SubscriptionStatus.ACTIVE)
-    tell.check("and was not at once", calls.count(operations.GET_SUBSCRIPTION.name) > 2, expected=True)  # noqa: PLR2004
+    tell.check("and was not at once", calls.count(operations.GET_SUBSCRIPTION.name) > 2, expected=True)
     tell.check("this run did it", settled.changed, expected=True)
     again = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
     tell.check("run again, it finds it done", again.unchanged, expected=True)

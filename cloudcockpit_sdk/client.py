@@ -23,8 +23,8 @@ from cloudcockpit_sdk.models import (
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
 from sdk_core.arguments import header_text, mapping, text, uuid_id
-from sdk_core.client import Backend, Client, ClientOptions, user_agent
-from sdk_core.errors import configuring
+from sdk_core.backend import Backend, ClientOptions, configuring, user_agent
+from sdk_core.client import Client
 from sdk_core.operation import Operation
 
 __all__ = ["API_CLOUDCOCKPIT_COM", "DEFAULT_BASE_URL", "CloudCockpitClient"]

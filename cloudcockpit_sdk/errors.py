@@ -3,7 +3,7 @@
 from typing import Any
 
 from sdk_core import codec
-from sdk_core.errors import ErrorDetails, FieldError
+from sdk_core.details import ErrorDetails, FieldError
 
 __all__ = ["read_error"]
 

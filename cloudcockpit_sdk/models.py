@@ -16,7 +16,7 @@ from attrs.validators import optional
 
 from sdk_core import codec
 from sdk_core.arguments import finite_decimal, int32, of_type, valid
-from sdk_core.client import Empty
+from sdk_core.call import Empty
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
 

@@ -44,7 +44,7 @@ from cloudcockpit_sdk.sandbox_answers import (
     transition,
 )
 from sdk_core import codec
-from sdk_core.client import ClientOptions
+from sdk_core.backend import ClientOptions
 from sdk_core.operation import Operation
 from sdk_core.sandbox import Fault, LedgerEntry, ReceivedRequest, RefusalError, Sandbox
 
@@ -548,7 +548,7 @@ def _audit_item(entry: _AuditEntry) -> dict[str, Any]:
 
 
 def _oauth_error(refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG001  RFC 6749 echoes nothing
-    code = "temporarily_unavailable" if refusal.status >= 500 or refusal.status == 429 else "invalid_request"  # noqa: PLR2004
+    code = "temporarily_unavailable" if refusal.status >= 500 or refusal.status == 429 else "invalid_request"
     return codec.dump({"error": code, "error_description": refusal.message})
 
 

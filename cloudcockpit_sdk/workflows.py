@@ -12,7 +12,7 @@ from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus, Subscription, SubscriptionStatus
 from sdk_core.arguments import seconds
-from sdk_core.client import Reply
+from sdk_core.call import Reply
 from sdk_core.errors import WorkflowError
 from sdk_core.operation import Operation
 from sdk_core.workflow import Procedure, Settled, cannot, settle

@@ -3,11 +3,13 @@
 from membership_sdk import models, operations, workflows
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
-from sdk_core.client import Reply
+from sdk_core.attempt import Attempt
+from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
+from sdk_core.deprecation import OperationDeprecatedWarning
+from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.errors import (
     ApiError,
-    Attempt,
     AuthenticationError,
     BadRequestError,
     CallTimeoutError,
@@ -15,14 +17,10 @@ from sdk_core.errors import (
     ConfigurationError,
     ConflictError,
     ConnectionFailedError,
-    ErrorDetails,
-    FieldError,
     InvalidResponseError,
     NotFoundError,
     NotOfferedError,
     NotSettledError,
-    OperationDeprecatedWarning,
-    Outcome,
     PermissionDeniedError,
     RateLimitError,
     SdkError,
@@ -31,6 +29,7 @@ from sdk_core.errors import (
     WorkflowError,
 )
 from sdk_core.operation import Effect, Operation, Query
+from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry

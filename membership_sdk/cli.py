@@ -10,8 +10,9 @@ from membership_sdk.models import CancelationStatus, ContractData
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from membership_sdk.workflows import cancel_contract, withdraw_cancelation
 from sdk_core import narration
-from sdk_core.errors import ConnectionFailedError, Outcome
+from sdk_core.errors import ConnectionFailedError
 from sdk_core.narration import ClaimError, Narration
+from sdk_core.outcome import Outcome
 
 __all__ = ["demo", "run"]
 

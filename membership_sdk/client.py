@@ -31,8 +31,9 @@ from membership_sdk.models import (
 from sdk_core.arguments import base_url as checked_base_url
 from sdk_core.arguments import header_text
 from sdk_core.auth import ApiKey
-from sdk_core.client import Backend, Client, ClientOptions, user_agent
-from sdk_core.errors import AuthenticationError, ConfigurationError, configuring
+from sdk_core.backend import Backend, ClientOptions, configuring, user_agent
+from sdk_core.client import Client
+from sdk_core.errors import AuthenticationError, ConfigurationError
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
 from sdk_core.transport.multipart import Document

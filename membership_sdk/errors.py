@@ -1,7 +1,7 @@
 """The error envelope of the Membership API: errorMessage, errorCode, traceId, reference, args, typedArgs."""
 
 from sdk_core import codec
-from sdk_core.errors import ErrorDetails
+from sdk_core.details import ErrorDetails
 
 __all__ = ["read_error"]
 

@@ -14,7 +14,7 @@ from attrs.validators import optional
 
 from sdk_core import codec
 from sdk_core.arguments import int64_id, of_type, plain_date, valid
-from sdk_core.client import Empty
+from sdk_core.call import Empty
 from sdk_core.codec import OpenEnum
 
 __all__ = [

@@ -58,7 +58,7 @@ from membership_sdk.models import (
 from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
 from membership_sdk.sandbox_idle_periods import end_of, months_later, on_change, on_request, remaining
 from sdk_core import codec
-from sdk_core.client import ClientOptions
+from sdk_core.backend import ClientOptions
 from sdk_core.operation import Operation
 from sdk_core.sandbox import Fault, LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError, Sandbox
 

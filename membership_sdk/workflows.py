@@ -28,8 +28,9 @@ from membership_sdk.models import (
     MainContractCancelation,
 )
 from sdk_core.arguments import int64_id, plain_date
-from sdk_core.client import Reply
-from sdk_core.errors import BadRequestError, ConflictError, NotOfferedError, Outcome, SdkError, WorkflowError
+from sdk_core.call import Reply
+from sdk_core.errors import BadRequestError, ConflictError, NotOfferedError, SdkError, WorkflowError
+from sdk_core.outcome import Outcome
 from sdk_core.transport.multipart import Document
 from sdk_core.workflow import Procedure, Settled, cannot, settle
 

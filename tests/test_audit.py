@@ -13,17 +13,20 @@ from aiohttp.http_parser import HttpResponseParserPy
 
 import cloudcockpit_sdk.operations
 import membership_sdk.operations
+import sdk_core.admission
 import sdk_core.auth
 import sdk_core.client
+import sdk_core.transport.exchange
 import sdk_core.transport.session
+import sdk_core.verdict
 from benchmarks.audit.__main__ import main
 from benchmarks.audit.faults import FAULTS
 from benchmarks.audit.judge import Lie
 from benchmarks.audit.plan import OWN, Plan, plan
 from benchmarks.audit.report import Report, audit
-from sdk_core.errors import Outcome, SdkError
+from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
-from sdk_core.outcome import of_failure, of_refusal
+from sdk_core.outcome import Outcome, outcome_of_failure, outcome_of_status
 
 CALLS = range(1, 2001)
 
@@ -88,7 +91,7 @@ def test_sdk_never_lies_with_the_parser_in_python(monkeypatch: pytest.MonkeyPatc
     """Where there is no C extension, aiohttp raises more, and sooner."""
     monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
     passed(QUICK[:200])
-    monkeypatch.setattr(sdk_core.client, "EXCHANGE_ERRORS", (aiohttp.ClientError, OSError))
+    monkeypatch.setattr(sdk_core.transport.exchange, "EXCHANGE_ERRORS", (aiohttp.ClientError, OSError))
     assert audit(1, QUICK[100:250]).counts[Lie.FOREIGN_ERROR]
 
 
@@ -102,13 +105,13 @@ def dropped_is_rejected(error: BaseException) -> Outcome:
 
 def dropped_is_not_sent(error: BaseException) -> Outcome:
     lost = isinstance(error, aiohttp.ServerDisconnectedError)
-    return Outcome.NOT_SENT if lost else of_failure(error)
+    return Outcome.NOT_SENT if lost else outcome_of_failure(error)
 
 
 def conflict_is_applied(operation: Any, status: int, details: Any, *, throttles_with_503: bool) -> tuple[Outcome, bool]:
     if status == 409:
         return Outcome.APPLIED, False
-    return of_refusal(operation, status, details, throttles_with_503=throttles_with_503)
+    return outcome_of_status(operation, status, details, throttles_with_503=throttles_with_503)
 
 
 def server_error_is_rejected(
@@ -116,7 +119,7 @@ def server_error_is_rejected(
 ) -> tuple[Outcome, bool]:
     if status == 500:
         return Outcome.REJECTED, True
-    return of_refusal(operation, status, details, throttles_with_503=throttles_with_503)
+    return outcome_of_status(operation, status, details, throttles_with_503=throttles_with_503)
 
 
 def every_503_is_a_refusal(
@@ -124,31 +127,33 @@ def every_503_is_a_refusal(
 ) -> tuple[Outcome, bool]:
     if status == 503:
         return Outcome.REJECTED, False
-    return of_refusal(operation, status, details, throttles_with_503=throttles_with_503)
+    return outcome_of_status(operation, status, details, throttles_with_503=throttles_with_503)
 
 
 @pytest.mark.parametrize(
     ("name", "mutant", "lie"),
     [
         ("may_repeat", repeat_writes, Lie.TWICE),
-        ("of_failure", dropped_is_rejected, Lie.APPLIED),
-        ("of_failure", dropped_is_not_sent, Lie.MISCOUNTED),
-        ("of_refusal", conflict_is_applied, Lie.NOT_APPLIED),
-        ("of_refusal", server_error_is_rejected, Lie.TWICE),
-        ("of_refusal", every_503_is_a_refusal, Lie.APPLIED),
+        ("outcome_of_failure", dropped_is_rejected, Lie.APPLIED),
+        ("outcome_of_failure", dropped_is_not_sent, Lie.MISCOUNTED),
+        ("outcome_of_status", conflict_is_applied, Lie.NOT_APPLIED),
+        ("outcome_of_status", server_error_is_rejected, Lie.TWICE),
+        ("outcome_of_status", every_503_is_a_refusal, Lie.APPLIED),
     ],
 )
 def test_audit_finds_a_wrong_table(
     monkeypatch: pytest.MonkeyPatch, name: str, mutant: Callable[..., Any], lie: Lie
 ) -> None:
-    monkeypatch.setattr(sdk_core.client, name, mutant)
+    for module in (sdk_core.transport.exchange, sdk_core.verdict):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, mutant)
     report = audit(1, WRITES)
     assert not report.ok
     assert report.counts[lie]
 
 
 def test_audit_finds_a_foreign_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sdk_core.client, "EXCHANGE_ERRORS", ())
+    monkeypatch.setattr(sdk_core.transport.exchange, "EXCHANGE_ERRORS", ())
     assert audit(1, QUICK[:100]).counts[Lie.FOREIGN_ERROR]
 
 
@@ -169,7 +174,7 @@ def test_audit_finds_followed_redirects(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    send = sdk_core.client.Client._send
+    send = sdk_core.transport.exchange.Exchange.send
 
     async def hesitate(*args: Any) -> Any:
         try:
@@ -177,12 +182,12 @@ def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.Monke
         finally:
             await asyncio.sleep(0.5)
 
-    monkeypatch.setattr(sdk_core.client.Client, "_send", hesitate)
+    monkeypatch.setattr(sdk_core.transport.exchange.Exchange, "send", hesitate)
     assert audit(1, QUICK[:50]).counts[Lie.OUTLIVED]
 
 
 def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = sdk_core.transport.session.Sessions.here
+    here = sdk_core.transport.session.Sessions.current
     first: list[sdk_core.transport.session.LoopSession] = []
 
     def whichever(sessions: sdk_core.transport.session.Sessions) -> sdk_core.transport.session.LoopSession | None:
@@ -190,7 +195,7 @@ def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPa
             first.append(found)
         return first[0] if first else None
 
-    monkeypatch.setattr(sdk_core.transport.session.Sessions, "here", whichever)
+    monkeypatch.setattr(sdk_core.transport.session.Sessions, "current", whichever)
     assert audit(1, QUICK[:50], "runs").counts[Lie.FOREIGN_ERROR]
 
 
@@ -200,9 +205,9 @@ def test_audit_finds_a_lie_told_in_a_forked_worker(monkeypatch: pytest.MonkeyPat
     parent = os.getpid()
 
     def in_workers(error: BaseException) -> Outcome:
-        return of_failure(error) if os.getpid() == parent else Outcome.NOT_SENT
+        return outcome_of_failure(error) if os.getpid() == parent else Outcome.NOT_SENT
 
-    monkeypatch.setattr(sdk_core.client, "of_failure", in_workers)
+    monkeypatch.setattr(sdk_core.transport.exchange, "outcome_of_failure", in_workers)
     assert audit(1, QUICK[:100], "fork").counts[Lie.MISCOUNTED]
 
 
@@ -222,7 +227,7 @@ def test_audit_finds_a_token_that_was_never_issued(monkeypatch: pytest.MonkeyPat
 
 
 def test_audit_finds_a_failed_token_that_leaves_all_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch = sdk_core.client.Client._fetch_token
+    fetch = sdk_core.admission.Admission.fetch_token
 
     async def unsure(*args: Any) -> Any:
         try:
@@ -231,12 +236,12 @@ def test_audit_finds_a_failed_token_that_leaves_all_open(monkeypatch: pytest.Mon
             error.args[1]["outcome"] = Outcome.UNKNOWN.value
             raise
 
-    monkeypatch.setattr(sdk_core.client.Client, "_fetch_token", unsure)
+    monkeypatch.setattr(sdk_core.admission.Admission, "fetch_token", unsure)
     assert audit(1, WITH_TOKENS).counts[Lie.MISCOUNTED]
 
 
 def test_audit_finds_an_error_with_foreign_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sdk_core.client, "safe_cause", lambda error: error)
+    monkeypatch.setattr(sdk_core.transport.exchange, "safe_cause", lambda error: error)
     assert audit(1, QUICK[:50]).counts[Lie.FOREIGN_ERROR]
 
 
@@ -245,7 +250,7 @@ def test_audit_finds_what_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Non
         pass
 
     monkeypatch.setattr(sdk_core.client.Client, "aclose", forget)
-    monkeypatch.setattr("sdk_core.transport.session._graveyard", [])
+    monkeypatch.setattr("sdk_core.transport.session._inherited", [])
     report = audit(1, QUICK[:100])
     assert not report.violations
     assert any(report.left.values())

@@ -2,7 +2,8 @@
 
 from attrs import frozen
 
-from sdk_core.errors import Attempt, Outcome
+from sdk_core.attempt import Attempt
+from sdk_core.outcome import Outcome
 
 __all__ = ["Account"]
 

@@ -23,7 +23,8 @@ from benchmarks.audit.plan import (
 from benchmarks.audit.server import Addresses
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
 from membership_sdk import MembershipClient
-from sdk_core.client import Client, ClientOptions
+from sdk_core.backend import ClientOptions
+from sdk_core.client import Client
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 
@@ -78,7 +79,7 @@ class _ProviderError(OSError):
 
 
 def _bad_provider(call: Plan) -> Callable[[], Awaitable[str]]:
-    rng = random.Random(f"{call.seed}:{call.number}:provider")  # noqa: S311  to be repeatable
+    rng = random.Random(f"{call.seed}:{call.number}:provider")
 
     async def provide() -> Any:
         await asyncio.sleep(rng.uniform(0, 0.1))
@@ -98,5 +99,5 @@ def _bad_provider(call: Plan) -> Callable[[], Awaitable[str]]:
 
 
 async def _token() -> str:
-    await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311
+    await asyncio.sleep(random.uniform(0, 0.01))
     return f"token-{random.getrandbits(32)}"

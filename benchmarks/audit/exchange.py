@@ -63,7 +63,7 @@ class Exchange:
     def maybe_apply(self) -> None:
         """Perform the operation, or not."""
         # The answer to a HEAD is its status: with a success in it, whatever is wrong with the rest, it is one.
-        if self.head.method == "HEAD" or self.rng.random() < 0.5:  # noqa: PLR2004
+        if self.head.method == "HEAD" or self.rng.random() < 0.5:
             self.apply()
 
     @property
@@ -116,7 +116,7 @@ class Exchange:
         """Close the connection, politely or with a reset."""
         if self.writer.is_closing():
             return
-        if self.rng.random() < 0.5:  # noqa: PLR2004
+        if self.rng.random() < 0.5:
             end: socket.socket = self.writer.get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.writer.transport.abort()

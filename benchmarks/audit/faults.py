@@ -34,7 +34,7 @@ async def obey(x: Exchange) -> None:
     """Do what was asked, and answer as documented."""
     await x.read_body()
     x.apply()
-    await x.send(x.encode_chunked(x.success()) if x.rng.random() < 0.2 else x.encode(200, x.success()))  # noqa: PLR2004
+    await x.send(x.encode_chunked(x.success()) if x.rng.random() < 0.2 else x.encode(200, x.success()))
 
 
 async def _hang_up_early(x: Exchange) -> None:
@@ -92,7 +92,7 @@ async def _break_off_error(x: Exchange) -> None:
     """Stop in the middle of an error's body: its status still says what it says."""
     await x.read_body()
     status = x.rng.choice((400, 404, 409, 429, 500, 502))
-    if status >= 500:  # noqa: PLR2004
+    if status >= 500:
         x.maybe_apply()
     answer = x.encode(status, x.envelope(status))
     body = answer.index(b"\r\n\r\n") + 4
@@ -147,7 +147,7 @@ async def _portal(x: Exchange, status: int) -> None:
 async def _server_error(x: Exchange, status: int, *, envelope: bool) -> None:
     await x.read_body()
     # The only 5xx that either API documents as a refusal.
-    if not (status == 503 and envelope and x.entry.plan.api == MEMBERSHIP):  # noqa: PLR2004
+    if not (status == 503 and envelope and x.entry.plan.api == MEMBERSHIP):
         x.maybe_apply()
     await x.send(x.encode(status, x.envelope(status) if envelope else b""))
 

@@ -7,8 +7,10 @@ from typing import Final
 
 from benchmarks.audit.account import Account
 from benchmarks.audit.ledger import Entry, Ledger
-from sdk_core.errors import Attempt, ClientClosedError, Outcome, SdkError
+from sdk_core.attempt import Attempt
+from sdk_core.errors import ClientClosedError, SdkError
 from sdk_core.operation import Effect
+from sdk_core.outcome import Outcome
 
 __all__ = ["LATENESS", "Lie", "Violation", "judge"]
 
@@ -104,7 +106,7 @@ def _miscounts(account: Account, entry: Entry, max_attempts: int) -> Iterator[st
     if not len(answered) <= entry.seen <= len(sent):
         yield f"{entry.seen} on the wire, {len(sent)} reported as sent, {len(answered)} as answered"
     # One more than allowed may cure a 401.
-    allowed = max_attempts + any(attempt.status == 401 for attempt in sent)  # noqa: PLR2004
+    allowed = max_attempts + any(attempt.status == 401 for attempt in sent)
     if entry.seen > allowed:
         yield f"{entry.seen} on the wire, {allowed} allowed"
 

@@ -87,18 +87,18 @@ class Plan:
 
 def plan(seed: int, number: int) -> Plan:
     """Return call `number` (from 1): all operations in turn, everything else at random."""
-    rng = Random(f"{seed}:{number}")  # noqa: S311  to be repeatable
+    rng = Random(f"{seed}:{number}")
     api, operation = OPERATIONS[number % len(OPERATIONS)]
     arguments = samples.slots(operation, number)
     if operation.body is not None:
         arguments["body"] = samples.value_of(operation.body)
-    if operation.multipart and rng.random() < 0.7:  # noqa: PLR2004
+    if operation.multipart and rng.random() < 0.7:
         content = bytes(rng.choice((0, 1000, _LARGE)))
         arguments["document"] = Document(source=content, content_type="application/pdf")
     for name, query in operation.query.items():
-        if rng.random() < 0.3:  # noqa: PLR2004
+        if rng.random() < 0.3:
             arguments[name] = samples.value_of(query.kind)
-    hurried, fate = rng.random() < 0.25, rng.random()  # noqa: PLR2004
+    hurried, fate = rng.random() < 0.25, rng.random()
     return Plan(
         seed,
         number,
@@ -107,13 +107,13 @@ def plan(seed: int, number: int) -> Plan:
         arguments,
         route=rng.choices(list(_ROUTES), list(_ROUTES.values()))[0],
         total_timeout=10 ** rng.uniform(-3, -0.3) if hurried else 2.0,
-        cancel_after=_moment(rng) if fate < 0.06 else None,  # noqa: PLR2004
-        cancel_step=rng.randrange(40) if 0.06 <= fate < 0.12 else None,  # noqa: PLR2004
+        cancel_after=_moment(rng) if fate < 0.06 else None,
+        cancel_step=rng.randrange(40) if 0.06 <= fate < 0.12 else None,
     )
 
 
 def _moment(rng: Random) -> float:
     """Return when to cancel: at any time, or just when an attempt times out."""
-    if rng.random() < 0.2:  # noqa: PLR2004
+    if rng.random() < 0.2:
         return ATTEMPT_TIMEOUT + _GRACE + rng.uniform(-0.001, 0.008)
     return 10 ** rng.uniform(-3.5, -0.5)

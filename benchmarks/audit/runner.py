@@ -21,7 +21,8 @@ from benchmarks.audit.turns import settle
 from membership_sdk import MembershipClient
 from sdk_core.client import Client
 from sdk_core.correlation import correlation_scope
-from sdk_core.errors import Outcome, SdkError
+from sdk_core.errors import SdkError
+from sdk_core.outcome import Outcome
 
 __all__ = ["Share", "make_calls"]
 

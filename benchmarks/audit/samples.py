@@ -10,7 +10,7 @@ from uuid import UUID
 import attrs
 
 from sdk_core import codec
-from sdk_core.client import Empty
+from sdk_core.call import Empty
 from sdk_core.operation import Operation
 
 __all__ = ["answer", "is_empty", "slots", "value_of"]

@@ -199,7 +199,7 @@ class _Server(_Listener):
 
     async def _next_head(self, reader: StreamReader, writer: StreamWriter, rng: Random) -> Head | None:
         """Return the next request; None if the connection is over."""
-        patience = rng.uniform(0, 0.02) if rng.random() < 0.05 else None  # noqa: PLR2004
+        patience = rng.uniform(0, 0.02) if rng.random() < 0.05 else None
         self._idle.add(writer)
         try:
             async with asyncio.timeout(patience):
@@ -255,7 +255,7 @@ class _Server(_Listener):
 
     def _rng(self, *name: object) -> Random:
         """Return the dice of this name, the same in every run with this seed."""
-        return Random(":".join(map(str, (self._ledger.seed, *name))))  # noqa: S311
+        return Random(":".join(map(str, (self._ledger.seed, *name))))
 
 
 class _TokenEndpoint(_Server):

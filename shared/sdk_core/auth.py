@@ -18,9 +18,11 @@ from attrs import field, frozen
 from multidict import istr
 
 from sdk_core.arguments import header_text
-from sdk_core.errors import AuthenticationError, Outcome, SdkError
+from sdk_core.errors import AuthenticationError, SdkError
+from sdk_core.hooks import is_cancelled
+from sdk_core.outcome import Outcome
 
-__all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Lend", "Token", "TokenSource", "jwt_expiry"]
+__all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Token", "TokenSession", "TokenSource", "jwt_expiry"]
 
 _FETCH_TIMEOUT = 30.0
 """Seconds a token fetch may take, whoever waits for it."""
@@ -28,22 +30,23 @@ _FAILURE_PAUSE = 1.0
 """Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
 
 
-Lend = Callable[[], AbstractAsyncContextManager[ClientSession]]
-"""Gives a session for the time of one fetch."""
+TokenSession = Callable[[], AbstractAsyncContextManager[ClientSession]]
+"""Gives a session for the time of one token fetch."""
 
 
 class Auth(Protocol):
     """Adds the credential to a request."""
 
-    def current(self) -> Mapping[str, str] | None:
-        """Return the headers to send, or None if a token must be fetched first."""
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """The headers to send; None: a token must be fetched first."""
         ...
 
-    async def fetch(self, lend: Lend) -> Mapping[str, str]:
+    async def fetch(self, token_session: TokenSession, /) -> Mapping[str, str]:
         """Fetch a token and return the headers to send."""
         ...
 
-    def reject(self, headers: Mapping[str, str]) -> bool:
+    def reject(self, headers: Mapping[str, str], /) -> bool:
         """Take note that the server answered 401 to `headers`; return whether others may be had."""
         ...
 
@@ -52,22 +55,18 @@ class FixedToken:
     """A credential that never changes: always the same header, and a 401 is final."""
 
     def __init__(self, header: str, value: str) -> None:
-        self._headers: Mapping[str, str] = {istr(header): value}
+        self.headers: Mapping[str, str] = {istr(header): value}
 
-    def current(self) -> Mapping[str, str]:
-        """Return the header."""
-        return self._headers
+    async def fetch(self, _token_session: TokenSession, /) -> Mapping[str, str]:
+        """Return the header: there is nothing to fetch."""
+        return self.headers
 
-    async def fetch(self, lend: Lend) -> Mapping[str, str]:  # noqa: ARG002  there is nothing to fetch
-        """Return the header."""
-        return self._headers
-
-    def reject(self, headers: Mapping[str, str]) -> bool:  # noqa: ARG002  there is no other
+    def reject(self, _headers: Mapping[str, str], /) -> bool:
         """Return False: the same credential would be refused again."""
         return False
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({next(iter(self._headers))}: ***)"
+        return f"{type(self).__name__}({next(iter(self.headers))}: ***)"
 
 
 class ApiKey(FixedToken):
@@ -116,32 +115,29 @@ class BearerToken:
         self._stale_at = self._expires_at = 0.0
         self._failure: SdkError | None = None
         self._failure_until = self._retry_at = 0.0
-        self._flights: WeakKeyDictionary[AbstractEventLoop, Task[Mapping[str, str]]] = WeakKeyDictionary()
+        self._fetching: WeakKeyDictionary[AbstractEventLoop, Task[Mapping[str, str] | SdkError]] = WeakKeyDictionary()
 
-    def current(self) -> Mapping[str, str] | None:
-        """Return the headers to send, or None if the token is missing or about to expire."""
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """The headers to send; None if the token is missing or about to expire."""
         return self._headers if time.monotonic() < self._stale_at else None
 
-    async def fetch(self, lend: Lend) -> Mapping[str, str]:
+    async def fetch(self, token_session: TokenSession) -> Mapping[str, str]:
         """Join the fetch under way on this loop, or start it, and return the headers to send."""
-        now, failure = time.monotonic(), self._failure
-        if failure is not None and now < self._failure_until:
-            # Told anew: each caller adds the facts of its own call to the error it gets.
-            facts = {**failure.args[1]}
-            if failure.retryable:
-                facts["retry_after"] = round(max(self._retry_at, self._failure_until) - now, 3)
-            raise type(failure)(failure.args[0], facts)
+        if self._failure is not None and time.monotonic() < self._failure_until:
+            raise self._known_failure(self._failure)
         loop = asyncio.get_running_loop()
-        flight = self._flights.get(loop)
-        if flight is None:
-            flight = loop.create_task(self._replace(lend))
-            self._flights[loop] = flight
-            flight.add_done_callback(self._landed)
-        try:
-            return await asyncio.shield(flight)
-        finally:
-            # It holds its error, whose traceback leads here: a cycle.
-            del flight
+        fetching = self._fetching.get(loop)
+        if fetching is None:
+            fetching = loop.create_task(self._replace(token_session))
+            self._fetching[loop] = fetching
+            fetching.add_done_callback(self._forget)
+        # Shielded: a call that is cancelled must not cancel the fetch that others wait for.
+        result = await asyncio.shield(fetching)
+        if isinstance(result, SdkError):
+            # Each who waited raises an error of its own: a raised one belongs to its call's frames.
+            raise copy.copy(result)
+        return result
 
     def reject(self, headers: Mapping[str, str]) -> bool:
         """Drop the token of `headers`, if it is still the one in use."""
@@ -149,52 +145,58 @@ class BearerToken:
             self._headers, self._stale_at, self._expires_at = None, 0.0, 0.0
         return True
 
-    def _landed(self, flight: "Task[Mapping[str, str]]") -> None:
-        self._flights.pop(flight.get_loop(), None)
-        if not flight.cancelled():
-            # Retrieved here too: all who waited for it may have been cancelled.
-            flight.exception()
+    def _known_failure(self, failure: SdkError) -> SdkError:
+        """Return a copy of the last failure: each caller adds the facts of its own call to the error it gets."""
+        known = copy.copy(failure)
+        if failure.retryable:
+            known.with_facts(retry_after=round(max(self._retry_at, self._failure_until) - time.monotonic(), 3))
+        return known
 
-    async def _replace(self, lend: Lend) -> Mapping[str, str]:
-        try:
-            async with asyncio.timeout(_FETCH_TIMEOUT), lend() as session:
-                token = await self._source(session)
-            headers = _Headers({hdrs.AUTHORIZATION: f"Bearer {header_text('token', token.value)}"})
-        except Exception as error:  # noqa: BLE001  a provider may raise anything
-            failure = error if isinstance(error, SdkError) else _provider_failure(error)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # A task of the provider's own was cancelled, not this one: its callers were not either.
-            failure = _provider_failure(error)
-        else:
-            self._keep(headers, token.lifetime)
-            return headers
-        now = time.monotonic()
+    def _forget(self, fetching: "Task[Mapping[str, str] | SdkError]") -> None:
+        self._fetching.pop(fetching.get_loop(), None)
+
+    async def _replace(self, token_session: TokenSession) -> Mapping[str, str] | SdkError:
+        """Fetch a token and return its headers, or why there are none."""
+        token = await self._ask_source(token_session)
+        if isinstance(token, Token):
+            return self._keep(token)
+        now, failure = time.monotonic(), token
         if self._headers is not None and now < self._expires_at:
             # The old token is still good: ask again a little later, not with every call.
             self._stale_at = min(self._expires_at, now + _FAILURE_PAUSE)
             return self._headers
         if failure.retryable:
             # An earlier retry would only be told of this failure again.
-            failure.args[1]["retry_after"] = max(failure.retry_after or 0.0, _FAILURE_PAUSE)
-            self._retry_at = now + failure.args[1]["retry_after"]
-        # A copy: the error's own traceback leads here, and to all that the call held.
-        self._failure, self._failure_until = copy.copy(failure), now + _FAILURE_PAUSE
-        # Raised here, not in the handler: the text of a foreign exception may hold the secret.
-        try:
-            raise failure
-        finally:
-            del failure
+            retry_after = max(failure.retry_after or 0.0, _FAILURE_PAUSE)
+            failure.with_facts(retry_after=retry_after)
+            self._retry_at = now + retry_after
+        self._failure, self._failure_until = failure, now + _FAILURE_PAUSE
+        return failure
 
-    def _keep(self, headers: Mapping[str, str], known_lifetime: float | None) -> None:
-        lifetime = float("inf") if known_lifetime is None else known_lifetime
+    async def _ask_source(self, token_session: TokenSession) -> Token | SdkError:
+        """Return a fresh token, or a failure that holds nothing of what was raised: it may tell the secret."""
+        try:
+            async with asyncio.timeout(_FETCH_TIMEOUT), token_session() as session:
+                token = await self._source(session)
+            header_text("token", token.value)
+        except Exception as error:  # noqa: BLE001  a provider may raise anything
+            return copy.copy(error) if isinstance(error, SdkError) else _provider_failure(error)
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            # A task of the provider's own was cancelled, not this one: its callers were not either.
+            return _provider_failure(error)
+        return token
+
+    def _keep(self, token: Token) -> Mapping[str, str]:
+        lifetime = float("inf") if token.lifetime is None else token.lifetime
         # Up to five minutes early, at a random point, so that a fleet does not refresh in one instant.
-        early = min(300.0, lifetime / 10) * random.uniform(0.5, 1) if known_lifetime is not None else 0.0  # noqa: S311
+        early = min(300.0, lifetime / 10) * random.uniform(0.5, 1) if token.lifetime is not None else 0.0
         now = time.monotonic()
-        self._headers, self._stale_at, self._expires_at = headers, now + lifetime - early, now + lifetime
+        self._headers = _Headers({hdrs.AUTHORIZATION: f"Bearer {token.value}"})
+        self._stale_at, self._expires_at = now + lifetime - early, now + lifetime
         self._failure = None
+        return self._headers
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"

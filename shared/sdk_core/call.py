@@ -1,44 +1,80 @@
-"""One logical call: its options, its deadline, what it remembers from attempt to attempt, and the errors it ends in."""
+"""One logical call: its options, what it remembers from attempt to attempt, the answer to it, and its errors."""
 
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple, Self, TypeVar, Unpack
 
-from aiohttp import ClientTimeout
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 from multidict import CIMultiDict
 
+from sdk_core.attempt import Attempt
 from sdk_core.correlation import new_correlation_id
-from sdk_core.errors import Attempt, CallTimeoutError, ClientClosedError, Outcome, SdkError
+from sdk_core.errors import CallTimeoutError, ClientClosedError, Facts, SdkError
 from sdk_core.operation import Effect, Operation
+from sdk_core.outcome import Outcome
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
 from sdk_core.transport.multipart import Multipart
 
-__all__ = ["Call", "Options", "connect_timeout"]
+__all__ = ["Answer", "Call", "Empty", "Options", "Reply"]
 
 E = TypeVar("E", bound=SdkError)
 T = TypeVar("T")
+U = TypeVar("U")
 
-_NEVER = float("inf")
+
+class Answer(NamedTuple):
+    """What came back for one attempt."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names compare without case."""
+    content: bytes | None
+    """The body, decompressed; None: larger than allowed, or not read to its end."""
 
 
-def connect_timeout(limit: float) -> ClientTimeout:
-    """Return the limit of connecting, in seconds; aiohttp would round long ones up."""
-    return ClientTimeout(total=None, connect=limit, ceil_threshold=_NEVER)
+@frozen
+class Reply(Generic[T]):
+    """A successful call with everything known of it."""
+
+    value: T
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Response headers; names compare without case."""
+    attempts: tuple[Attempt, ...]
+    """All attempts, the successful one last."""
+    correlation_id: str
+
+    def with_value(self, value: U) -> "Reply[U]":
+        """Return this reply with a part of its value, or one made from it."""
+        return Reply(value, self.status, self.headers, self.attempts, self.correlation_id)
+
+
+class Empty:
+    """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
+        """Build the value from a body that may be empty; NotJsonError if it is anything else but JSON.
+
+        Asked, the call gives its correlation id.
+        """
+        raise NotImplementedError
 
 
 @frozen(eq=False)
 class Options:
-    """What `with_options` can change."""
+    """How calls are made: a client's own, or those of a view of it."""
 
     retry: RetryPolicy
     attempt_timeout: float
+    """Seconds."""
     total_timeout: float
+    """Seconds."""
+    max_response_bytes: int
     headers: CIMultiDict[str] = field(repr=False)
-    """Constant ones. While it is the very object a session was opened with, that sends them by itself."""
-    limits: ClientTimeout = field(
-        init=False, default=Factory(lambda self: connect_timeout(self.attempt_timeout), takes_self=True)
-    )
+    """Sent with every request."""
 
 
 @define(eq=False, repr=False)
@@ -59,8 +95,6 @@ class Call(Generic[T]):
     """Seconds waited before the attempt under way."""
     elapsed: float = 0.0
     """Seconds the attempt under way took."""
-    content: bytes | None = None
-    """The body of its answer; None: not read to its end."""
     reauthenticated: bool = False
     retries: Retries | None = None
     """What counts them, once there is something to count."""
@@ -75,13 +109,9 @@ class Call(Generic[T]):
             self._correlation_id = new_correlation_id()
         return self._correlation_id
 
-    def last_limits(self, now: float) -> tuple[float, ClientTimeout]:
-        """Return the seconds that are left for an attempt beginning `now`, and aiohttp's limits for it."""
-        remaining = self.deadline - now
-        if remaining > 0:
-            return remaining, connect_timeout(remaining)
-        what = "the total timeout passed before it was sent"
-        raise self.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+    def remaining(self) -> float:
+        """Return the seconds until the deadline."""
+        return self.deadline - self.options.retry.clock()
 
     def record(self, outcome: Outcome | None, status: int | None = None, *, error: str | None = None) -> None:
         """Note how the attempt under way ended."""
@@ -95,32 +125,34 @@ class Call(Generic[T]):
         """Return whether `status` may be how the server answers what an earlier attempt of this call did."""
         return status in {404, 409} and self.may_have_taken_effect()
 
-    def facts(self, outcome: Outcome, *, retryable: bool, **more: Any) -> dict[str, Any]:
-        """Return what every error of this call carries; an effect an earlier attempt may have had stays unknown."""
-        if outcome is not Outcome.APPLIED and self.may_have_taken_effect():
+    def facts(self, last: Outcome, **more: Unpack[Facts]) -> Facts:
+        """Return what every error of this call carries: of its last attempt, and of all.
+
+        After an attempt that may have had an effect, a later one that had none leaves the outcome UNKNOWN.
+        """
+        outcome = last
+        if last is not Outcome.APPLIED and self.may_have_taken_effect():
             outcome = Outcome.UNKNOWN
         return {
             "operation": self.operation.name,
             "request": str(self.operation),
             "outcome": outcome.value,
-            "retryable": retryable,
             "correlation_id": self.correlation_id,
             "attempts": [attempt.to_facts() for attempt in self.attempts],
             **more,
         }
 
-    def fail(self, kind: type[E], what: str, outcome: Outcome, *, retryable: bool, **more: Any) -> E:
+    def fail(self, kind: type[E], what: str, last: Outcome, **more: Unpack[Facts]) -> E:
         """Build an error of this call."""
-        return kind(what, self.facts(outcome, retryable=retryable, **more))
+        return kind(what, self.facts(last, **more))
 
     def closed(self, what: str) -> ClientClosedError:
         """Build the error of a client that can't send any more."""
         return self.fail(ClientClosedError, what, Outcome.NOT_SENT, retryable=False)
 
-    def timed_out(
-        self, limit: str, outcome: Outcome, what: str, *, retryable: bool = False, **more: Any
-    ) -> CallTimeoutError:
+    def timed_out(self, which: str, last: Outcome, what: str, **more: Unpack[Facts]) -> CallTimeoutError:
         """Build the error of a limit that passed, with the last real failure as its cause."""
-        error = self.fail(CallTimeoutError, what, outcome, retryable=retryable, limit=limit, **more)
+        more["limit"] = which
+        error = self.fail(CallTimeoutError, what, last, **more)
         error.__cause__ = self.last_failure
         return error

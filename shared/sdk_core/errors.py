@@ -6,17 +6,15 @@ wrote (its message, its body) may hold a member's data: it stays on the live err
 neither into `str`, `repr`, `to_dict()` nor into a pickle.
 """
 
-import re
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from enum import Enum
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, Self, TypedDict, Unpack
 
-from attrs import field, frozen
+from sdk_core.attempt import Attempt
+from sdk_core.details import ErrorDetails, FieldError, safe_code
+from sdk_core.outcome import Outcome
 
 __all__ = [
     "ApiError",
-    "Attempt",
     "AuthenticationError",
     "BadRequestError",
     "CallTimeoutError",
@@ -24,113 +22,41 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",
-    "ErrorDetails",
-    "FieldError",
+    "Facts",
     "InvalidResponseError",
     "NotFoundError",
     "NotOfferedError",
     "NotSettledError",
-    "OperationDeprecatedWarning",
-    "Outcome",
     "PermissionDeniedError",
     "RateLimitError",
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
     "WorkflowError",
+    "api_error_class",
 ]
 
 
-class Outcome(Enum):
-    """What is known of a failed call's effect on the server."""
+class Facts(TypedDict, total=False):
+    """What an error is made of beside its message: JSON data, which the properties of the errors explain."""
 
-    NOT_SENT = "not_sent"
-    """No byte of a request reached the server: nothing happened."""
-    REJECTED = "rejected"
-    """The server refused: nothing happened."""
-    UNKNOWN = "unknown"
-    """The request may have taken effect: read the state before doing it again."""
-    APPLIED = "applied"
-    """The server said yes, but its answer can't be read: it happened, do not repeat."""
-
-
-@frozen
-class Attempt:
-    """One try of a call."""
-
-    number: int
-    """From 1."""
-    status: int | None
-    """HTTP status; None if no complete answer came."""
-    error: str | None
-    """What went wrong below HTTP (an exception's name); None if an answer came."""
-    delay: float
-    """Seconds waited before this attempt."""
-    elapsed: float
-    """Seconds the attempt took."""
-    outcome: Outcome | None
-    """What is known of this attempt's effect; None for a success. NOT_SENT: the server saw nothing of it."""
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Rebuild an attempt from the JSON data of an error."""
-        outcome = facts["outcome"]
-        rebuilt: dict[str, Any] = {**facts, "outcome": None if outcome is None else Outcome(outcome)}
-        return cls(**rebuilt)
-
-    def to_facts(self) -> dict[str, Any]:
-        """Return the attempt as JSON data, its times to the millisecond."""
-        return {
-            "number": self.number,
-            "status": self.status,
-            "error": self.error,
-            "delay": round(self.delay, 3),
-            "elapsed": round(self.elapsed, 3),
-            "outcome": None if self.outcome is None else self.outcome.value,
-        }
-
-
-# Codes and ids are kept in facts only if they look like codes and ids: no sentence, no e-mail address.
-_CODE = re.compile(r"[\w.\-\[\]/:]{1,128}", re.ASCII)
-
-
-def safe_code(text: str | None) -> str | None:
-    """Return `text` if it looks like a code, else None: what may be shown of a server's answer."""
-    return text if text is not None and _CODE.fullmatch(text) else None
-
-
-def _shown(text: str | None) -> str:
-    return repr(safe_code(text))
-
-
-@frozen
-class FieldError:
-    """What the API says about one field of the request."""
-
-    name: str | None = field(repr=_shown)
-    messages: tuple[str, ...] = field(default=(), repr=False)
-
-
-@frozen
-class ErrorDetails:
-    """The API's own error envelope, in the words both APIs share."""
-
-    code: str | None = field(default=None, repr=_shown)
-    """Machine-readable kind: `errorCode` (Membership) or `type` (CloudCockpit). Branch on this, never on text."""
-    message: str | None = field(default=None, repr=False)
-    """Human text, maybe localised, maybe naming people: show it to the caller's user, do not log it."""
-    reference: str | None = field(default=None, repr=_shown)
-    """Path of the offending field, like `parent.child` (Membership)."""
-    fields: tuple[FieldError, ...] = ()
-    """Errors of single fields (CloudCockpit)."""
-    trace_id: str | None = field(default=None, repr=_shown)
-    """The server's id of this failure; quote it to the API's support."""
-    recognised: bool = False
-    """Whether the body was the API's envelope (False: empty, HTML from a proxy, ...)."""
-    raw: Any = field(default=None, repr=False)
-    """The whole JSON body, or None if it was no JSON."""
-    body: bytes = field(default=b"", repr=False)
-    """The first 2 KiB of the body as received."""
+    operation: str
+    request: str
+    """Method and path template: they go into the text."""
+    outcome: str
+    retryable: bool
+    retry_after: float | None
+    retry_at_once: bool
+    retries_suppressed: bool
+    correlation_id: str | None
+    attempts: list[dict[str, Any]]
+    cause: str | None
+    limit: str
+    status: int
+    problems: list[str]
+    details: dict[str, Any]
+    maybe_own_previous_attempt: bool
+    state: str
 
 
 class SdkError(Exception):
@@ -139,14 +65,24 @@ class SdkError(Exception):
     A subclass of your own that takes more arguments must pass `(message, facts)` on, or it won't unpickle.
     """
 
-    def __init__(self, message: str = "", facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, message: str = "", facts: Facts | Mapping[str, Any] | None = None) -> None:
         # Not super(): OSError, a base of two subclasses, would take the two arguments for errno and strerror.
         Exception.__init__(self, message, dict(facts or {}))
 
     @property
-    def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = self.args[1]
+    def message(self) -> str:
+        """What went wrong, in a sentence; `str(error)` adds the facts."""
+        return str(self.args[0])
+
+    @property
+    def _facts(self) -> Facts:
+        facts: Facts = self.args[1]
         return facts
+
+    def with_facts(self, **facts: Unpack[Facts]) -> Self:
+        """Add facts to this error, or put them in place of older ones, and return it."""
+        self._facts.update(facts)
+        return self
 
     @property
     def operation(self) -> str | None:
@@ -167,6 +103,11 @@ class SdkError(Exception):
     def retry_after(self) -> float | None:
         """Seconds to wait before repeating, if the server (or a limit of ours) named them."""
         return self._facts.get("retry_after")
+
+    @property
+    def retry_at_once(self) -> bool:
+        """Whether a retry needs no delay: the server had closed a kept connection, which is no sign of trouble."""
+        return bool(self._facts.get("retry_at_once", False))
 
     @property
     def retries_suppressed(self) -> bool:
@@ -190,18 +131,18 @@ class SdkError(Exception):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the error as JSON data without secrets, for logs and queues."""
-        return {"type": type(self).__name__, "message": self.args[0], **self._facts}
+        return {"type": type(self).__name__, "message": self.message, **self._facts}
 
     def __str__(self) -> str:
         facts = self._facts
-        if "operation" not in facts:
-            return str(self.args[0])
+        if self.operation is None:
+            return self.message
         attempts = len(facts.get("attempts", ()))
         parts = [
-            f"{facts['operation']} ({facts['request']}): {self.args[0]}",
-            f"outcome: {facts['outcome']}",
+            f"{self.operation} ({facts.get('request')}): {self.message}",
+            f"outcome: {self.outcome.value}",
             f"{attempts} attempt{'' if attempts == 1 else 's'}",
-            f"correlation id {facts['correlation_id']}",
+            f"correlation id {self.correlation_id}",
         ]
         if self.retry_after is not None:
             parts.insert(2, f"retry after {self.retry_after:.1f} s")
@@ -216,17 +157,6 @@ class SdkError(Exception):
 
 class ConfigurationError(SdkError, ValueError):
     """A client can't be built from these settings; nothing was sent."""
-
-
-@contextmanager
-def configuring() -> Generator[None]:
-    """Turn the ValueError of a setting into a ConfigurationError; a TypeError stays one."""
-    try:
-        yield
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 class ClientClosedError(SdkError):
@@ -290,9 +220,9 @@ class ApiError(SdkError):
         return bool(self._facts.get("maybe_own_previous_attempt", False))
 
     @classmethod
-    def from_details(cls, message: str, facts: Mapping[str, Any], details: ErrorDetails) -> Self:
+    def from_details(cls, message: str, facts: Facts, details: ErrorDetails) -> Self:
         """Build the error of an answer: `details` stays live, its codes and ids go into the facts."""
-        kept = {
+        kept: dict[str, Any] = {
             "code": safe_code(details.code),
             "reference": safe_code(details.reference),
             "trace_id": safe_code(details.trace_id),
@@ -353,10 +283,6 @@ class NotSettledError(WorkflowError, TimeoutError):
     """The state asked for was not reached in time; the API had taken the request."""
 
 
-class OperationDeprecatedWarning(DeprecationWarning):
-    """An operation is marked deprecated by its documentation or by the server's answer."""
-
-
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -370,4 +296,4 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 def api_error_class(status: int) -> type[ApiError]:
     """Return the class for an HTTP error status."""
-    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)  # noqa: PLR2004
+    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)

@@ -107,7 +107,7 @@ class OpenTelemetry(Telemetry):
         attempt = self._attempts.pop(call)
         if status is not None:
             attempt.span.set_attribute("http.response.status_code", status)
-            if status >= 400:  # noqa: PLR2004
+            if status >= 400:
                 attempt.span.set_attribute("error.type", str(status))
                 attempt.span.set_status(StatusCode.ERROR)
         attempt.leave(error)

@@ -76,7 +76,7 @@ class LocalRateLimiter:
             if lane.paused_until > now:
                 pause = lane.paused_until - now
                 # A little later, so that those who were held back do not come in one instant; within their patience.
-                start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))  # noqa: S311
+                start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
             if len(starts) >= self._limit:
                 start = max(start, starts[-self._limit] + self._period)
                 while starts and starts[0] + self._period <= now:

@@ -1,6 +1,6 @@
-"""When a failed call is tried again, and when not: tenacity turns the wheel, the error itself decides.
+"""When a failed call is tried again, and when not.
 
-Nothing of this runs on the good path: it begins with the first failure in hand.
+A call that succeeds at once does nothing of this: a call's retries begin with its first failure.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from attrs import field, frozen
-from tenacity import DoSleep, Future, RetryCallState, Retrying, retry_always
+from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
@@ -37,6 +37,8 @@ class RetryBudget:
         self._capacity = float(capacity)
         self._refill = refill
         self._tokens = self._capacity
+        self.is_full: bool = True
+        """Whether a deposit would change nothing, which is the rule: nobody needs to make one."""
         self._lock = Lock()
 
     def withdraw(self) -> bool:
@@ -45,14 +47,14 @@ class RetryBudget:
             if self._tokens < 1:
                 return False
             self._tokens -= 1
+            self.is_full = False
             return True
 
     def deposit(self) -> None:
         """Put back what one success earns."""
-        # A full bucket is the rule: the lock is only for the exception.
-        if self._tokens < self._capacity:
-            with self._lock.held:
-                self._tokens = min(self._capacity, self._tokens + self._refill)
+        with self._lock.held:
+            self._tokens = min(self._capacity, self._tokens + self._refill)
+            self.is_full = self._tokens == self._capacity
 
 
 def _at_least_one(_instance: object, _attribute: object, value: object) -> None:
@@ -103,11 +105,6 @@ class RetryPolicy:
         """Return the policy that never repeats anything."""
         return cls(max_attempts=1, budget=None)
 
-    def backoff(self, retry_number: int) -> float:
-        """Return a random delay before the n-th retry (from 1): capped exponential, full jitter."""
-        # Past 2^32 the cap has long decided; the bound keeps the power a small number.
-        return random.uniform(0, min(self.backoff_cap, self.backoff_base * 2 ** min(retry_number - 1, 32)))  # noqa: S311
-
 
 def parse_retry_after(text: str | None, *, now: float) -> float | None:
     """Return the seconds a Retry-After header asks for: delta-seconds or an HTTP-date; None if it says nothing usable.
@@ -132,84 +129,51 @@ def _parse_http_date(text: str) -> float:
 
 
 class Retries:
-    """The retries of one call, as many and as late as its policy allows. tenacity counts, and turns the wheel."""
+    """The retries of one call. *How many* and *how late* is tenacity's to say, *whether* the error's own.
+
+    tenacity's strategies are asked with the state of this call, as its loops would ask them. Its loops themselves are
+    of no use here: they sleep in their own way, and the asynchronous one catches even a cancellation.
+    """
 
     def __init__(self, policy: RetryPolicy, deadline: float) -> None:
         """Begin after a first attempt; `deadline` is on `policy.clock`: no wait may end after it."""
         self._policy = policy
         self._deadline = deadline
-        _WHEEL.begin()
-        self._state = RetryCallState(_WHEEL, None, (), {})
+        self._state = RetryCallState(_NO_LOOP, None, (), {})
 
     def delay_after(self, failure: SdkError) -> float | None:
         """Return the seconds until the attempt that is to make good for `failure`; None if there is to be none."""
-        state = self._state
-        state.outcome, state.args = _OVER, (self._policy, failure, self._deadline)
-        turn = _WHEEL.iter(state)
-        # A traceback leads to whoever keeps us: were the failure kept here, only the collector would free both.
-        state.args = ()
-        if not isinstance(turn, DoSleep):
+        policy, state = self._policy, self._state
+        if not failure.retryable or stop_after_attempt(policy.max_attempts)(state):
             return None
+        delay = self._delay(failure)
+        if (failure.retry_after or 0) > policy.max_retry_after or policy.clock() + delay >= self._deadline:
+            return None
+        if policy.budget is not None and not policy.budget.withdraw():
+            failure.with_facts(retries_suppressed=True)
+            return None
+        _log.warning(
+            "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
+            failure.operation,
+            delay,
+            len(failure.attempts),
+            type(failure).__name__,
+            failure.correlation_id,
+        )
         state.prepare_for_next_attempt()
-        return float(turn)
+        return delay
+
+    def _delay(self, failure: SdkError) -> float:
+        policy, asked = self._policy, failure.retry_after
+        if failure.retry_at_once:
+            return 0.0
+        if asked is None:
+            return wait_random_exponential(policy.backoff_base, policy.backoff_cap)(self._state)
+        # Never earlier than asked; a little later, so that a fleet does not return in one instant.
+        # At most half of the time that is left goes there: the attempt needs some too.
+        slack = max(0.0, self._deadline - policy.clock() - asked)
+        return asked + random.random() * min(1.0, asked / 10, slack / 2)
 
 
-def _end(_state: RetryCallState) -> None:
-    """Take the place of tenacity's own error."""
-
-
-def _stop(state: RetryCallState) -> bool:
-    """Return whether there is to be no other attempt; if there is, say so."""
-    policy, failure, deadline = _known(state)
-    # Only our own errors come here, and only those that say so are repeated.
-    if not failure.retryable or state.attempt_number >= policy.max_attempts:
-        return True
-    if (failure.retry_after or 0) > policy.max_retry_after or policy.clock() + state.upcoming_sleep >= deadline:
-        return True
-    if policy.budget is not None and not policy.budget.withdraw():
-        failure.args[1]["retries_suppressed"] = True
-        return True
-    _log.warning(
-        "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
-        failure.operation,
-        state.upcoming_sleep,
-        len(failure.args[1].get("attempts", ())),
-        type(failure).__name__,
-        failure.correlation_id,
-    )
-    return False
-
-
-def _wait(state: RetryCallState) -> float:
-    policy, failure, deadline = _known(state)
-    if failure.args[1].get("retry_at_once"):
-        return 0.0
-    asked = failure.retry_after
-    if asked is None:
-        return policy.backoff(state.attempt_number)
-    # Never earlier than asked; a little later, so that a fleet does not return in one instant.
-    # At most half of the time that is left goes there: the attempt needs some too.
-    slack = max(0.0, deadline - policy.clock() - asked)
-    return asked + random.random() * min(1.0, asked / 10, slack / 2)  # noqa: S311
-
-
-def _known(state: RetryCallState) -> tuple[RetryPolicy, SdkError, float]:
-    policy, failure, deadline = state.args
-    return policy, failure, deadline
-
-
-# One wheel for all: what differs from call to call is in their states, and it is never turned for two at a time. (Its
-# own loops would wait in mid-turn, and its asynchronous sibling catches even a cancellation.)
-_WHEEL = Retrying(retry=retry_always, wait=_wait, stop=_stop, retry_error_callback=_end)
-
-
-class _Over(Future):
-    """All that tenacity is told of an attempt, the same of all. What failed is ours to know."""
-
-    @property
-    def failed(self) -> bool:
-        # Inherited, it would ask under a lock, which a fork could leave held for good.
-        return False
-
-
-_OVER = _Over(1)
+# A state must name the loop it belongs to.
+_NO_LOOP = Retrying()

@@ -54,7 +54,7 @@ class Fault:
             status: 400 to 599.
             retry_after: the Retry-After header: seconds, or text as it is (an HTTP date, nonsense).
         """
-        if not 400 <= status <= 599:  # noqa: PLR2004
+        if not 400 <= status <= 599:
             raise ValueError("status must be an error: 400 to 599")
         return cls("status", applies=False, http_status=status, retry_after=retry_after)
 

@@ -2,15 +2,15 @@
 
 import logging
 import re
-from asyncio import CancelledError, current_task, timeout
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
-from multidict import CIMultiDict
 
 from sdk_core.arguments import header_text
 from sdk_core.errors import SdkError
+from sdk_core.hooks import notify
 from sdk_core.operation import Operation
 
 __all__ = ["CallInfo", "Observer", "Telemetry"]
@@ -72,7 +72,8 @@ class Telemetry:
 
 
 class _Answered(Protocol):
-    status: int
+    @property
+    def status(self) -> int: ...
 
 
 class Observer:
@@ -97,16 +98,12 @@ class Observer:
         await self._tell("on_call_end", call, None)
         return result
 
-    async def attempt(
-        self, call: CallInfo, number: int, headers: CIMultiDict[str], send: Callable[[], Awaitable[A]]
-    ) -> A:
-        """Make one attempt: `send` is to send `headers`, to which those of the telemetry's own are added."""
-        more: dict[str, str] = {}
+    async def attempt(self, call: CallInfo, number: int, send: Callable[[Mapping[str, str]], Awaitable[A]]) -> A:
+        """Make one attempt: `send` is to send the headers that the telemetry adds."""
+        added: dict[str, str] = {}
         try:
-            await self._tell("on_attempt_start", call, number, more)
-            for name, value in self._sendable(more).items():
-                headers.setdefault(name, value)
-            answer = await send()
+            await self._tell("on_attempt_start", call, number, added)
+            answer = await send(self._sendable(added))
         except BaseException as error:
             await self._tell("on_attempt_end", call, number, None, error)
             raise
@@ -118,19 +115,8 @@ class Observer:
         await self._tell("on_retry", call, error, delay)
 
     async def _tell(self, hook: str, *arguments: Any) -> None:
-        try:
-            answer = getattr(self._telemetry, hook)(*arguments)
-            if answer is not None:
-                async with timeout(_PATIENCE):
-                    await answer
-        except CancelledError as error:
-            task = current_task()
-            if task is None or task.cancelling():
-                raise
-            # Something the hook waited for was cancelled, not the call.
-            self._note_failure(hook, error)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is logged and does not fail the call
-            self._note_failure(hook, error)
+        note_failure = partial(self._note_failure, hook)
+        await notify(getattr(self._telemetry, hook), *arguments, patience=_PATIENCE, on_failure=note_failure)
 
     def _sendable(self, headers: dict[str, str]) -> Mapping[str, str]:
         try:

@@ -8,16 +8,10 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
-from sdk_core.client import Reply
-from sdk_core.errors import (
-    BadRequestError,
-    ConflictError,
-    NotSettledError,
-    Outcome,
-    SdkError,
-    WorkflowError,
-    safe_code,
-)
+from sdk_core.call import Reply
+from sdk_core.details import safe_code
+from sdk_core.errors import BadRequestError, ConflictError, NotSettledError, SdkError, WorkflowError
+from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
 
 __all__ = ["Procedure", "Settled", "cannot", "settle"]

@@ -230,13 +230,13 @@ async def test_token_is_replaced_before_it_expires(auth_time: FakeTime) -> None:
     """An hour's token goes 2.5 to 5 minutes early, at a random point."""
     source = Source()
     auth = BearerToken(source)
-    assert auth.current() is None
+    assert auth.headers is None
     headers = await auth.fetch(LEND)
     started = auth_time.now
     auth_time.now = started + 3299
-    assert auth.current() is headers
+    assert auth.headers is headers
     auth_time.now = started + 3451
-    assert auth.current() is None
+    assert auth.headers is None
     assert await auth.fetch(LEND) == {"Authorization": "Bearer token-2"}
 
 
@@ -245,7 +245,7 @@ async def test_short_token_is_used_for_most_of_its_life(auth_time: FakeTime) -> 
     auth = BearerToken(Source(lifetime=240.0))
     await auth.fetch(LEND)
     auth_time.now += 215
-    assert auth.current() is not None
+    assert auth.headers is not None
 
 
 async def test_failed_refresh_falls_back_on_a_token_that_still_holds(auth_time: FakeTime) -> None:
@@ -269,7 +269,7 @@ async def test_failed_refresh_is_not_repeated_by_each_call(auth_time: FakeTime) 
     source.error = RuntimeError()
     auth_time.now += 3500
     for _ in range(10):
-        assert (auth.current() or await auth.fetch(LEND)) is headers
+        assert (auth.headers or await auth.fetch(LEND)) is headers
     assert source.fetches == 2
 
 

@@ -123,10 +123,10 @@ CASES = {
     "upload": Case((LARGE,), upload, TRANSFER),
     "upload-retried": Case((BUSY, LARGE), upload, {*TRANSFER, "sleep"}),
     "tls": Case((LARGE,), write, {*TRANSFER, "create_connection"}, tls=True),
-    "token": Case((Reply(401), LARGE), write, {*TRANSFER, "_fetch_token"}, token=True),
-    "line": Case((LARGE, LARGE), in_line, {"_wait_in_line", "wait", "start", "read_at_most"}),
+    "token": Case((Reply(401), LARGE), write, {*TRANSFER, "fetch_token"}, token=True),
+    "line": Case((LARGE, LARGE), in_line, {"_wait_for_slot", "wait", "start", "read_at_most"}),
     "limiter": Case((BUSY, LARGE), read, {*TRANSFER, "acquire", "on_rate_limited"}, asking=True),
-    "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_slot"}, limited=True),
+    "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_limiter"}, limited=True),
 }
 
 
@@ -206,7 +206,7 @@ async def settle(server: WireServer) -> int:
 
 async def assert_nothing_is_held(server: WireServer, client: Client, requests: int) -> None:
     """The pool's only connection is free, and nothing but the probe goes out any more."""
-    connector: Any = (client._sessions.here() or await client._sessions.open()).session.connector
+    connector: Any = (client._sessions.current() or await client._sessions.open()).session.connector
     assert not connector._acquired
     assert not connector._waiters
     server.script[:] = [Reply()]

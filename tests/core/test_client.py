@@ -21,16 +21,10 @@ from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.models import ContractCancelationReason, IdleTemporalUnit, TemporalUnit, VoidResult
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
-from sdk_core.errors import (
-    AuthenticationError,
-    CallTimeoutError,
-    ConfigurationError,
-    OperationDeprecatedWarning,
-    Outcome,
-    SdkError,
-    ServerError,
-)
+from sdk_core.deprecation import OperationDeprecatedWarning
+from sdk_core.errors import AuthenticationError, CallTimeoutError, ConfigurationError, SdkError, ServerError
 from sdk_core.operation import Effect, Operation, Query
+from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
 
@@ -155,7 +149,7 @@ async def test_with_options_changes_nothing_of_the_client(fake_time: FakeTime) -
         calls = [failure(view.call(READ)) for _ in range(10) for view in (client, once)]
         errors = await asyncio.gather(*calls)
         assert [len(error.attempts) for error in errors] == [3, 1] * 10
-        assert await client._sessions.open() is once._sessions.here()
+        assert await client._sessions.open() is once._sessions.current()
 
 
 async def test_with_options_keeps_what_is_not_named(fake_time: FakeTime) -> None:
@@ -787,13 +781,13 @@ async def test_membership_limits_itself_by_default(fake_time: FakeTime) -> None:
     """1000 a minute and operation, as documented; CloudCockpit documents no limit and has none."""
     async with WireServer(Reply(500)) as server:
         async with membership(server) as client:
-            limiter = client._rate_limiter
+            limiter = client._admission._limiter
             assert isinstance(limiter, LocalRateLimiter)
             waits = [limiter.acquire("a", 0) for _ in range(1001)]
             assert waits[:1000] == [0] * 1000
             assert 59 < waits[1000] <= 60
             assert isinstance(await failure(client.with_options(retry=RetryPolicy.none()).call(READ)), ServerError)
-        assert cloudcockpit(server)._rate_limiter is None
+        assert cloudcockpit(server)._admission._limiter is None
 
 
 def test_slot_may_stand_twice_in_a_path() -> None:

@@ -27,19 +27,18 @@ from cloudcockpit_sdk.errors import read_error as read_cloudcockpit_error
 from membership_sdk import MembershipClient
 from membership_sdk.errors import read_error as read_membership_error
 from sdk_core.client import Client
+from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.errors import (
     ApiError,
     CallTimeoutError,
     ConfigurationError,
     ConnectionFailedError,
-    ErrorDetails,
-    FieldError,
     InvalidResponseError,
-    Outcome,
     SdkError,
     api_error_class,
 )
 from sdk_core.operation import Effect, Operation
+from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
 
 CUSTOMER = UUID(int=7)

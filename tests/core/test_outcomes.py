@@ -31,7 +31,6 @@ from sdk_core.errors import (
     ConnectionFailedError,
     InvalidResponseError,
     NotFoundError,
-    Outcome,
     PermissionDeniedError,
     RateLimitError,
     SdkError,
@@ -39,10 +38,11 @@ from sdk_core.errors import (
     ServiceUnavailableError,
 )
 from sdk_core.operation import Effect, Operation
+from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
 from sdk_core.transport.multipart import Document
 
-pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 
 # -- The two APIs ------------------------------------------------------------------------------------------------------
 

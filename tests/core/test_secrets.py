@@ -37,8 +37,8 @@ from membership_sdk import operations as membership_operations
 from membership_sdk.errors import read_error as read_membership_error
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.auth import ApiKey, BearerToken, FixedToken, Token
+from sdk_core.backend import Backend
 from sdk_core.call import Call, Options
-from sdk_core.client import Backend
 from sdk_core.errors import SdkError
 from sdk_core.retry import RetryPolicy
 from sdk_core.transport.multipart import Multipart
@@ -565,7 +565,7 @@ async def _token(_session: ClientSession) -> Token:
 
 
 HEADERS = {"X-Tenant": TENANT, "Set-Cookie": SERVER_TEXT}
-OPTIONS = Options(RetryPolicy(), 1, 1, HEADERS)
+OPTIONS = Options(RetryPolicy(), 1, 1, 1, CIMultiDict(HEADERS))
 MEMBERSHIP = MembershipClient(f"https://{HOST}", KEY, connection=Connection(proxy=f"http://user:{PASSWORD}@{HOST}"))
 COCKPIT = CloudCockpitClient(TENANT, ClientCredentials("id", SECRET), base_url=f"https://{HOST}")
 HOLDERS: dict[str, object] = {

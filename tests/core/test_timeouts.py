@@ -16,15 +16,9 @@ from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireServer
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.models import VoidResult
-from sdk_core.errors import (
-    CallTimeoutError,
-    ConnectionFailedError,
-    Outcome,
-    RateLimitError,
-    SdkError,
-    ServerError,
-)
+from sdk_core.errors import CallTimeoutError, ConnectionFailedError, RateLimitError, SdkError, ServerError
 from sdk_core.operation import Effect, Operation
+from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
 from sdk_core.transport.session import Connection
 

@@ -32,9 +32,10 @@ from membership_sdk import (
 )
 from membership_sdk.errors import read_error
 from sdk_core.auth import BearerToken, Token
-from sdk_core.client import Backend, Client
+from sdk_core.backend import Backend
+from sdk_core.client import Client
 from sdk_core.operation import Effect, Operation
-from sdk_core.outcome import safe_cause
+from sdk_core.transport.cause import safe_cause
 
 ROOT = Path(__file__).parents[2]
 

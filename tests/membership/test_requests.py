@@ -294,7 +294,7 @@ def test_every_operation_has_a_case() -> None:
     assert [case.operation for case in CASES] == [operation.name for operation in OPERATIONS]
 
 
-@pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+@pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.operation)
 async def test_request_is_exactly_the_documented_one(case: Case) -> None:
     """Method, path without query, every header, and the body."""

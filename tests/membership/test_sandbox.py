@@ -71,7 +71,7 @@ IDLE_PATH = f"/v1/memberships/{MembershipSandbox.CONTRACT_ID}/self-service/idle-
 CANCEL_PATH = f"/v1/memberships/{MembershipSandbox.CUSTOMER_ID}/self-service/ordinary-contract-cancelation"
 ONCE = RetryPolicy.none()
 
-pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 
 
 def patient(fake_time: FakeTime) -> RetryPolicy:

@@ -34,7 +34,7 @@ from membership_sdk.workflows import (
     withdraw_module_cancelation,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 
 Run = Callable[[MembershipClient, MembershipSandbox], Awaitable[Any]]
 CONTRACT = {"customer_id": MembershipSandbox.CUSTOMER_ID, "contract_id": MembershipSandbox.CONTRACT_ID}

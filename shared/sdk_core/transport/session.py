@@ -1,9 +1,14 @@
 """aiohttp sessions: one per running event loop, opened on first use, closed with the loop.
 
 A client may be a module global used from several `asyncio.run()` calls, from threads with loops of their own and
-from forked workers. A session lives inside an async generator, because the event loop itself closes those when
-`asyncio.run()` ends, and when the last reference to one is dropped: no session outlives its loop, and a forgotten
-`aclose()` leaks nothing.
+from forked workers.
+
+    Client --- Sessions --- loop A: LoopSession (session, slots, timer)    kept open by an async generator of loop A
+                        |-- loop B: LoopSession (session, slots, timer)    kept open by an async generator of loop B
+
+Why a generator: an event loop closes its async generators when `asyncio.run()` ends, and when the last reference to
+one is dropped. Nothing else in asyncio ends with a loop. So no session outlives its loop, and a forgotten `aclose()`
+leaks nothing.
 """
 
 import copy
@@ -16,34 +21,21 @@ from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
-from aiohttp import (
-    BaseConnector,
-    ClientError,
-    ClientResponse,
-    ClientSession,
-    DummyCookieJar,
-    TCPConnector,
-    ThreadedResolver,
-)
-from aiohttp.http import HttpProcessingError
+from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, ThreadedResolver
 from attrs import field, frozen
 from attrs.validators import optional
 from multidict import CIMultiDict
 
 from sdk_core.arguments import http_url, positive_int, seconds, valid
-from sdk_core.auth import Lend
+from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
 from sdk_core.transport.lock import Lock
-from sdk_core.transport.slots import Line
+from sdk_core.transport.slots import Slots
 from sdk_core.transport.timer import Timer
 
-__all__ = ["EXCHANGE_ERRORS", "Connection", "LoopSession", "Sessions", "read_at_most"]
+__all__ = ["Connection", "LoopSession", "Sessions"]
 
-EXCHANGE_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
-"""What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors. (HttpProcessingError comes
-from its parser in Python only, where there is none in C: for a chunk that is broken after the head.)"""
-
-_METHODS_AIOHTTP_REPLAYS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_METHODS_AIOHTTP_REPLAYS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
 @frozen(kw_only=True)
@@ -62,8 +54,9 @@ class Connection:
     """Seconds an idle connection is kept: less than the 60 s after which common load balancers hang up."""
 
 
-_graveyard: list[Any] = []
-"""What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share."""
+_inherited: list[Any] = []
+"""What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share, so it
+is kept from the garbage collector."""
 
 
 @frozen(eq=False)
@@ -72,27 +65,39 @@ class LoopSession:
 
     session: ClientSession
     """For the requests of calls."""
-    headers: CIMultiDict[str] = field(repr=False)
-    """What it adds to each request by itself."""
-    line: Line
+    slots: Slots
     """For the connections of the pool: calls wait here, before a request is built for them, not in aiohttp."""
     timer: Timer
-    lend: Lend
+    token_session: TokenSession
     """Gives a token source a session: the injected one, or else one of its own on the same connections, which has none
     of our headers, and may be closed."""
-    borrowed: bool
-    """Whether the session was injected."""
-    lifeline: ClientSession | BaseConnector
-    """Usable until this is closed: a connector answers twice as fast as its session."""
+    _headers: CIMultiDict[str] | None = field(repr=False)
+    """What the session adds to each request by itself."""
+    _owner: ClientSession | BaseConnector
+    """What is closed together with the session. A connector answers twice as fast as its session."""
+    is_injected: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._owner.closed
+
+    def sends(self, headers: CIMultiDict[str]) -> bool:
+        """Whether the session adds these constant headers to each request by itself.
+
+        Only those very headers that it was opened with: aiohttp copies and joins headers in Python, one by one, for
+        each request, so constant ones are given to the session once.
+        """
+        return headers is self._headers
 
     def sender(self, method: str) -> ClientSession:
-        """Return what sends each request once in place of an injected `session`; if another, detach it after use.
+        """Return what sends each request once: the session itself, or a copy, which is to be detached after use.
 
-        aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. Our own sessions
-        are switched off when they are opened; of an injected one, which is never changed, a shallow copy is used
-        for the one request: the same connector, headers, cookies and tracing.
+        aiohttp re-sends a dropped GET, PUT or DELETE by itself, and has no public switch for it. For our own sessions
+        that is switched off when they are opened. An injected one is never changed: for such a request a shallow copy
+        of it is used, with the same connector, headers, cookies and tracing.
         """
-        if method not in _METHODS_AIOHTTP_REPLAYS:
+        if not self.is_injected or method not in _METHODS_AIOHTTP_REPLAYS:
             return self.session
         view = copy.copy(self.session)
         _switch_replay_off(view)
@@ -114,16 +119,16 @@ class Sessions:
         self._pid = os.getpid()
         self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
 
-    def here(self) -> LoopSession | None:
+    def current(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
         entry = self._open.get(get_running_loop())
-        return None if entry is None or entry[1].lifeline.closed else entry[1]
+        return None if entry is None or entry[1].closed else entry[1]
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
         if self.closed:
             raise ClientClosedError("the client is closed: build a new one")
-        # A forked child has loops of its own, so what it inherited is never found by `here()`.
+        # A forked child has loops of its own, so what it inherited is never found by `current()`.
         if self._pid != os.getpid():
             self._start_over_in_child()
         if self._injected is None:
@@ -131,12 +136,12 @@ class Sessions:
         elif self._injected.closed:
             raise ClientClosedError("the injected aiohttp session is closed")
         else:
-            lifetime = _loan(self._injected)
+            lifetime = _lifetime_of_injected(self._injected)
         # It does not give way to another task, so a loop never gets two sessions.
         entry = lifetime, await anext(lifetime)
         with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-            for loop in [loop for loop, (_, it) in self._open.items() if it.lifeline.closed or loop.is_closed()]:
+            for loop in [loop for loop, (_, opened) in self._open.items() if opened.closed or loop.is_closed()]:
                 del self._open[loop]
             self._open[get_running_loop()] = entry
         return entry[1]
@@ -147,34 +152,16 @@ class Sessions:
         if self._pid != os.getpid():
             self._start_over_in_child()
         with self._lock.held:
-            here = self._open.pop(get_running_loop(), None)
-            # Dropped, a session of another loop is closed by that loop (see above), in that loop's thread.
+            current = self._open.pop(get_running_loop(), None)
+            # A session of another loop is dropped, and so closed by that loop, in that loop's thread.
             self._open.clear()
-        if here is not None:
-            await here[0].aclose()
+        if current is not None:
+            lifetime, _session = current
+            await lifetime.aclose()
 
     def _start_over_in_child(self) -> None:
-        _graveyard.append(self._open)
+        _inherited.append(self._open)
         self._open, self._pid = {}, os.getpid()
-
-
-async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
-    """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
-    content = response.content
-    try:
-        # What came in one piece with the head is there already.
-        body = content.read_nowait()
-        if len(body) <= limit and content.at_eof():
-            return body
-        chunks, left = [body], limit - len(body)
-        while left >= 0 and (chunk := await content.readany()):
-            chunks.append(chunk)
-            left -= len(chunk)
-        return b"".join(chunks) if left >= 0 else None
-    finally:
-        # At the end of its body a response gives its connection back to the pool, and is closed by itself.
-        if not response.closed:
-            response.close()
 
 
 async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncGenerator[LoopSession, None]:
@@ -198,29 +185,27 @@ async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncG
         return session
 
     # What a session sends by itself, aiohttp shows to a proxy too, in the clear.
-    sent = CIMultiDict[str]() if connection.proxy or connection.trust_env else headers
+    sent = None if connection.proxy or connection.trust_env else headers
     session = opened(headers=sent)
-    lend = partial(opened, connector_owner=False)
-    line, timer = Line(connection.limit), Timer(get_running_loop())
+    token_session = partial(opened, connector_owner=False)
+    slots, timer = Slots(connection.limit), Timer(get_running_loop())
     try:
-        yield LoopSession(session, sent, line, timer, lend, borrowed=False, lifeline=connector)
+        yield LoopSession(session, slots, timer, token_session, sent, connector, is_injected=False)
     finally:
-        line.close()
+        slots.close()
         timer.stop()
         await session.close()
 
 
-async def _loan(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
+async def _lifetime_of_injected(session: ClientSession) -> AsyncGenerator[LoopSession, None]:
     connector = session.connector
     # All calls go to one host. 0 stands for no limit.
     limits = filter(None, (connector.limit, connector.limit_per_host) if connector else ())
-    line, timer = Line(min(limits, default=sys.maxsize)), Timer(get_running_loop())
+    slots, timer = Slots(min(limits, default=sys.maxsize)), Timer(get_running_loop())
     try:
-        yield LoopSession(
-            session, CIMultiDict(), line, timer, lambda: nullcontext(session), borrowed=True, lifeline=session
-        )
+        yield LoopSession(session, slots, timer, lambda: nullcontext(session), None, session, is_injected=True)
     finally:
-        line.close()
+        slots.close()
         timer.stop()
 
 

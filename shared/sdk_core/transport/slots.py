@@ -1,50 +1,62 @@
-"""Waiting in line for one of a number of places; first come, first served."""
+"""A number of slots for connections, and a queue of those who wait for one: first come, first served."""
 
 import sys
 from asyncio import Future, get_running_loop
 from collections import deque
 
-__all__ = ["Line"]
+__all__ = ["Slots"]
 
 
-class Line:
-    """So many places, and those who wait for one.
+class Slots:
+    """A semaphore whose `take` and `release` are plain functions.
 
-    An `asyncio.Semaphore` would do the same, but costs a coroutine and a generator even where nobody has to wait.
-    Take a free place with `line.free -= 1`, else `await line.wait()`; give it back with `leave()`.
+    An `asyncio.Semaphore` would cost a coroutine and a generator in each call, though there is nearly always a free
+    slot.
+
+        if not slots.take():
+            await slots.wait()
+        ...
+        slots.release()
     """
 
-    __slots__ = ("_waiting", "free")
+    __slots__ = ("_free", "_waiting")
 
-    def __init__(self, places: int) -> None:
-        self.free: int = places
+    def __init__(self, number: int) -> None:
+        self._free = number
         self._waiting: deque[Future[None]] = deque()
 
+    def take(self) -> bool:
+        """Take a free slot; False if there is none."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
     async def wait(self) -> None:
-        """Wait until somebody leaves, and have that place."""
+        """Wait until a slot is released to us."""
         turn = get_running_loop().create_future()
         self._waiting.append(turn)
         try:
             await turn
         except BaseException:
-            # It was given in the same moment: somebody else shall have it.
+            # If the slot was given to us in the very moment in which we gave up, the next in the queue gets it.
             if not turn.cancel() and not turn.cancelled():
-                self.leave()
+                self.release()
             raise
 
-    def leave(self) -> None:
-        """Hand the place over to whoever has waited longest, or set it free."""
+    def release(self) -> None:
+        """Hand a slot over to whoever has waited longest, or make it free."""
         while self._waiting:
             turn = self._waiting.popleft()
-            # Those who gave up waiting are still in the line.
+            # Those who gave up waiting are still in the queue.
             if not turn.done():
                 turn.set_result(None)
                 return
-        self.free += 1
+        self._free += 1
 
     def close(self) -> None:
-        """Send everybody on, now and from now on: there is nothing to wait for any more."""
-        self.free = sys.maxsize
+        """Give everybody a slot, now and from now on: their calls will find that the client is closed."""
+        self._free = sys.maxsize
         for turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)

@@ -26,16 +26,11 @@ from membership_sdk import MembershipClient
 from membership_sdk.errors import read_error
 from membership_sdk.models import VoidResult
 from sdk_core.auth import BearerToken, Token
-from sdk_core.client import Backend, Client
-from sdk_core.errors import (
-    ClientClosedError,
-    ConfigurationError,
-    InvalidResponseError,
-    NotFoundError,
-    Outcome,
-    SdkError,
-)
+from sdk_core.backend import Backend
+from sdk_core.client import Client
+from sdk_core.errors import ClientClosedError, ConfigurationError, InvalidResponseError, NotFoundError, SdkError
 from sdk_core.operation import Effect, Operation
+from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
 from sdk_core.transport.session import Connection
 
@@ -435,9 +430,9 @@ async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
     """Whoever puts them there: something between aiohttp and us, or a source of tokens."""
     async with WireServer(Reply()) as server, client_for(server) as client, client_for(server) as other:
         await client.call(GET)
-        here = client._sessions.here()
+        here = client._sessions.current()
         assert here is not None
-        async with here.lend() as lent:
+        async with here.token_session() as lent:
             for session in (here.session, lent):
                 async with session.get(server.url, cookies={"own": "1"}):
                     pass
@@ -480,7 +475,7 @@ async def test_session_that_somebody_closed_is_replaced() -> None:
     """Our own, by whatever means."""
     async with WireServer(Reply()) as server, client_for(server) as client:
         await client.call(GET)
-        here = client._sessions.here()
+        here = client._sessions.current()
         assert here is not None
         await here.session.close()
         await client.call(GET)

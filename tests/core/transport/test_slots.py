@@ -1,4 +1,4 @@
-"""Waiting in line: no place is lost, none is given twice, and nobody is overtaken."""
+"""Waiting for a slot: no slot is lost, none is given twice, and nobody is overtaken."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,14 +10,14 @@ from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk_core.transport.slots import Line
+from sdk_core.transport.slots import Slots
 
 
 class Visitors:
     """Tasks that come for a place, one after the other, and keep it until they are told to go."""
 
     def __init__(self, places: int) -> None:
-        self.line = Line(places)
+        self.slots = Slots(places)
         self.tasks: list[asyncio.Task[None]] = []
         self.came: list[int] = []
         """Who got a place, in this order."""
@@ -39,16 +39,15 @@ class Visitors:
 
     @asynccontextmanager
     async def _place(self, number: int) -> AsyncIterator[None]:
-        if self.line.free:
-            assert all(turn.done() for turn in self.line._waiting)
-            self.line.free -= 1
-        else:
+        if self.slots._free:
+            assert all(turn.done() for turn in self.slots._waiting)
+        if not self.slots.take():
             self.waited.add(number)
-            await self.line.wait()
+            await self.slots.wait()
         try:
             yield
         finally:
-            self.line.leave()
+            self.slots.release()
 
     def go(self, number: int) -> None:
         """Tell the n-th of those who have a place to go, if there are so many."""
@@ -98,13 +97,13 @@ def test_no_place_is_lost_or_given_twice(places: int, actions: list[Any]) -> Non
                 case "cancel", number:
                     visitors.cancel(number)
         await turn(60)
-        assert visitors.line.free + len(visitors.holding) == places
-        assert visitors.line.free == 0 or visitors.waiting() == 0
+        assert visitors.slots._free + len(visitors.holding) == places
+        assert visitors.slots._free == 0 or visitors.waiting() == 0
         while visitors.holding:
             visitors.go(0)
             await turn(2)
             assert len(visitors.holding) <= places
-        assert visitors.line.free == places
+        assert visitors.slots._free == places
         assert all(task.done() for task in visitors.tasks)
         in_order = [number for number in visitors.came if number in visitors.waited]
         assert in_order == sorted(in_order)
@@ -116,7 +115,7 @@ def test_no_place_is_lost_or_given_twice(places: int, actions: list[Any]) -> Non
 
 @pytest.mark.parametrize("given_first", [False, True])
 async def test_place_given_to_somebody_who_is_cancelled(given_first: bool) -> None:
-    """In the same turn of the loop, in either order: the next in line has it."""
+    """In the same turn of the loop, in either order: the next in the queue has it."""
     visitors = Visitors(1)
     first, second, third = (visitors.come() for _ in range(3))
     await turn()
@@ -131,19 +130,19 @@ async def test_place_given_to_somebody_who_is_cancelled(given_first: bool) -> No
     assert visitors.came == [0, 2]
     third.cancel()
     await turn(2)
-    assert visitors.line.free == 1
+    assert visitors.slots._free == 1
 
 
 async def test_place_is_not_kept_for_who_was_thrown_away() -> None:
     """A coroutine may be closed where it waits, without any cancellation: when nobody holds its task any more."""
-    line = Line(0)
-    first, second = line.wait(), line.wait()
+    slots = Slots(0)
+    first, second = slots.wait(), slots.wait()
     turns = first.send(None), second.send(None)
     second.close()
     assert not turns[0].done()
     first.close()
-    line.leave()
-    assert line.free == 1
+    slots.release()
+    assert slots._free == 1
 
 
 async def test_closed_line_lets_everybody_pass() -> None:
@@ -153,8 +152,8 @@ async def test_closed_line_lets_everybody_pass() -> None:
     await turn()
     assert visitors.came == [0]
     tasks[2].cancel()
-    visitors.line.close()
-    visitors.line.close()
+    visitors.slots.close()
+    visitors.slots.close()
     tasks.append(visitors.come())
     await turn(3)
     assert visitors.came == [0, 1, 3, 4, 5]
@@ -162,4 +161,4 @@ async def test_closed_line_lets_everybody_pass() -> None:
         event.set()
     await turn(3)
     assert all(task.done() for task in tasks)
-    assert visitors.line.free > 0
+    assert visitors.slots._free > 0

@@ -1,0 +1,130 @@
+"""What a call waits for before it is sent: the rate limiter, a credential, a slot for its connection."""
+
+import logging
+from asyncio import timeout
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from sdk_core.auth import Auth
+from sdk_core.call import Call
+from sdk_core.errors import ClientClosedError, RateLimitError, SdkError
+from sdk_core.hooks import answer_of, notify
+from sdk_core.outcome import Outcome
+from sdk_core.ratelimit import RateLimiter
+from sdk_core.transport.session import LoopSession, Sessions
+from sdk_core.transport.timer import Limit
+
+__all__ = ["Admission"]
+
+_log = logging.getLogger("sdk_core.admission")
+_PATIENCE = 1.0
+"""Seconds a limiter may take to answer."""
+
+
+class Admission:
+    """Where the calls of one client wait.
+
+    Args:
+        sessions: where the slots are.
+        auth: where the credential comes from.
+        limiter: asked before the first attempt of each call; None: nobody is.
+    """
+
+    def __init__(self, sessions: Sessions, auth: Auth, limiter: RateLimiter | None) -> None:
+        self._sessions = sessions
+        self._auth = auth
+        self._limiter = limiter
+
+    async def admit(self, call: Call[Any]) -> tuple[LoopSession, Mapping[str, str]]:
+        """Wait until an attempt may be sent.
+
+        Returns:
+            The session to send with, of which a slot is taken and has to be released, and the credential's headers.
+
+        Raises:
+            CallTimeoutError: what is needed can't be had within the total timeout.
+            ClientClosedError: there is nothing to send with any more.
+            SdkError: no token could be fetched.
+        """
+        # Retries have waited as long as the server asked: only the first attempt is held back.
+        if self._limiter is not None and call.retries is None:
+            patience = call.remaining()
+            try:
+                wait = self._limiter.acquire(call.operation.name, patience)
+            except Exception as error:  # noqa: BLE001  a limiter that fails is not a reason to fail the call
+                _note_failure(error)
+                wait = 0.0
+            if wait != 0.0:
+                await self._wait_for_limiter(call, self._limiter, wait, patience)
+        here = self._sessions.current() or await self._open(call)
+        headers = self._auth.headers or await self.fetch_token(call, here)
+        if not here.slots.take():
+            await _wait_for_slot(call, here)
+            # The token may have been refused meanwhile, and replaced.
+            headers = self._auth.headers or headers
+        return here, headers
+
+    async def fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
+        """Return the headers of a credential that must be fetched; SdkError, with the facts of `call`, if it can't."""
+        try:
+            async with timeout(call.remaining()):
+                return await self._auth.fetch(here.token_session)
+        except SdkError as error:
+            error.with_facts(**call.facts(Outcome.NOT_SENT))
+            raise
+        except TimeoutError:
+            pass
+        # Raised here and not in the handler, whose exception would be its context.
+        what = "no token within the total timeout"
+        raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+
+    async def note_rate_limit(self, call: Call[Any], refusal: RateLimitError) -> None:
+        """Tell the limiter of a 429."""
+        if self._limiter is not None and refusal.retry_after is not None:
+            pause = min(refusal.retry_after, call.options.retry.max_retry_after)
+            await _tell(self._limiter.on_rate_limited, call.operation.name, pause)
+
+    async def _open(self, call: Call[Any]) -> LoopSession:
+        try:
+            return await self._sessions.open()
+        except ClientClosedError as error:
+            raise call.closed(error.message) from None
+
+    async def _wait_for_limiter(
+        self, call: Call[Any], limiter: RateLimiter, wait: float | Awaitable[float], patience: float
+    ) -> None:
+        if isinstance(wait, Awaitable):
+            within = min(_PATIENCE, patience)
+            wait = await answer_of(wait, otherwise=0.0, patience=within, on_failure=_note_failure)
+        # A limiter is the caller's own, and may say anything.
+        if not isinstance(wait, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+            _log.error("the rate limiter's answer is no number; going on without it")  # type: ignore[unreachable]
+            return
+        if wait > patience:
+            what = "the rate limit leaves no slot within the total timeout"
+            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
+        if wait > 0:
+            clock = call.options.retry.clock
+            start = clock() + wait
+            try:
+                await call.options.retry.sleep(wait)
+            except BaseException:
+                await _tell(limiter.give_back, call.operation.name, start - clock())
+                raise
+
+
+async def _wait_for_slot(call: Call[Any], here: LoopSession) -> None:
+    with suppress(TimeoutError), Limit(here.timer, call.remaining()):
+        await here.slots.wait()
+        return
+    what = "no free connection within the total timeout"
+    raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+
+
+def _note_failure(error: BaseException) -> None:
+    _log.error("the rate limiter failed; going on without it", exc_info=error)
+
+
+async def _tell(note: Any, operation: str, seconds: float) -> None:
+    await notify(note, operation, seconds, patience=_PATIENCE, on_failure=_note_failure)

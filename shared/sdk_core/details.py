@@ -1,0 +1,50 @@
+"""An API's own error body in the words both APIs share, and what of it may be shown."""
+
+import re
+from typing import Any
+
+from attrs import field, frozen
+
+__all__ = ["ErrorDetails", "FieldError", "safe_code"]
+
+# Only what looks like a code or an id is shown, kept in pickles and logged: no sentence, no e-mail address.
+_CODE = re.compile(r"[\w.\-\[\]/:]{1,128}", re.ASCII)
+
+
+def safe_code(text: str | None) -> str | None:
+    """Return `text` if it looks like a code, else None: what may be shown of a server's answer."""
+    return text if text is not None and _CODE.fullmatch(text) else None
+
+
+def _shown(text: str | None) -> str:
+    return repr(safe_code(text))
+
+
+@frozen
+class FieldError:
+    """What the API says about one field of the request."""
+
+    name: str | None = field(repr=_shown)
+    messages: tuple[str, ...] = field(default=(), repr=False)
+
+
+@frozen
+class ErrorDetails:
+    """The API's own error envelope, in the words both APIs share."""
+
+    code: str | None = field(default=None, repr=_shown)
+    """Machine-readable kind: `errorCode` (Membership) or `type` (CloudCockpit). Branch on this, never on text."""
+    message: str | None = field(default=None, repr=False)
+    """Human text, maybe localised, maybe naming people: show it to the caller's user, do not log it."""
+    reference: str | None = field(default=None, repr=_shown)
+    """Path of the offending field, like `parent.child` (Membership)."""
+    fields: tuple[FieldError, ...] = ()
+    """Errors of single fields (CloudCockpit)."""
+    trace_id: str | None = field(default=None, repr=_shown)
+    """The server's id of this failure; quote it to the API's support."""
+    recognised: bool = False
+    """Whether the body was the API's envelope (False: empty, HTML from a proxy, ...)."""
+    raw: Any = field(default=None, repr=False)
+    """The whole JSON body, or None if it was no JSON."""
+    body: bytes = field(default=b"", repr=False)
+    """The first 2 KiB of the body as received."""

@@ -1,0 +1,202 @@
+"""Sending a request and reading its answer: the only I/O with an API.
+
+aiohttp's responses and exceptions do not leave this room: what comes out is an `Answer`, or an SdkError.
+"""
+
+from asyncio import CancelledError
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from aiohttp import ClientError, ClientResponse, ClientTimeout, MultipartWriter, hdrs
+from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDict
+
+from sdk_core.backend import Backend
+from sdk_core.call import Answer, Call
+from sdk_core.errors import ConnectionFailedError, SdkError
+from sdk_core.hooks import is_cancelled
+from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
+from sdk_core.transport.cause import is_stale_connection, safe_cause
+from sdk_core.transport.multipart import Multipart
+from sdk_core.transport.session import LoopSession, Sessions
+from sdk_core.transport.timer import Limit
+
+__all__ = ["EXCHANGE_ERRORS", "Exchange", "read_at_most"]
+
+EXCHANGE_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
+"""What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors. (HttpProcessingError comes
+from its parser in Python only, where there is none in C: for a chunk that is broken after the head.)"""
+
+_CONNECT_GRACE: Final = 0.05
+"""Seconds by which the limit of connecting passes before that of the attempt."""
+_NEVER: Final = float("inf")
+_JSON: Final = "application/json"
+_NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Where aiohttp names a Content-Type even if there is no content."""
+
+
+_NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Exchange:
+    """The requests of one client.
+
+    Args:
+        backend: where they go.
+        sessions: asked whether they are closed.
+    """
+
+    def __init__(self, backend: Backend, sessions: Sessions) -> None:
+        self._base_url = backend.base_url
+        self._base_path = backend.base_url.raw_path.rstrip("/")
+        self._correlation_header = backend.correlation_header
+        self._sessions = sessions
+
+    async def send(
+        self,
+        call: Call[Any],
+        here: LoopSession,
+        credential: Mapping[str, str],
+        added: Mapping[str, str] = _NOTHING_MORE,
+    ) -> Answer:
+        """Make one attempt of `call`, in a slot of `here`.
+
+        Args:
+            call: what to send.
+            here: what to send it with.
+            credential: the headers of the credential.
+            added: headers of the telemetry's, which go after all others.
+
+        Returns:
+            What came back, whatever its status.
+
+        Raises:
+            SdkError: nothing came back that could be judged; the attempt is recorded.
+        """
+        # With telemetry they are sent for each request, so that no hook can put others in their place.
+        if call.info is None and here.sends(call.options.headers):
+            headers = CIMultiDict(credential)
+        else:
+            headers = call.options.headers.copy()
+            headers.update(credential)
+        if self._correlation_header is not None:
+            headers[self._correlation_header] = call.correlation_id
+        body = call.body
+        if type(body) is bytes:
+            headers[hdrs.CONTENT_TYPE] = _JSON
+        for name, value in added.items():
+            headers.setdefault(name, value)
+        try:
+            if not isinstance(body, Multipart):
+                return await self._transfer(call, here, headers, body)
+            # Opened out here: a file that is not there is the caller's error, not the connection's.
+            async with body.opened() as parts:
+                return await self._transfer(call, here, headers, parts)
+        except SdkError as failure:
+            # The exception it was made from must not follow it: aiohttp's name URLs.
+            failure.__context__ = None
+            raise
+
+    async def _transfer(
+        self, call: Call[Any], here: LoopSession, headers: CIMultiDict[str], data: bytes | MultipartWriter | None
+    ) -> Answer:
+        """Send the request and read the answer; the connection is given back in any case."""
+        options, method = call.options, call.operation.method
+        if self._sessions.closed or here.closed:
+            raise call.closed("the client was closed during the call")
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
+        clock = options.retry.clock
+        started = clock()
+        allowed = min(options.attempt_timeout, call.deadline - started)
+        if allowed <= 0:
+            what = "the total timeout passed before it was sent"
+            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+        head: ClientResponse | None = None
+        sender = here.sender(method) if here.is_injected else here.session
+        try:
+            # The limit of connecting passes first, so that a timeout tells whether anything was sent. aiohttp's own
+            # total timeout would lose a cancellation that comes in the same turn of the loop.
+            with Limit(here.timer, allowed + _CONNECT_GRACE):
+                head = await sender.request(
+                    method,
+                    url.with_query(call.query) if call.query else url,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
+                    timeout=_limit_of_connecting(allowed),
+                    raise_for_status=False,
+                )
+                content = await read_at_most(head, options.max_response_bytes)
+            call.elapsed = clock() - started
+            self._sessions.keeps_connections = True
+            return Answer(head.status, head.headers, content)
+        except EXCHANGE_ERRORS as error:
+            call.elapsed = clock() - started
+            if head is not None and head.status >= 400:
+                # An error status says what it says without its body; a success is one only with all of it.
+                return Answer(head.status, head.headers, None)
+            raise self._failure(call, error, started)  # noqa: B904  `send` takes aiohttp's exception off
+        except CancelledError:
+            # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
+            if here.session.closed and not is_cancelled():
+                raise call.closed("the client was closed while the call waited for a connection") from None
+            raise
+        finally:
+            if sender is not here.session:
+                sender.detach()
+
+    def _failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
+        outcome = outcome_of_failure(error)
+        call.record(outcome, error=type(error).__name__)
+        retryable = may_repeat(call.operation.effect, outcome, passing=True)
+        if isinstance(error, TimeoutError):
+            limit = "attempt_timeout" if call.deadline - started >= call.options.attempt_timeout else "total_timeout"
+            phase = "could not connect" if outcome is Outcome.NOT_SENT else "no complete answer"
+            return call.timed_out(limit, outcome, f"{phase} within the {limit.replace('_', ' ')}", retryable=retryable)
+        cause = safe_cause(error)
+        what = "could not connect"
+        if outcome is not Outcome.NOT_SENT:
+            what = "the connection failed before the answer was complete"
+        if cause is not None:
+            what += f": {cause.strerror or cause}"
+        # A kept connection may be closed at any time: that is no sign of trouble, and the first time no reason to wait.
+        at_once = len(call.attempts) == 1 and self._sessions.keeps_connections and is_stale_connection(error)
+        failure = call.fail(
+            ConnectionFailedError,
+            what,
+            outcome,
+            retryable=retryable,
+            cause=type(error).__name__ if cause is None else f"{type(error).__name__}: {cause}",
+            retry_at_once=retryable and at_once,
+        )
+        failure.__cause__ = cause
+        return failure
+
+
+async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
+    """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
+    content = response.content
+    try:
+        # What came in one piece with the head is there already.
+        body = content.read_nowait()
+        if len(body) <= limit and content.at_eof():
+            return body
+        chunks, left = [body], limit - len(body)
+        while left >= 0 and (chunk := await content.readany()):
+            chunks.append(chunk)
+            left -= len(chunk)
+        return b"".join(chunks) if left >= 0 else None
+    finally:
+        # At the end of its body a response gives its connection back to the pool, and is closed by itself.
+        if not response.closed:
+            response.close()
+
+
+@lru_cache(maxsize=64)
+def _limit_of_connecting(seconds: float) -> ClientTimeout:
+    # aiohttp would round long limits up.
+    return ClientTimeout(total=None, connect=seconds, ceil_threshold=_NEVER)

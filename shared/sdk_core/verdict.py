@@ -1,0 +1,97 @@
+"""What an answer means: a value, or an error with its outcome. Pure: nothing is sent or waited for here.
+
+Answer -> accept -> value                       2xx that is what the API documents
+-> InvalidResponseError        2xx that can't be read
+-> refuse -> ApiError                    4xx and 5xx, with the API's own error body
+-> InvalidResponseError        1xx and 3xx, which the APIs do not document
+"""
+
+from typing import Any, TypeVar, cast
+
+from sdk_core import codec
+from sdk_core.backend import Backend
+from sdk_core.call import Answer, Call, Empty
+from sdk_core.details import ErrorDetails, safe_code
+from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
+from sdk_core.operation import Operation
+from sdk_core.outcome import Outcome, may_repeat, outcome_of_status
+from sdk_core.retry import parse_retry_after
+
+__all__ = ["accept", "refuse"]
+
+T = TypeVar("T")
+
+
+def accept(call: Call[T], answer: Answer) -> T:
+    """Return the value of a success (2xx).
+
+    Raises:
+        InvalidResponseError: it can't be read. APPLIED if it is JSON, which comes from the API: it said yes. UNKNOWN
+            if it is none: it may be a page of something in between.
+    """
+    operation, content = call.operation, answer.content
+    shape: Any = operation.returns
+    problems: tuple[str, ...] = ()
+    if content is not None:
+        try:
+            if isinstance(shape, type) and issubclass(shape, Empty):
+                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
+            return codec.load(content, operation.returns, lone_item=operation.lone_item)
+        except codec.ShapeError as error:
+            problems = error.problems
+        except codec.NotJsonError:
+            pass
+    outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
+    call.record(outcome, answer.status)
+    what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
+    raise call.fail(InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems))
+
+
+def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
+    """Return the error of any status but a success."""
+    operation, policy, status = call.operation, call.options.retry, answer.status
+    if status < 400:
+        call.record(Outcome.UNKNOWN, status)
+        what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
+        return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
+    details = backend.read_error(answer.content or b"")
+    outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
+    echo = call.maybe_echo(status)
+    call.record(outcome, status)
+    retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
+    if status == 429 and retry_after is None:
+        retry_after = policy.rate_limit_wait if policy.rate_limit_wait is not None else backend.rate_limit_wait
+    # Refused with a token that is dropped now, and not tried with another: the next call would be.
+    curable = status == 401 and backend.auth.headers is None and not call.reauthenticated
+    facts = call.facts(
+        outcome,
+        retryable=curable or (not echo and may_repeat(operation.effect, outcome, passing=passing)),
+        status=status,
+        retry_after=retry_after,
+        maybe_own_previous_attempt=echo,
+    )
+    return api_error_class(status).from_details(
+        _describe_refusal(operation, status, details, echo=echo), facts, details
+    )
+
+
+def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) -> str:
+    if answer.content is None:
+        return f"the answer is larger than {limit} bytes"
+    if problems:
+        return "the answer is not of the documented shape: " + ", ".join(problems[:5])
+    content_type = safe_code(answer.headers.get("Content-Type", "").partition(";")[0]) or "no content type"
+    return f"status {answer.status} with a body that is no JSON ({content_type}, {len(answer.content)} bytes)"
+
+
+def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:
+    text = f"status {status}"
+    if details.code is not None and (code := safe_code(details.code)) is not None:
+        text += f" ({code})"
+    if not details.recognised:
+        text += ", without the API's error envelope"
+    if status == 403 and operation.scopes:
+        text += f"; needs the scope {' and '.join(operation.scopes)}"
+    if echo:
+        text += "; an earlier attempt of this call may have taken effect and be what it collides with"
+    return text
