@@ -5,7 +5,6 @@ from cloudcockpit_sdk.auth import DEFAULT_SCOPE, DEFAULT_TOKEN_URL, AccessToken,
 from cloudcockpit_sdk.client import API_CLOUDCOCKPIT_COM, DEFAULT_BASE_URL, CloudCockpitClient
 from cloudcockpit_sdk.models import *  # noqa: F403  models.__all__ is the list of models
 from cloudcockpit_sdk.pagination import Paginator
-from sdk_core.attempt import Attempt
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
@@ -31,7 +30,7 @@ from sdk_core.errors import (
     WorkflowError,
 )
 from sdk_core.operation import Effect, Operation, Query
-from sdk_core.outcome import Outcome
+from sdk_core.outcome import Attempt, Outcome
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry

@@ -3,7 +3,6 @@
 from membership_sdk import models, operations, workflows
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
-from sdk_core.attempt import Attempt
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
@@ -29,7 +28,7 @@ from sdk_core.errors import (
     WorkflowError,
 )
 from sdk_core.operation import Effect, Operation, Query
-from sdk_core.outcome import Outcome
+from sdk_core.outcome import Attempt, Outcome
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry

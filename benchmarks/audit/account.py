@@ -2,8 +2,7 @@
 
 from attrs import frozen
 
-from sdk_core.attempt import Attempt
-from sdk_core.outcome import Outcome
+from sdk_core.outcome import Attempt, Outcome
 
 __all__ = ["Account"]
 

@@ -7,10 +7,9 @@ from typing import Final
 
 from benchmarks.audit.account import Account
 from benchmarks.audit.ledger import Entry, Ledger
-from sdk_core.attempt import Attempt
 from sdk_core.errors import ClientClosedError, SdkError
 from sdk_core.operation import Effect
-from sdk_core.outcome import Outcome
+from sdk_core.outcome import Attempt, Outcome
 
 __all__ = ["LATENESS", "Lie", "Violation", "judge"]
 

@@ -49,7 +49,7 @@ class Admission:
         """
         # Retries have waited as long as the server asked: only the first attempt is held back.
         if self._limiter is not None and call.retries is None:
-            patience = call.remaining()
+            patience = call.deadline - call.options.retry.clock()
             try:
                 wait = self._limiter.acquire(call.operation.name, patience)
             except Exception as error:  # noqa: BLE001  a limiter that fails is not a reason to fail the call

@@ -6,11 +6,10 @@ from typing import Generic, NamedTuple, Self, TypeVar, Unpack
 from attrs import define, field, frozen
 from multidict import CIMultiDict
 
-from sdk_core.attempt import Attempt
 from sdk_core.correlation import new_correlation_id
 from sdk_core.errors import CallTimeoutError, ClientClosedError, Facts, SdkError
 from sdk_core.operation import Effect, Operation
-from sdk_core.outcome import Outcome
+from sdk_core.outcome import Attempt, Outcome
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
 from sdk_core.transport.multipart import Multipart
@@ -121,10 +120,6 @@ class Call(Generic[T]):
         """Return whether an attempt so far may have changed something on the server."""
         return self.operation.effect is not Effect.READ and any(a.outcome is Outcome.UNKNOWN for a in self.attempts)
 
-    def maybe_echo(self, status: int) -> bool:
-        """Return whether `status` may be how the server answers what an earlier attempt of this call did."""
-        return status in {404, 409} and self.may_have_taken_effect()
-
     def facts(self, last: Outcome, **more: Unpack[Facts]) -> Facts:
         """Return what every error of this call carries: of its last attempt, and of all.
 
@@ -135,7 +130,7 @@ class Call(Generic[T]):
             outcome = Outcome.UNKNOWN
         return {
             "operation": self.operation.name,
-            "request": str(self.operation),
+            "request": f"{self.operation.method} {self.operation.template}",
             "outcome": outcome.value,
             "correlation_id": self.correlation_id,
             "attempts": [attempt.to_facts() for attempt in self.attempts],

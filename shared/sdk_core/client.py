@@ -31,6 +31,7 @@ __all__ = ["Client"]
 T = TypeVar("T")
 
 logging.getLogger("sdk_core").addHandler(logging.NullHandler())
+_log = logging.getLogger("sdk_core.client")
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
 
 
@@ -228,6 +229,14 @@ class Client:
         delay = call.retries.delay_after(failure)
         if delay is None:
             return False
+        _log.warning(
+            "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
+            call.operation.name,
+            delay,
+            len(call.attempts),
+            type(failure).__name__,
+            call.correlation_id,
+        )
         if self._observer is not None and call.info is not None:
             await self._observer.retry(call.info, failure, delay)
         await policy.sleep(delay)

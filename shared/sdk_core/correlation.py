@@ -1,6 +1,6 @@
 """One id per logical call: made when it is first asked for, or taken from whoever calls us."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from random import getrandbits
@@ -31,9 +31,8 @@ def correlation_scope(correlation_id: str) -> Generator[str]:
         _scope.reset(token)
 
 
-def current_correlation_id() -> str | None:
-    """Return the id of the enclosing `correlation_scope`, or None."""
-    return _scope.get()
+current_correlation_id: Callable[[], str | None] = _scope.get
+"""Return the id of the enclosing `correlation_scope`, or None."""
 
 
 def new_correlation_id() -> str:

@@ -9,9 +9,8 @@ neither into `str`, `repr`, `to_dict()` nor into a pickle.
 from collections.abc import Mapping
 from typing import Any, Self, TypedDict, Unpack
 
-from sdk_core.attempt import Attempt
 from sdk_core.details import ErrorDetails, FieldError, safe_code
-from sdk_core.outcome import Outcome
+from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
     "ApiError",

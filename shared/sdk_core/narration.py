@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sdk_core.attempt import Attempt
+from sdk_core.outcome import Attempt
 from sdk_core.version import __version__
 
 __all__ = ["ClaimError", "Narration", "run"]

@@ -11,14 +11,17 @@
 | 2xx that is no JSON; 3xx; any other 5xx                   | UNKNOWN  | raise            | raise |
 """
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import Any, Self
 
 import aiohttp
+from attrs import frozen
 
 from sdk_core.details import ErrorDetails
 from sdk_core.operation import Effect, Operation
 
-__all__ = ["Outcome", "may_repeat", "outcome_of_failure", "outcome_of_status"]
+__all__ = ["Attempt", "Outcome", "may_repeat", "outcome_of_failure", "outcome_of_status"]
 
 _PASSING_SERVER_ERRORS = frozenset({500, 502, 503, 504})
 
@@ -34,6 +37,42 @@ class Outcome(Enum):
     """The request may have taken effect: read the state before doing it again."""
     APPLIED = "applied"
     """The server said yes, but its answer can't be read: it happened, do not repeat."""
+
+
+@frozen
+class Attempt:
+    """One try of a call."""
+
+    number: int
+    """From 1."""
+    status: int | None
+    """HTTP status; None if no complete answer came."""
+    error: str | None
+    """What went wrong below HTTP (an exception's name); None if an answer came."""
+    delay: float
+    """Seconds waited before this attempt."""
+    elapsed: float
+    """Seconds the attempt took."""
+    outcome: Outcome | None
+    """What is known of this attempt's effect; None for a success. NOT_SENT: the server saw nothing of it."""
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Rebuild an attempt from the JSON data of an error."""
+        outcome = facts["outcome"]
+        rebuilt: dict[str, Any] = {**facts, "outcome": None if outcome is None else Outcome(outcome)}
+        return cls(**rebuilt)
+
+    def to_facts(self) -> dict[str, Any]:
+        """Return the attempt as JSON data, its times to the millisecond."""
+        return {
+            "number": self.number,
+            "status": self.status,
+            "error": self.error,
+            "delay": round(self.delay, 3),
+            "elapsed": round(self.elapsed, 3),
+            "outcome": None if self.outcome is None else self.outcome.value,
+        }
 
 
 def outcome_of_status(

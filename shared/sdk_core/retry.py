@@ -4,7 +4,6 @@ A call that succeeds at once does nothing of this: a call's retries begin with i
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -20,8 +19,6 @@ from sdk_core.errors import SdkError
 from sdk_core.transport.lock import Lock
 
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
-
-_log = logging.getLogger("sdk_core.retry")
 
 
 class RetryBudget:
@@ -152,14 +149,6 @@ class Retries:
         if policy.budget is not None and not policy.budget.withdraw():
             failure.with_facts(retries_suppressed=True)
             return None
-        _log.warning(
-            "retrying %s in %.2f s after attempt %d: %s (correlation id %s)",
-            failure.operation,
-            delay,
-            len(failure.attempts),
-            type(failure).__name__,
-            failure.correlation_id,
-        )
         state.prepare_for_next_attempt()
         return delay
 

@@ -56,7 +56,8 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
     details = backend.read_error(answer.content or b"")
     outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
-    echo = call.maybe_echo(status)
+    # It may be how the server answers what an earlier attempt of this call did.
+    echo = status in {404, 409} and call.may_have_taken_effect()
     call.record(outcome, status)
     retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
     if status == 429 and retry_after is None:

@@ -56,7 +56,7 @@ async def test_a_retry_is_one_warning(
     """One record for each request beyond the first, and no other: what is raised is the caller's to log."""
     caplog.set_level(logging.INFO)
     await use(fake_time, *script)
-    assert [(record.levelname, record.name) for record in our_records(caplog)] == [("WARNING", "sdk_core.retry")] * (
+    assert [(record.levelname, record.name) for record in our_records(caplog)] == [("WARNING", "sdk_core.client")] * (
         len(script) - 1
     )
 
@@ -83,7 +83,7 @@ import cloudcockpit_sdk.sandbox, membership_sdk.sandbox
 assert (logging.root.level, logging.root.handlers) == before[:2]
 new = {name: logging.getLogger(name) for name in set(logging.root.manager.loggerDict) - before[2]}
 ours = {name: logger for name, logger in new.items() if name.partition(".")[0] == "sdk_core"}
-assert "sdk_core" in ours and "sdk_core.retry" in ours, sorted(new)
+assert "sdk_core" in ours and "sdk_core.client" in ours, sorted(new)
 assert not {name for name in new if name.partition(".")[0] in {"membership_sdk", "cloudcockpit_sdk"}}
 assert {logger.level for logger in new.values()} == {logging.NOTSET}
 assert all(logger.propagate and not logger.disabled for logger in ours.values())

@@ -113,7 +113,7 @@ def check_records(records: Iterable[logging.LogRecord]) -> None:
             assert CORRELATION not in told or "exception=<" in told
         else:
             assert found == [], record.name
-            assert (CORRELATION in told) == (record.name == "sdk_core.retry"), record.name
+            assert (CORRELATION in told) == (record.name == "sdk_core.client"), record.name
 
 
 # -- Ways to fail ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import ClientError, ClientResponse, ClientTimeout, MultipartWriter, hdrs
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
+from yarl import URL
 
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
@@ -76,6 +77,8 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
+        if self._sessions.closed or here.closed:
+            raise call.closed("the client was closed during the call")
         # With telemetry they are sent for each request, so that no hook can put others in their place.
         if call.info is None and here.sends(call.options.headers):
             headers = CIMultiDict(credential)
@@ -89,26 +92,34 @@ class Exchange:
             headers[hdrs.CONTENT_TYPE] = _JSON
         for name, value in added.items():
             headers.setdefault(name, value)
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
+        if call.query:
+            url = url.with_query(call.query)
         try:
             if not isinstance(body, Multipart):
-                return await self._transfer(call, here, headers, body)
+                return await self._transfer(call, here, url, headers, body)
             # Opened out here: a file that is not there is the caller's error, not the connection's.
             async with body.opened() as parts:
-                return await self._transfer(call, here, headers, parts)
+                return await self._transfer(call, here, url, headers, parts)
         except SdkError as failure:
             # The exception it was made from must not follow it: aiohttp's name URLs.
             failure.__context__ = None
             raise
 
     async def _transfer(
-        self, call: Call[Any], here: LoopSession, headers: CIMultiDict[str], data: bytes | MultipartWriter | None
+        self,
+        call: Call[Any],
+        here: LoopSession,
+        url: URL,
+        headers: CIMultiDict[str],
+        data: bytes | MultipartWriter | None,
     ) -> Answer:
-        """Send the request and read the answer; the connection is given back in any case."""
-        options, method = call.options, call.operation.method
-        if self._sessions.closed or here.closed:
-            raise call.closed("the client was closed during the call")
-        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
-        clock = options.retry.clock
+        """Send the request and read the answer; the connection is given back in any case.
+
+        The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
+        timeout would lose a cancellation that comes in the same turn of the loop.)
+        """
+        options, method, clock = call.options, call.operation.method, call.options.retry.clock
         started = clock()
         allowed = min(options.attempt_timeout, call.deadline - started)
         if allowed <= 0:
@@ -117,12 +128,10 @@ class Exchange:
         head: ClientResponse | None = None
         sender = here.sender(method) if here.is_injected else here.session
         try:
-            # The limit of connecting passes first, so that a timeout tells whether anything was sent. aiohttp's own
-            # total timeout would lose a cancellation that comes in the same turn of the loop.
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(
                     method,
-                    url.with_query(call.query) if call.query else url,
+                    url,
                     data=data,
                     headers=headers,
                     allow_redirects=False,
@@ -136,15 +145,15 @@ class Exchange:
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
             call.elapsed = clock() - started
+            # An error status says what it says without its body; a success is one only with all of it.
             if head is not None and head.status >= 400:
-                # An error status says what it says without its body; a success is one only with all of it.
                 return Answer(head.status, head.headers, None)
             raise self._failure(call, error, started)  # noqa: B904  `send` takes aiohttp's exception off
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
-            if here.session.closed and not is_cancelled():
-                raise call.closed("the client was closed while the call waited for a connection") from None
-            raise
+            if not here.session.closed or is_cancelled():
+                raise
+            raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
             if sender is not here.session:
                 sender.detach()

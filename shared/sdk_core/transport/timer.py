@@ -8,6 +8,8 @@ from asyncio import AbstractEventLoop, CancelledError, Task, TimerHandle, curren
 from types import TracebackType
 from typing import Any
 
+from attrs import define, field
+
 __all__ = ["Limit", "Timer"]
 
 _NEVER = float("inf")
@@ -52,24 +54,27 @@ class Timer:
             self.set(max(next_due, now + _PAUSE))
 
 
+@define(eq=False, repr=False)
 class Limit:
     """Ends the block under `with` by TimeoutError after so many seconds.
 
     A cancellation from outside stays one, even in the very moment the limit passes.
     """
 
-    __slots__ = ("_cancelling", "_passed", "_task", "_timer", "due")
-
-    def __init__(self, timer: Timer, seconds: float) -> None:
-        self._timer = timer
-        self.due: float = timer.loop.time() + seconds
-        self._passed = False
+    _timer: Timer
+    _seconds: float
+    due: float = field(init=False)
+    """In the loop's time."""
+    _task: Task[Any] = field(init=False)
+    _cancelling: int = field(init=False)
+    _passed: bool = field(init=False, default=False)
 
     def __enter__(self) -> None:
+        self.due = self._timer.loop.time() + self._seconds
         task = current_task(self._timer.loop)
         if task is None:
             raise RuntimeError("a call must be made inside a task")
-        self._task: Task[Any] = task
+        self._task = task
         self._cancelling = task.cancelling()
         self._timer.limits[self] = None
         if self.due < self._timer.due:
