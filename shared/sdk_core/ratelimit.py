@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
-from sdk_core.transport.lock import Lock
+from sdk_core.transport.fork import Lock
 
 __all__ = ["LocalRateLimiter", "RateLimiter"]
 

@@ -16,7 +16,7 @@ from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_e
 
 from sdk_core.arguments import seconds
 from sdk_core.errors import SdkError
-from sdk_core.transport.lock import Lock
+from sdk_core.transport.fork import Lock
 
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
 

@@ -20,6 +20,7 @@ from sdk_core.errors import ConnectionFailedError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
 from sdk_core.transport.cause import is_stale_connection, safe_cause
+from sdk_core.transport.connector import connection_in_use
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
@@ -126,6 +127,8 @@ class Exchange:
             what = "the total timeout passed before it was sent"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         head: ClientResponse | None = None
+        content: bytes | None = None
+        connection_in_use.set(None)
         sender = here.sender(method) if here.is_injected else here.session
         try:
             with Limit(here.timer, allowed + _CONNECT_GRACE):
@@ -148,17 +151,23 @@ class Exchange:
             # An error status says what it says without its body; a success is one only with all of it.
             if head is not None and head.status >= 400:
                 return Answer(head.status, head.headers, None)
-            raise self._failure(call, error, started)  # noqa: B904  `send` takes aiohttp's exception off
+            raise self._failure(call, here, error, started)  # noqa: B904  `send` takes aiohttp's exception off
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
             if not here.session.closed or is_cancelled():
                 raise
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
+            if content is None and (connection := connection_in_use.get()) is not None:
+                connection.abort()
             if sender is not here.session:
                 sender.detach()
 
-    def _failure(self, call: Call[Any], error: Exception, started: float) -> SdkError:
+    def _failure(self, call: Call[Any], here: LoopSession, error: Exception, started: float) -> SdkError:
+        connection = connection_in_use.get()
+        is_kept = self._sessions.keeps_connections if connection is None else connection.is_kept
+        if is_kept and (is_stale_connection(error) or isinstance(error, TimeoutError)):
+            here.suspect_kept_connections()
         outcome = outcome_of_failure(error)
         call.record(outcome, error=type(error).__name__)
         retryable = may_repeat(call.operation.effect, outcome, passing=True)
@@ -173,7 +182,7 @@ class Exchange:
         if cause is not None:
             what += f": {cause.strerror or cause}"
         # A kept connection may be closed at any time: that is no sign of trouble, and the first time no reason to wait.
-        at_once = len(call.attempts) == 1 and self._sessions.keeps_connections and is_stale_connection(error)
+        at_once = len(call.attempts) == 1 and is_kept and is_stale_connection(error)
         failure = call.fail(
             ConnectionFailedError,
             what,

@@ -16,7 +16,7 @@ from aiohttp.payload import BytesPayload, Payload
 from attrs import field, frozen
 
 from sdk_core.arguments import header_text, text, valid
-from sdk_core.transport.lock import Lock
+from sdk_core.transport.fork import Lock
 
 __all__ = ["Document", "Multipart"]
 

@@ -12,7 +12,6 @@ leaks nothing.
 """
 
 import copy
-import os
 import sys
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
@@ -21,7 +20,7 @@ from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
-from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, ThreadedResolver
+from aiohttp import ClientSession, DummyCookieJar, ThreadedResolver
 from attrs import field, frozen
 from attrs.validators import optional
 from multidict import CIMultiDict
@@ -29,7 +28,8 @@ from multidict import CIMultiDict
 from sdk_core.arguments import http_url, positive_int, seconds, valid
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
-from sdk_core.transport.lock import Lock
+from sdk_core.transport.connector import CheckedConnector
+from sdk_core.transport.fork import Lock, renew_in_child
 from sdk_core.transport.slots import Slots
 from sdk_core.transport.timer import Timer
 
@@ -73,8 +73,8 @@ class LoopSession:
     of our headers, and may be closed."""
     _headers: CIMultiDict[str] | None = field(repr=False)
     """What the session adds to each request by itself."""
-    _owner: ClientSession | BaseConnector
-    """What is closed together with the session. A connector answers twice as fast as its session."""
+    _owner: ClientSession | CheckedConnector
+    """What is closed together with the session: our own connector, or the injected session."""
     is_injected: bool
 
     @property
@@ -89,6 +89,11 @@ class LoopSession:
         each request, so constant ones are given to the session once.
         """
         return headers is self._headers
+
+    def suspect_kept_connections(self) -> None:
+        """Use none of the connections again that are open now, if they are ours."""
+        if isinstance(self._owner, CheckedConnector):
+            self._owner.suspect_kept()
 
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once: the session itself, or a copy, which is to be detached after use.
@@ -116,8 +121,8 @@ class Sessions:
         self.closed: bool = False
         """Whether `aclose()` was called."""
         self._lock = Lock()
-        self._pid = os.getpid()
         self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
+        renew_in_child(self)
 
     def current(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
@@ -128,9 +133,6 @@ class Sessions:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
         if self.closed:
             raise ClientClosedError("the client is closed: build a new one")
-        # A forked child has loops of its own, so what it inherited is never found by `current()`.
-        if self._pid != os.getpid():
-            self._start_over_in_child()
         if self._injected is None:
             lifetime = _lifetime(self._connection, self._headers)
         elif self._injected.closed:
@@ -149,8 +151,6 @@ class Sessions:
     async def aclose(self) -> None:
         """Close what we opened, on every loop; again is harmless. An injected session is not touched."""
         self.closed = True
-        if self._pid != os.getpid():
-            self._start_over_in_child()
         with self._lock.held:
             current = self._open.pop(get_running_loop(), None)
             # A session of another loop is dropped, and so closed by that loop, in that loop's thread.
@@ -159,13 +159,15 @@ class Sessions:
             lifetime, _session = current
             await lifetime.aclose()
 
-    def _start_over_in_child(self) -> None:
+    def renew(self) -> None:
+        """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
         _inherited.append(self._open)
-        self._open, self._pid = {}, os.getpid()
+        self._open = {}
+        self.keeps_connections = False
 
 
 async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncGenerator[LoopSession, None]:
-    connector = TCPConnector(
+    connector = CheckedConnector(
         ssl=connection.ssl,
         limit=connection.limit,
         keepalive_timeout=connection.keepalive_timeout,
