@@ -32,7 +32,8 @@ from sdk_core.errors import (
     ServiceUnavailableError,
     WorkflowError,
 )
-from sdk_core.operation import Effect, Operation, Query
+from sdk_core.operation import Effect, Operation
+from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.session import Connection

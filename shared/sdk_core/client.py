@@ -36,6 +36,7 @@ from sdk_core.operation import Operation
 from sdk_core.outcome import is_stale_connection, may_repeat, of_failure, of_refusal, safe_cause
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import Retries, RetryPolicy, parse_retry_after
+from sdk_core.returns import Empty
 from sdk_core.session import EXCHANGE_ERRORS, Connection, LoopSession, Sessions, read_at_most
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.timer import Limit
@@ -91,20 +92,6 @@ class Reply(Generic[T]):
     def with_value(self, value: U) -> "Reply[U]":
         """Return this reply with a part of its value, or one made from it."""
         return Reply(value, self.status, self.headers, self.attempts, self.correlation_id)
-
-
-class Empty:
-    """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
-
-    __slots__ = ()
-
-    @classmethod
-    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
-        """Build the value from a body that may be empty; NotJsonError if it is anything else but JSON.
-
-        Asked, the call gives its correlation id.
-        """
-        raise NotImplementedError
 
 
 class ClientOptions(TypedDict, total=False):
@@ -234,7 +221,9 @@ class Client:
 
         Args:
             operation: one of the SDK's `operations`, or one you declare.
-            **arguments: its path slots and query parameters by name, and `body`.
+            **arguments: its path slots and query parameters by name, and `body`. An operation is a value, and which
+                arguments it takes follows from its path and its tables: no type can say that, so that they are checked
+                here, each by name and before anything is sent. The methods of the SDKs have typed arguments.
 
         Raises:
             TypeError: an argument is missing, unknown or of the wrong type; nothing was sent.

@@ -30,7 +30,8 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
 )
-from sdk_core.operation import Effect, Operation, Query
+from sdk_core.operation import Effect, Operation
+from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
 
