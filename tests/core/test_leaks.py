@@ -33,9 +33,9 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)
 HEAD = b"HTTP/1.1 200 X\\r\\nContent-Type: application/json\\r\\n"
 STEPS = {
     "html": Reply(502, "<html>" + "x" * 5000, content_type="text/html"),
-    "json-cut": Reply(body='[{"id":'),
-    "body-cut": Raw(HEAD + b"Content-Length: 99\\r\\n\\r\\n{"),
-    "bad-chunk": Raw(HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n"),
+    "json_cut": Reply(body='[{"id":'),
+    "body_cut": Raw(HEAD + b"Content-Length: 99\\r\\n\\r\\n{"),
+    "bad_chunk": Raw(HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n"),
     "undecodable": Reply(body=[{"id": "seven"}]),
     "oversized": Reply(body=b"x" * 100_000),
     "redirect": Reply(302, "elsewhere", headers={"Location": "https://studio.example/"}),
