@@ -249,3 +249,8 @@ def test_path_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert code == any(line.startswith("MISS ") for line in lines)
     assert any(line.startswith("    Client.call  sdk_core/client.py:") for line in lines)
+
+
+def test_a_reader_has_little_to_follow(capsys: pytest.CaptureFixture[str]) -> None:
+    code = path.main()
+    assert code == 0, [line for line in capsys.readouterr().out.splitlines() if line.startswith("MISS ")]
