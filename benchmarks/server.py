@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from benchmarks.payloads import contracts
 
 __all__ = [
+    "EVERY_CALL_FAILS_ONCE",
     "EVERY_CALL_REFUSED_ONCE",
     "EVERY_TENTH_CALL_REFUSED_ONCE",
     "KINDS",
@@ -35,8 +36,8 @@ TEN_CONTRACTS: Final = 10
 EVERY_TENTH_CALL_REFUSED_ONCE: Final = 11
 EVERY_CALL_REFUSED_ONCE: Final = 2
 NEVER_ANSWERED: Final = 3
+EVERY_CALL_FAILS_ONCE: Final = 4
 
-_REQUESTS_PER_REFUSAL: Final = {EVERY_TENTH_CALL_REFUSED_ONCE: 11, EVERY_CALL_REFUSED_ONCE: 2}
 _CUSTOMER: Final = re.compile(rb"(?<=/memberships/)\d+")
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -78,6 +79,15 @@ def _response(status: str, body: bytes, *headers: str) -> bytes:
 _REFUSAL: Final = _response(
     "429 Too Many Requests", b'{"errorMessage":"Too many requests","errorCode":"RATE_LIMITED"}', "Retry-After: 0"
 )
+_FAILURE: Final = _response(
+    "500 Internal Server Error", b'{"errorMessage":"Something went wrong","errorCode":"INTERNAL_ERROR"}'
+)
+_REFUSALS: Final = {
+    EVERY_TENTH_CALL_REFUSED_ONCE: (_REFUSAL, 11),
+    EVERY_CALL_REFUSED_ONCE: (_REFUSAL, 2),
+    EVERY_CALL_FAILS_ONCE: (_FAILURE, 2),
+}
+"""For each of these customers an answer that is no success, and of how many requests one gets it."""
 _UNKNOWN: Final = _response("404 Not Found", b'{"errorMessage":"No such path","errorCode":"NOT_FOUND"}')
 
 
@@ -96,9 +106,9 @@ class _Exchange(asyncio.Protocol):
     }
     refusing: Final = {
         f"GET {get_path(customer)}".encode(): itertools.cycle(
-            [_REFUSAL] + [_response("200 OK", contracts(1))] * (n - 1)
+            [refusal] + [_response("200 OK", contracts(1))] * (requests - 1)
         )
-        for customer, n in _REQUESTS_PER_REFUSAL.items()
+        for customer, (refusal, requests) in _REFUSALS.items()
     }
     _unread = b""
 

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from sdk_core import codec
-from sdk_core.arguments import base_url, header_text, valid
+from sdk_core.arguments import base_url, header_text, instance, valid
 from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.errors import AuthenticationError, ConnectionFailedError, Facts, SdkError
@@ -31,9 +31,7 @@ _BODY_LIMIT: Final = 2**16
 
 
 def _check_text(_instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
-    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  callers without a type checker
-        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
-    if not value or not value.isprintable():
+    if not instance(attribute.name, value, str) or not value.isprintable():
         raise ValueError(f"{attribute.name} must be non-empty text without control characters")
 
 

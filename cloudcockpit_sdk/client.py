@@ -22,7 +22,7 @@ from cloudcockpit_sdk.models import (
 )
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
-from sdk_core.arguments import header_text, mapping, text, uuid_id
+from sdk_core.arguments import header_text, instance, mapping, text, uuid_id
 from sdk_core.backend import Backend, ClientOptions, configuring, user_agent
 from sdk_core.client import Client
 from sdk_core.operation import Operation
@@ -350,7 +350,7 @@ class CloudCockpitClient(Client):
             operations.UPGRADE_SUBSCRIPTION,
             customer_id=customer_id,
             subscription_id=subscription_id,
-            body=_checked_transition(transition),
+            body=instance("transition", transition, Transition),
         )
 
     async def get_migration_status(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> MigrationStatus:
@@ -522,9 +522,3 @@ def _joined(operation_names: Iterable[str]) -> str | None:
     if any("|" in name for name in names):
         raise ValueError("operation_names must not hold '|': it is what separates them")
     return "|".join(names) or None
-
-
-def _checked_transition(transition: Transition) -> Transition:
-    if not isinstance(transition, Transition):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"transition must be a Transition, not {type(transition).__name__}")
-    return transition

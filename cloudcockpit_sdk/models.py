@@ -16,9 +16,9 @@ from attrs.validators import optional
 
 from sdk_core import codec
 from sdk_core.arguments import finite_decimal, int32, of_type, valid
-from sdk_core.call import Empty
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
+from sdk_core.returns import Empty
 
 __all__ = [
     "Accepted",

@@ -15,7 +15,8 @@ from cloudcockpit_sdk.models import (
     SubscriptionListItem,
     Transition,
 )
-from sdk_core.operation import Effect, Operation, Query
+from sdk_core.operation import Effect, Operation
+from sdk_core.query import Query
 
 __all__ = [
     "CANCEL_SUBSCRIPTION",

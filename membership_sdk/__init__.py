@@ -27,8 +27,9 @@ from sdk_core.errors import (
     ServiceUnavailableError,
     WorkflowError,
 )
-from sdk_core.operation import Effect, Operation, Query
+from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
+from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry

@@ -29,7 +29,7 @@ from membership_sdk.models import (
     VoidResult,
 )
 from sdk_core.arguments import base_url as checked_base_url
-from sdk_core.arguments import header_text
+from sdk_core.arguments import header_text, instance
 from sdk_core.auth import ApiKey
 from sdk_core.backend import Backend, ClientOptions, configuring, user_agent
 from sdk_core.client import Client
@@ -507,8 +507,6 @@ class MembershipClient(Client):
 
 
 def _proof(document: Document | None) -> Document | None:
-    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"document must be a Document, not {type(document).__name__}")
-    if document is not None and document.content_type not in _DOCUMENT_TYPES:
+    if document is not None and instance("document", document, Document).content_type not in _DOCUMENT_TYPES:
         raise ValueError(f"document must be one of {', '.join(sorted(_DOCUMENT_TYPES))}")
     return document

@@ -13,9 +13,9 @@ from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
 from sdk_core import codec
-from sdk_core.arguments import int64_id, of_type, plain_date, valid
-from sdk_core.call import Empty
+from sdk_core.arguments import int64_id, of_type, plain_date, valid, whole_number
 from sdk_core.codec import OpenEnum
+from sdk_core.returns import Empty
 
 __all__ = [
     "AccountPreviewItem",
@@ -547,12 +547,8 @@ class RemainingIdlePeriods:
 
 
 def _term_value(_instance: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{attribute.name} must be an int, not {type(value).__name__}")
-    if not 1 <= value < 2**31:
-        raise ValueError(f"{attribute.name} must be a positive number of temporal units")
+    if value is not None:
+        whole_number(attribute.name, value, 1, 2**31 - 1)
 
 
 @frozen(kw_only=True)

@@ -27,7 +27,7 @@ from membership_sdk.models import (
     IdlePeriodValidationRequest,
     MainContractCancelation,
 )
-from sdk_core.arguments import int64_id, plain_date
+from sdk_core.arguments import instance, int64_id, plain_date
 from sdk_core.call import Reply
 from sdk_core.errors import BadRequestError, ConflictError, NotOfferedError, SdkError, WorkflowError
 from sdk_core.outcome import Outcome
@@ -309,8 +309,8 @@ async def request_idle_period(
     """
     _check_ids({"contract_id": contract_id})
     _check_reason(reason)
-    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"document must be a Document, not {type(document).__name__}")
+    if document is not None:
+        instance("document", document, Document)
     # The request checks its own values; the unit comes with the configuration.
     wanted = IdlePeriodValidationRequest(start_date=start_date, term_value=term_value, unlimited=unlimited)
     configuration = await client.call_with_reply(operations.GET_IDLE_PERIOD_CONFIG, contract_id=contract_id)

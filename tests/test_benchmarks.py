@@ -10,12 +10,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks import laboratory, rows
+from benchmarks import laboratory, path, rows
 from benchmarks.clients import CLIENTS, OPERATIONS, Api
 from benchmarks.laboratory import Laboratory
 from benchmarks.report import Costs, Run
 from benchmarks.rows import B_POST, CONCURRENCIES, DEPENDENCIES, OURS, B, Row
-from benchmarks.server import EVERY_CALL_REFUSED_ONCE, ONE_CONTRACT, TEN_CONTRACTS, running_server
+from benchmarks.server import (
+    EVERY_CALL_FAILS_ONCE,
+    EVERY_CALL_REFUSED_ONCE,
+    ONE_CONTRACT,
+    TEN_CONTRACTS,
+    running_server,
+)
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +196,61 @@ def test_rounds_measure_each_row_in_turn(url: str, tmp_path: Path, monkeypatch: 
     assert lives == 2
     for concurrency in CONCURRENCIES:
         assert run(results).ratio(peer, B, concurrency, "cpu_us").low > 0
+
+
+async def test_path_of_a_good_call(url: str) -> None:
+    """It leads from the SDK's method to the decoder, each function once, whoever looks on."""
+    first, again = [await path.trace(url, ONE_CONTRACT) for _ in range(2)]
+    assert first == again
+    steps = {step.name: step for step in first.steps}
+    assert len(steps) == len(first.steps)
+    assert first.steps[0][:3] == (0, "MembershipClient.get_contract_data", "membership_sdk/client.py")
+    assert steps["Client.call"][:3] == (1, "Client.call", "sdk_core/client.py")
+    assert steps["Operation.request"].file == "sdk_core/operation.py"
+    assert first.files(core=False) == 1
+    assert first.files(core=True) == len({step.file for step in first.steps} - {"", "membership_sdk/client.py"})
+    assert 0 < first.private_helpers < len(first.steps)
+    # aiohttp's, asyncio's and generated code of theirs are none of ours.
+    assert {step.file.partition("/")[0] for step in first.steps} <= {"sdk_core", "membership_sdk", ""}
+
+
+async def test_path_of_a_repeated_call(url: str) -> None:
+    good, repeated = await path.trace(url, ONE_CONTRACT), await path.trace(url, EVERY_CALL_FAILS_ONCE)
+    names = {step.name for step in repeated.steps}
+    assert {step.name for step in good.steps} < names
+    assert {"read_error", "RetryPolicy.backoff"} <= names
+    assert repeated.files(core=False) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "private"),
+    [
+        ("Client.call", "sdk_core/client.py", False),
+        ("Client._begin", "sdk_core/client.py", True),
+        ("_describe", "sdk_core/client.py", True),
+        ("Limit.__init__", "sdk_core/timer.py", False),
+        ("Call.__init__", "", False),
+        ("finish", "", True),
+    ],
+)
+def test_private_helpers(name: str, file: str, private: bool) -> None:
+    assert path.Step(0, name, file, 1).is_private is private
+
+
+def test_figures_of_the_code() -> None:
+    figures = path.state_of_the_code()
+    assert [figure.limit for figure in figures] == [300, 40, 3]
+    assert all(figure.value > 0 for figure in figures)
+    assert [path.Figure("", value, 3).met for value in (2.9, 3, 3.1)] == [True, True, False]
+
+
+def test_path_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code = path.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert code == any(line.startswith("MISS ") for line in lines)
+    assert any(line.startswith("    Client.call  sdk_core/client.py:") for line in lines)
+
+
+def test_a_reader_has_little_to_follow(capsys: pytest.CaptureFixture[str]) -> None:
+    code = path.main()
+    assert code == 0, [line for line in capsys.readouterr().out.splitlines() if line.startswith("MISS ")]

@@ -10,8 +10,8 @@ from uuid import UUID
 import attrs
 
 from sdk_core import codec
-from sdk_core.call import Empty
 from sdk_core.operation import Operation
+from sdk_core.returns import Empty
 
 __all__ = ["answer", "is_empty", "slots", "value_of"]
 

@@ -1,128 +1,152 @@
-"""What a caller may pass: each check names the argument, and runs before anything is sent."""
+"""What a caller may pass: each check names the argument, and runs before anything is sent.
+
+Whatever is passed ends in a TypeError, a ValueError, or a value that can be sent. A subclass of a plain type may have
+methods of its own, so what is returned is of the plain type itself wherever it is turned into text.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import attrs
 from yarl import URL
 
 __all__ = [
+    "INT64_MAX",
     "base_url",
     "finite_decimal",
     "header_text",
     "http_url",
+    "instance",
     "int32",
     "int64_id",
     "mapping",
+    "non_empty",
     "of_type",
     "plain_date",
     "positive_int",
     "seconds",
+    "sendable_text",
     "text",
     "uuid_id",
     "valid",
+    "whole_number",
 ]
 
-_INT32_MAX = 2**31 - 1
-_INT64_MAX = 2**63 - 1
-_HEADER_TEXT_MAX = 8192
-_LABEL_MAX = 63
+T = TypeVar("T")
+
+_INT32_MAX: Final = 2**31 - 1
+INT64_MAX: Final = 2**63 - 1
+_HEADER_TEXT_MAX: Final = 8192
+_LABEL_MAX: Final = 63
+_DECIMAL_DIGITS_MAX: Final = 400
+"""Written out, as JSON has them; every float fits. An exponent makes numbers of any length from a few characters."""
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """Return `value` if it is a `kind`; unlike that of attrs, the error's text shows no value."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOaeio" else "a"
+        raise TypeError(f"{name} must be {article} {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def of_type(kind: type) -> Callable[[str, object], object]:
+    """Return the check that a value is a `kind`."""
+    return partial(instance, kind=kind)
+
+
+def whole_number(name: str, value: object, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Return `value` if it is an int between the bounds, both included; without them, one of 64 bits."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    number = int.__int__(value)
+    low = -INT64_MAX - 1 if minimum is None else minimum
+    high = INT64_MAX if maximum is None else maximum
+    if low <= number <= high:
+        return number
+    raise ValueError(f"{name} must be from {low} to {high}")
 
 
 def int64_id(name: str, value: object) -> int:
     """Return `value` if it is a whole number from 1 to 2^63-1, the ids of the Membership API."""
-    if type(value) is int and 1 <= value <= _INT64_MAX:
-        return value
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if not 1 <= value <= _INT64_MAX:
-        raise ValueError(f"{name} must be a positive 64-bit id")
-    return int(value)
-
-
-def of_type(kind: type) -> Callable[[str, object], object]:
-    """Return the check that a value is a `kind`; unlike attrs' own its text shows no value."""
-
-    def check(name: str, value: object) -> object:
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
-        return value
-
-    return check
+    return whole_number(name, value, 1)
 
 
 def positive_int(name: str, value: object) -> int:
-    """Return `value` if it is a whole number from 1."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1")
-    return int(value)
-
-
-def http_url(name: str, value: object) -> URL:
-    """Return `value` as the URL of an HTTP proxy."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    try:
-        url = _url(value)
-    except ValueError:
-        url = URL()
-    if url.scheme not in {"http", "https"} or not url.raw_host:
-        raise ValueError(f"{name} must be http://host:port or https://host:port")
-    return url
+    """Return `value` if it is a whole number from 1, a number of things."""
+    return whole_number(name, value, 1)
 
 
 def int32(name: str, value: object) -> int:
     """Return `value` if it is a whole number from 0 to 2^31-1, a quantity."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if not 0 <= value <= _INT32_MAX:
-        raise ValueError(f"{name} must be from 0 to {_INT32_MAX}")
-    return int(value)
+    return whole_number(name, value, 0, _INT32_MAX)
 
 
 def uuid_id(name: str, value: object) -> UUID:
     """Return `value` as a UUID; text that parses as one is accepted."""
-    if isinstance(value, UUID):
+    if type(value) is UUID:
         return value
+    if isinstance(value, UUID):
+        return UUID(int=value.int)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a UUID or its text, not {type(value).__name__}")
     try:
-        return UUID(value)
+        return UUID(str.__str__(value))
     except ValueError:
         raise ValueError(f"{name} must be a UUID, like 123e4567-e89b-42d3-a456-426614174000") from None
 
 
 def plain_date(name: str, value: object) -> date:
     """Return `value` if it is a calendar date; a `datetime` is refused, because its zone would decide the day."""
-    if type(value) is not date and (isinstance(value, datetime) or not isinstance(value, date)):
+    if isinstance(value, datetime) or not isinstance(value, date):
         raise TypeError(f"{name} must be a datetime.date, not {type(value).__name__}")
     return value
 
 
+def sendable_text(name: str, value: object) -> str:
+    """Return `value` if it is text that UTF-8 can carry; yarl, for one, would leave out what it can't."""
+    found = value if type(value) is str else str.__str__(instance(name, value, str))
+    if found.isascii():
+        return found
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        # It holds the text.
+        pass
+    else:
+        return found
+    raise ValueError(f"{name} holds half of a surrogate pair, which can't be sent")
+
+
+def non_empty(name: str, value: object) -> str:
+    """Return `value` if it is text that can be sent, and not empty."""
+    found = sendable_text(name, value)
+    if not found:
+        raise ValueError(f"{name} must not be empty")
+    return found
+
+
 def header_text(name: str, value: object) -> str:
     """Return `value` if it can stand in a header: visible ASCII and inner spaces, nothing that ends a line."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if not value or value != value.strip() or len(value) > _HEADER_TEXT_MAX:
+    found = str.__str__(instance(name, value, str))
+    if not found or found != found.strip() or len(found) > _HEADER_TEXT_MAX:
         raise ValueError(f"{name} must be non-empty text without surrounding spaces")
-    if not (value.isascii() and value.isprintable()):
+    if not (found.isascii() and found.isprintable()):
         raise ValueError(f"{name} must hold printable ASCII only: no line breaks, no control characters")
-    return value
+    return found
 
 
 def text(name: str, value: object, *, maximum: int) -> str:
     """Return `value` if it is non-empty text of at most `maximum` characters."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if not 1 <= len(value) <= maximum:
+    found = sendable_text(name, value)
+    if not 1 <= len(found) <= maximum:
         raise ValueError(f"{name} must be 1 to {maximum} characters long")
-    return value
+    return found
 
 
 def mapping(name: str, value: object) -> dict[str, Any]:
@@ -132,33 +156,52 @@ def mapping(name: str, value: object) -> dict[str, Any]:
     items = cast("Mapping[object, Any]", value)
     if not all(isinstance(key, str) for key in items):
         raise TypeError(f"{name} must have str keys only")
-    return {str(key): item for key, item in items.items()}
+    return {str.__str__(cast("str", key)): item for key, item in items.items()}
 
 
 def finite_decimal(name: str, value: object) -> Decimal:
     """Return `value` if it is a finite Decimal; a float can't hold most amounts."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{name} must be a decimal.Decimal, not {type(value).__name__}")
-    if not value.is_finite():
+    number = Decimal(value)
+    if not number.is_finite():
         raise ValueError(f"{name} must be finite")
-    return value
+    exponent = cast("int", number.as_tuple().exponent)
+    if max(number.adjusted(), 0) - min(exponent, 0) >= _DECIMAL_DIGITS_MAX:
+        raise ValueError(f"{name} must have less than {_DECIMAL_DIGITS_MAX} digits")
+    return number
 
 
 def seconds(name: str, value: object, *, zero: bool = False) -> float:
     """Return `value` if it is a finite, positive number of seconds (zero only where allowed)."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not (0 <= value < float("inf")) or (value == 0 and not zero):
+    try:
+        number = float.__float__(value) if isinstance(value, float) else float(int.__int__(value))
+    except OverflowError:
+        number = float("inf")
+    if not (0 <= number < float("inf")) or (number == 0 and not zero):
         raise ValueError(f"{name} must be a finite number of seconds {'from' if zero else 'above'} 0")
-    return float(value)
+    return number
+
+
+def http_url(name: str, value: object) -> URL:
+    """Return `value` as the URL of an HTTP proxy."""
+    found = str.__str__(instance(name, value, str))
+    try:
+        url = _url(found)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.raw_host:
+        raise ValueError(f"{name} must be http://host:port or https://host:port")
+    return url
 
 
 def base_url(name: str, value: object) -> URL:
     """Return `value` as an absolute URL: https, or http to this machine only (tests, sandboxes)."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    found = str.__str__(instance(name, value, str))
     try:
-        url = _url(value.strip())
+        url = _url(found.strip())
     except ValueError:
         raise ValueError(f"{name} is not a URL") from None
     if not url.raw_host or url.user or url.password or url.query_string or url.fragment:

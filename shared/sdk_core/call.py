@@ -1,7 +1,7 @@
 """One logical call: its options, what it remembers from attempt to attempt, the answer to it, and its errors."""
 
-from collections.abc import Callable, Mapping
-from typing import Generic, NamedTuple, Self, TypeVar, Unpack
+from collections.abc import Mapping
+from typing import Generic, NamedTuple, TypeVar, Unpack
 
 from attrs import define, field, frozen
 from multidict import CIMultiDict
@@ -14,7 +14,7 @@ from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
 from sdk_core.transport.multipart import Multipart
 
-__all__ = ["Answer", "Call", "Empty", "Options", "Reply"]
+__all__ = ["Answer", "Call", "Options", "Reply"]
 
 E = TypeVar("E", bound=SdkError)
 T = TypeVar("T")
@@ -46,20 +46,6 @@ class Reply(Generic[T]):
     def with_value(self, value: U) -> "Reply[U]":
         """Return this reply with a part of its value, or one made from it."""
         return Reply(value, self.status, self.headers, self.attempts, self.correlation_id)
-
-
-class Empty:
-    """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
-
-    __slots__ = ()
-
-    @classmethod
-    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
-        """Build the value from a body that may be empty; NotJsonError if it is anything else but JSON.
-
-        Asked, the call gives its correlation id.
-        """
-        raise NotImplementedError
 
 
 @frozen(eq=False)

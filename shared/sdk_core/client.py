@@ -11,7 +11,7 @@ from attrs import evolve
 from multidict import CIMultiDict, istr
 
 from sdk_core.admission import Admission
-from sdk_core.arguments import positive_int, seconds
+from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
@@ -32,6 +32,13 @@ T = TypeVar("T")
 
 logging.getLogger("sdk_core").addHandler(logging.NullHandler())
 _log = logging.getLogger("sdk_core.client")
+_OPTION_TYPES: Mapping[str, type] = {
+    "session": ClientSession,
+    "retry": RetryPolicy,
+    "connection": Connection,
+    "telemetry": Telemetry,
+    "rate_limiter": RateLimiter,
+}
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
 
 
@@ -69,11 +76,10 @@ class Client:
         connection: Connection | None = None,
         max_response_bytes: int = 10 * 2**20,
     ) -> None:
-        _check_type("session", session, ClientSession)
-        _check_type("retry", retry, RetryPolicy)
-        _check_type("connection", connection, Connection)
-        _check_type("telemetry", telemetry, Telemetry)
-        _check_type("rate_limiter", rate_limiter, RateLimiter)
+        given = {"session": session, "retry": retry, "connection": connection, "telemetry": telemetry}
+        for name, value in {**given, "rate_limiter": rate_limiter}.items():
+            if value is not None:
+                instance(name, value, _OPTION_TYPES[name])
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
         if session is not None and connection is not None:
@@ -108,9 +114,8 @@ class Client:
         Closing either closes both.
         """
         changes: dict[str, Any] = {}
-        _check_type("retry", retry, RetryPolicy)
         if retry is not None:
-            changes["retry"] = retry
+            changes["retry"] = instance("retry", retry, RetryPolicy)
         if attempt_timeout is not None:
             changes["attempt_timeout"] = seconds("attempt_timeout", attempt_timeout)
         if total_timeout is not None:
@@ -148,7 +153,9 @@ class Client:
 
         Args:
             operation: one of the SDK's `operations`, or one you declare.
-            **arguments: its path slots and query parameters by name, and `body`.
+            **arguments: its path slots and query parameters by name, and `body`. An operation is a value, and which
+                arguments it takes follows from its path and its tables: no type can say that, so they are checked
+                here, each by name and before anything is sent. The methods of the SDKs have typed arguments.
 
         Raises:
             TypeError: an argument is missing, unknown or of the wrong type; nothing was sent.
@@ -254,8 +261,3 @@ def _observed(
         return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
 
     return send
-
-
-def _check_type(name: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")

@@ -195,7 +195,10 @@ def encode_datetime(name: str, value: datetime) -> str:
     """Return an aware datetime as UTC in ISO 8601; a naive one is refused, because it names no instant."""
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError(f"{name} must be an aware datetime (with tzinfo)")
-    return value.astimezone(UTC).isoformat()
+    try:
+        return value.astimezone(UTC).isoformat()
+    except OverflowError:
+        raise ValueError(f"{name} must be within the years 1 to 9999 in UTC") from None
 
 
 _WRITER = msgspec.json.Encoder()
@@ -229,9 +232,9 @@ def _exact_scalar(value: Any, kind: type) -> Any:
         raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
     if not issubclass(kind, Decimal):
         raise TypeError(f"a {kind.__name__} can't be sent as JSON")
-    if not value.is_finite():
+    if not Decimal.is_finite(value):
         raise ValueError("a JSON number must be finite")
-    return msgspec.Raw(f"{value:f}".encode())
+    return msgspec.Raw(Decimal.__format__(value, "f").encode())
 
 
 def _key(key: object) -> str:

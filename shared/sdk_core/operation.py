@@ -1,23 +1,34 @@
-"""An operation is a value: one row of an API's table, and the pure step from arguments to a request."""
+"""An operation is a value: one row of an API's table, and the pure step from arguments to a request.
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+Everything is checked when it is declared. A row that is wrong would show itself when a request has been sent, or not
+at all: what is no WRITE is repeated.
+"""
+
+from collections.abc import Iterator, Mapping
 from enum import Enum
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
-from urllib.parse import quote
+from typing import Any, Final, Generic, TypeVar, cast
 from uuid import UUID
 
+import attrs
 from attrs import Factory, field, frozen
+from attrs.validators import optional
 
 from sdk_core import codec
-from sdk_core.arguments import int64_id, mapping, uuid_id
+from sdk_core.arguments import instance, mapping, non_empty, of_type, valid
+from sdk_core.path import Check, PathTemplate, parse
+from sdk_core.query import Query
+from sdk_core.returns import readable
 from sdk_core.transport.multipart import Document, Multipart
 
-__all__ = ["Effect", "Operation", "Query"]
+__all__ = ["Effect", "Operation"]
 
 T = TypeVar("T")
+
+_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_RAW_BODIES: Final = (dict, list, str, UUID)
+_NO_QUERY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Effect(Enum):
@@ -31,78 +42,60 @@ class Effect(Enum):
     """Changes something each time: repeated only when the request certainly had no effect."""
 
 
-def _segment(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    # URL libraries collapse dot segments, even percent-encoded: such an id would reach another endpoint.
-    if value in {"", ".", ".."}:
-        raise ValueError(f"{name} must not be empty, '.' or '..'")
-    return quote(value, safe="")
+def _identifier(name: str, value: object) -> None:
+    if not instance(name, value, str).isidentifier():
+        raise ValueError(f"{name} must be an identifier, like get_contract_data")
 
 
-_SLOT_TYPES: Mapping[str, Callable[[str, object], object]] = {"int": int64_id, "uuid": uuid_id, "str": _segment}
-_SLOT = re.compile(r"\{(\w+):(\w+)\}")
+def _method(value: object) -> str:
+    method = instance("method", value, str).upper()
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(_METHODS)}")
+    return method
 
 
-@frozen(eq=False)
-class Query:
-    """One query parameter of an operation."""
-
-    name: str
-    """Its name on the wire."""
-    kind: type = str
-    """`str`, `int`, `bool`, `UUID` or `datetime` (aware)."""
-    minimum: int | None = None
-    maximum: int | None = None
-
-    def encode(self, argument: str, value: object) -> str:
-        """Return the text to send, or raise TypeError/ValueError naming `argument`."""
-        if self.kind is UUID:
-            return str(uuid_id(argument, value))
-        if not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool)):
-            raise TypeError(f"{argument} must be {self.kind.__name__}, not {type(value).__name__}")
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, datetime):
-            return codec.encode_datetime(argument, value)
-        if isinstance(value, int) and not (
-            (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
-        ):
-            raise ValueError(f"{argument} must be from {self.minimum} to {self.maximum}")
-        if value == "":
-            raise ValueError(f"{argument} must not be empty")
-        return str(value)
+def _parsed(operation: "Operation[Any]") -> PathTemplate:
+    return parse(instance("path", operation.path, str))
 
 
-_TEXT = Query("")
-_NO_QUERY: Mapping[str, str] = MappingProxyType({})
+def _query(value: object) -> Mapping[str, Query]:
+    """Return a copy: who changes the original does not change the operation."""
+    query = mapping("query", value)
+    for name, parameter in query.items():
+        instance(f"query[{name!r}]", parameter, Query)
+        _identifier("the name of a query argument", name)
+    if len({parameter.name for parameter in query.values()}) < len(query):
+        raise ValueError("query has two parameters of one name")
+    return query
 
 
-def _multipart(data: bytes, document: object) -> Multipart:
-    if not isinstance(document, Document | None):
-        raise TypeError(f"document must be a Document, not {type(document).__name__}")
-    return Multipart(data, document)
+def _body_class(name: str, value: object) -> None:
+    is_class = isinstance(value, type) and attrs.has(value) and "__dataclass_fields__" not in vars(value)
+    if value is not None and value not in _RAW_BODIES and not is_class:
+        raise TypeError(f"{name} must be a class decorated with @attrs.frozen, or dict, list, str or UUID")
 
 
-def _in_capitals(method: str) -> str:
-    return method.upper()
+def _conflicts(name: str, value: object) -> None:
+    if not isinstance(value, bool | frozenset):
+        raise TypeError(f"{name} must be a bool or a frozenset of error codes, not {type(value).__name__}")
+    for code in cast("frozenset[object]", value) if isinstance(value, frozenset) else ():
+        non_empty(name, code)
 
 
-def _slots(operation: "Operation[Any]") -> dict[str, Callable[[str, object], object]]:
-    try:
-        return {name: _SLOT_TYPES[kind] for name, kind in _SLOT.findall(operation.path)}
-    except KeyError as error:
-        raise ValueError(f"unknown slot type {error} in {operation.path!r}: use int, uuid or str") from None
+def _texts(name: str, value: object) -> None:
+    for item in cast("tuple[object, ...]", instance(name, value, tuple)):
+        non_empty(name, item)
 
 
-def _pieces(operation: "Operation[Any]") -> tuple[tuple[str, Callable[[str, object], object], str], ...]:
-    _head, *parts = _SLOT.split(operation.path)
-    return tuple((name, operation.slots[name], tail) for name, tail in zip(parts[::3], parts[2::3], strict=True))
+def _arguments(operation: "Operation[Any]") -> frozenset[str]:
+    names = [*operation.slots, *operation.query, *_own_arguments(operation)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{operation.name}() would have two arguments {twice!r}")
+    return frozenset(names)
 
 
-def _arguments(operation: "Operation[Any]") -> Iterator[str]:
-    yield from operation.slots
-    yield from operation.query
+def _own_arguments(operation: "Operation[Any]") -> Iterator[str]:
     if operation.body is not None:
         yield "body"
     if operation.multipart:
@@ -120,56 +113,56 @@ class Operation(Generic[T]):
 
         GET_STUDIO = Operation(name="get_studio", method="GET", path="/v1/studios/{studio_id:int}",
                                returns=Studio, effect=Effect.READ)
+
+    Raises:
+        TypeError: a field is of the wrong type, or `returns` can't be read.
+        ValueError: a field's value makes no sense, like a slot without a type.
     """
 
-    name: str
+    name: str = field(validator=valid(_identifier))
     """The API's operation id in snake_case; errors and logs show it."""
-    method: str = field(converter=_in_capitals)
+    method: str = field(converter=_method)
     path: str
     """Path with typed slots: `{contract_id:int}` (positive 64-bit), `{customer_id:uuid}`, `{name:str}`."""
-    returns: type[T]
-    """What a success decodes to: an attrs class, or `list` of one."""
-    effect: Effect
-    query: Mapping[str, Query] = field(factory=dict[str, Query])
+    returns: type[T] = field(validator=valid(readable))
+    """What a success decodes to: an attrs class, `list` of one, or raw JSON (`object`, `dict`, ...)."""
+    effect: Effect = field(validator=valid(of_type(Effect)))
+    query: Mapping[str, Query] = field(factory=dict[str, Query], converter=_query)
     """Query parameters by argument name; all optional."""
-    open_query: bool = False
+    open_query: bool = field(default=False, validator=valid(of_type(bool)))
     """Whether a mapping `query` may name further parameters: for pages that do not show their names."""
-    body: type[Any] | None = None
-    """The class of the argument `body`, sent as JSON: an attrs class, or `dict`, `str`, `UUID`; None: no body."""
-    multipart: bool = False
+    body: type[Any] | None = field(default=None, validator=valid(_body_class))
+    """Class of the argument `body`, sent as JSON: an attrs class, `dict`, `list`, `str`, `UUID`; None: no body."""
+    multipart: bool = field(default=False, validator=valid(of_type(bool)))
     """Whether the body goes as part `data` of multipart/form-data, with an optional argument `document`."""
-    retry_conflict: bool | frozenset[str] = False
+    retry_conflict: bool | frozenset[str] = field(default=False, validator=valid(_conflicts))
     """Whether the API documents 409 as "changed by somebody else, try again": always, or for these error codes."""
-    lone_item: bool = False
+    lone_item: bool = field(default=False, validator=valid(of_type(bool)))
     """Whether a lone object may stand for a list of one in the answer."""
-    scopes: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = field(default=(), validator=valid(_texts))
     """What the credential must be allowed, as the API names it."""
-    roles: tuple[str, ...] = ()
+    roles: tuple[str, ...] = field(default=(), validator=valid(_texts))
     """Whose credential may call it, as the API names them; empty: not documented."""
-    deprecated: str | None = None
+    deprecated: str | None = field(default=None, validator=optional(valid(non_empty)))
     """Why the operation should no longer be used; the first call warns with it."""
-    source: str = ""
+    source: str = field(default="", validator=valid(of_type(str)))
     """Where the API documents it."""
 
-    slots: Mapping[str, Callable[[str, object], object]] = field(
-        init=False, repr=False, default=Factory(_slots, takes_self=True)
+    _path: PathTemplate = field(init=False, repr=False, default=Factory(_parsed, takes_self=True))
+    slots: Mapping[str, Check] = field(
+        init=False, repr=False, default=Factory(attrgetter("_path.slots"), takes_self=True)
     )
-    _head: str = field(
-        init=False, repr=False, default=Factory(lambda self: _SLOT.split(self.path, 1)[0], takes_self=True)
-    )
-    """The path up to its first slot."""
-    _pieces: tuple[tuple[str, Callable[[str, object], object], str], ...] = field(
-        init=False, repr=False, default=Factory(_pieces, takes_self=True)
-    )
-    """For each slot its name, its check, and the text up to the next."""
-    arguments: frozenset[str] = field(
-        init=False, repr=False, default=Factory(lambda self: frozenset(_arguments(self)), takes_self=True)
-    )
-    """The names of all arguments it takes."""
-    template: str = field(
-        init=False, repr=False, default=Factory(lambda self: _SLOT.sub(r"{\1}", self.path), takes_self=True)
-    )
+    """The names of the path's slots, each with the check of its value."""
+    template: str = field(init=False, repr=False, default=Factory(attrgetter("_path.shown"), takes_self=True))
     """The path with bare slot names, `/v1/memberships/{customer_id}/...`: what errors and logs show."""
+    arguments: frozenset[str] = field(init=False, repr=False, default=Factory(_arguments, takes_self=True))
+    """The names of all arguments it takes."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.multipart and self.body is None:
+            raise ValueError(f"{self.name}: multipart needs a body")
+        if self.lone_item and getattr(self.returns, "__origin__", None) is not list:
+            raise ValueError(f"{self.name}: lone_item needs returns=list[...]")
 
     def __str__(self) -> str:
         return f"{self.method} {self.template}"
@@ -184,22 +177,23 @@ class Operation(Generic[T]):
         if not self.arguments.issuperset(arguments):
             unknown = min(arguments.keys() - self.arguments)
             raise TypeError(f"{self.name}() got an unexpected argument {unknown!r}")
-        path = self._head
         try:
-            for name, check, tail in self._pieces:
-                path += f"{check(name, arguments[name])}{tail}"
+            filled = self._path.fill(arguments)
         except KeyError as error:
             raise self._missing(str(error.args[0])) from None
         query = self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY
         if self.body is None:
-            return path, query, None
+            return filled, query, None
         if "body" not in arguments:
             raise self._missing("body")
-        value = arguments["body"]
-        if not isinstance(value, self.body):
-            raise TypeError(f"body must be {self.body.__name__}, not {type(value).__name__}")
-        body = codec.dump(value)
-        return path, query, body if not self.multipart else _multipart(body, arguments.get("document"))
+        body = codec.dump(instance("body", arguments["body"], self.body))
+        if not self.multipart:
+            return filled, query, body
+        document = arguments.get("document")
+        return filled, query, Multipart(body, None if document is None else instance("document", document, Document))
+
+    def _missing(self, argument: str) -> TypeError:
+        return TypeError(f"{self.name}() needs the argument {argument!r}")
 
     def _encode_query(self, arguments: Mapping[str, object]) -> Mapping[str, str]:
         query = {
@@ -207,11 +201,8 @@ class Operation(Generic[T]):
             for name, parameter in self.query.items()
             if (value := arguments.get(name)) is not None
         }
-        raw = arguments.get("query")
-        if self.open_query and raw is not None:
+        raw = arguments.get("query") if self.open_query else None
+        if raw is not None:
             for name, value in mapping("query", raw).items():
-                query[_TEXT.encode("query", name)] = _TEXT.encode(f"query[{name!r}]", value)
+                query[non_empty("query", name)] = non_empty(f"query[{name!r}]", value)
         return query
-
-    def _missing(self, argument: str) -> TypeError:
-        return TypeError(f"{self.name}() needs the argument {argument!r}")

@@ -110,7 +110,7 @@ def outcome_of_failure(error: BaseException) -> Outcome:
 
 def may_repeat(effect: Effect, outcome: Outcome, *, passing: bool) -> bool:
     """Return whether the same request may be sent again: it could help, and can't do a WRITE twice."""
-    return passing and (effect is not Effect.WRITE or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
+    return passing and (effect in {Effect.READ, Effect.IDEMPOTENT} or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
 
 
 def _declares(operation: Operation[object], code: str | None) -> bool:

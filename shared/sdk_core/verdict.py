@@ -10,12 +10,13 @@ from typing import Any, TypeVar, cast
 
 from sdk_core import codec
 from sdk_core.backend import Backend
-from sdk_core.call import Answer, Call, Empty
+from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status
 from sdk_core.retry import parse_retry_after
+from sdk_core.returns import Empty
 
 __all__ = ["accept", "refuse"]
 

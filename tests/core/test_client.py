@@ -23,8 +23,9 @@ from membership_sdk.models import ContractCancelationReason, IdleTemporalUnit, T
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.errors import AuthenticationError, CallTimeoutError, ConfigurationError, SdkError, ServerError
-from sdk_core.operation import Effect, Operation, Query
+from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
+from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
 

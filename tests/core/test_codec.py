@@ -68,7 +68,7 @@ from membership_sdk import (
     TimePeriod,
 )
 from sdk_core import codec
-from sdk_core.call import Empty
+from sdk_core.returns import Empty
 
 T = TypeVar("T")
 

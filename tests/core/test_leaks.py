@@ -33,21 +33,21 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)
 HEAD = b"HTTP/1.1 200 X\\r\\nContent-Type: application/json\\r\\n"
 STEPS = {
     "html": Reply(502, "<html>" + "x" * 5000, content_type="text/html"),
-    "json-cut": Reply(body='[{"id":'),
-    "body-cut": Raw(HEAD + b"Content-Length: 99\\r\\n\\r\\n{"),
-    "bad-chunk": Raw(HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n"),
+    "json_cut": Reply(body='[{"id":'),
+    "body_cut": Raw(HEAD + b"Content-Length: 99\\r\\n\\r\\n{"),
+    "bad_chunk": Raw(HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n"),
     "undecodable": Reply(body=[{"id": "seven"}]),
     "oversized": Reply(body=b"x" * 100_000),
     "redirect": Reply(302, "elsewhere", headers={"Location": "https://studio.example/"}),
     "upgraded": Raw(b"HTTP/1.1 101 X\\r\\nConnection: upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n", close=False),
-    "not-found": Reply(404, {"errorMessage": "no"}),
+    "not_found": Reply(404, {"errorMessage": "no"}),
     "dropped": DROP,
     "cancelled": STALL,
 }
 ROUNDS = 100
 
 def answer(request):
-    return STEPS.get(request.target.rpartition("=")[2], Reply(body=[]))
+    return STEPS.get(request.target.rpartition("/")[2], Reply(body=[]))
 
 async def cancel_when_seen(server, call):
     seen = len(server.requests)
@@ -62,7 +62,7 @@ async def main():
     async with WireServer(answer) as server, MembershipClient(
         server.url, "key", retry=RetryPolicy.none(), connection=Connection(limit=1), max_response_bytes=50_000
     ) as client:
-        operations = [evolve(GET_CONTRACT_DATA, name=name, path="/it?as=" + name) for name in STEPS]
+        operations = [evolve(GET_CONTRACT_DATA, name=name, path="/it/" + name) for name in STEPS]
         for _ in range(ROUNDS):
             for operation in operations:
                 call = client.call(operation)

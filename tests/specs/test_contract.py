@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from cloudcockpit_sdk.models import Accepted, Done, Page, SubscriptionListItem
 from membership_sdk import models as membership
 from sdk_core import codec
-from sdk_core.call import Empty
 from sdk_core.details import FieldError
 from sdk_core.operation import Effect, Operation
+from sdk_core.returns import Empty
 from specs import SPECS, Described, Spec, is_required, snake
 
 BOUNDED = settings(

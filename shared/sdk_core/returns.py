@@ -1,0 +1,122 @@
+"""What an operation may return. A class that can't be read is refused when the operation is declared.
+
+Otherwise it would be found out with the first answer, when a contract has been canceled already.
+"""
+
+from collections import abc
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, Union, get_args, get_origin
+from uuid import UUID
+
+import attrs
+
+__all__ = ["Empty", "readable"]
+
+
+class Empty:
+    """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
+        """Build the value from a body that may be empty; NotJsonError if it is anything else but JSON.
+
+        Asked, the call gives its correlation id.
+        """
+        raise NotImplementedError
+
+
+_VALUES: Final = frozenset({Any, object, str, int, bool, float, Decimal, date, datetime, UUID})
+_CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset, abc.Sequence, abc.Mapping})
+_readable: Final[set[Any]] = set()
+"""What was found readable: operations share many classes."""
+
+
+def readable(name: str, shape: Any) -> None:
+    """Raise TypeError, with what to do, unless an answer can be decoded to `shape`, and to all that is in it.
+
+    It is an attrs class, a list of one, a subclass of `Empty` with its own `from_answer`, or raw JSON (`object`,
+    `dict`, `list`, `str`, ...).
+    """
+    if isinstance(shape, type) and issubclass(shape, Empty):
+        if not any("from_answer" in vars(base) for base in shape.__mro__[: shape.__mro__.index(Empty)]):
+            raise TypeError(f"{name}: {shape.__name__} needs a from_answer() of its own")
+        return
+    # Not recursive: a class may hold others of its kind.
+    pending: list[tuple[str, Any]] = [(name, shape)]
+    found = set[Any]()
+    while pending:
+        where, part = pending.pop()
+        try:
+            new = part not in _readable and part not in found
+        except TypeError:
+            # Not hashable.
+            raise TypeError(f"{where}: {part!r} is no type that can be read") from None
+        if new:
+            found.add(part)
+            pending.extend(_parts(where, part))
+    _readable.update(found)
+
+
+def _parts(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
+    """Give what a shape consists of; TypeError if it can't be read whatever that is."""
+    origin: Any = get_origin(shape)
+    kind: Any = origin or shape
+    arguments = get_args(shape)
+    if kind in _VALUES or kind is Literal:
+        return
+    if kind in _CONTAINERS:
+        yield from ((where, argument) for argument in arguments if argument is not ...)
+    elif kind is Annotated:
+        yield where, arguments[0]
+    elif kind in {Union, UnionType}:
+        members = [member for member in arguments if member is not NoneType]
+        if len(members) > 1:
+            raise TypeError(
+                f"{where}: {shape} can't be read: JSON does not say which it is; use one of them, or object"
+            )
+        yield where, members[0]
+    elif isinstance(kind, type) and attrs.has(kind) and "__dataclass_fields__" not in vars(kind):
+        yield from _attributes(where, kind, arguments)
+    elif not (isinstance(kind, type) and issubclass(kind, Enum)):
+        raise TypeError(f"{where}: {_what_to_do(kind)}")
+
+
+def _attributes(where: str, cls: Any, arguments: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    try:
+        attrs.resolve_types(cls)
+    except (NameError, AttributeError, SyntaxError) as error:
+        what = f"an annotation of {cls.__name__} can't be read ({error}); its module must define the name first"
+        raise TypeError(f"{where}: {what}") from None
+    parameters = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
+    for attribute in attrs.fields(cls):
+        if attribute.init and attribute.type is not None:
+            yield f"{where}: {cls.__name__}.{attribute.name}", _substituted(attribute.type, parameters)
+
+
+def _substituted(kind: Any, arguments: dict[Any, Any]) -> Any:
+    """Return a type with a generic's arguments in place of its type variables."""
+    if kind in arguments:
+        return arguments[kind]
+    variables = getattr(kind, "__parameters__", ()) if get_args(kind) else ()
+    return kind[tuple(arguments.get(variable, variable) for variable in variables)] if variables else kind
+
+
+def _what_to_do(kind: Any) -> str:
+    if isinstance(kind, TypeVar):
+        return "a generic class needs its argument, like Page[Item]"
+    if kind is None or kind is NoneType:
+        return "an answer without content is a subclass of Empty, not None"
+    name = getattr(kind, "__name__", None) or repr(kind)
+    if hasattr(kind, "__dataclass_fields__"):
+        return f"{name} is a dataclass; decorate it with @attrs.frozen instead"
+    if hasattr(kind, "__pydantic_core_schema__"):
+        return f"{name} is a pydantic model; declare it with @attrs.frozen instead of BaseModel"
+    return (
+        f"{name} can't be read; use a class decorated with @attrs.frozen, list[...] of one, or raw JSON (object, dict)"
+    )
