@@ -9,10 +9,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientResponse, ClientTimeout, MultipartWriter, hdrs
+from aiohttp import ClientError, ClientResponse, ClientTimeout, hdrs
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
-from yarl import URL
 
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
@@ -80,69 +79,64 @@ class Exchange:
         """
         if self._sessions.closed or here.closed:
             raise call.closed("the client was closed during the call")
-        # With telemetry they are sent for each request, so that no hook can put others in their place.
-        if call.info is None and here.sends(call.options.headers):
-            headers = CIMultiDict(credential)
-        else:
-            headers = call.options.headers.copy()
-            headers.update(credential)
-        if self._correlation_header is not None:
-            headers[self._correlation_header] = call.correlation_id
-        body = call.body
-        if type(body) is bytes:
-            headers[hdrs.CONTENT_TYPE] = _JSON
-        for name, value in added.items():
-            headers.setdefault(name, value)
-        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
-        if call.query:
-            url = url.with_query(call.query)
+        request = self._request(call, here, credential, added)
         try:
-            if not isinstance(body, Multipart):
-                return await self._transfer(call, here, url, headers, body)
+            if not isinstance(call.body, Multipart):
+                return await self._transfer(call, here, request)
             # Opened out here: a file that is not there is the caller's error, not the connection's.
-            async with body.opened() as parts:
-                return await self._transfer(call, here, url, headers, parts)
+            async with call.body.opened() as parts:
+                return await self._transfer(call, here, {**request, "data": parts})
         except SdkError as failure:
             # The exception it was made from must not follow it: aiohttp's name URLs.
             failure.__context__ = None
             raise
 
-    async def _transfer(
-        self,
-        call: Call[Any],
-        here: LoopSession,
-        url: URL,
-        headers: CIMultiDict[str],
-        data: bytes | MultipartWriter | None,
-    ) -> Answer:
+    def _request(
+        self, call: Call[Any], here: LoopSession, credential: Mapping[str, str], added: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return what aiohttp is to send, without its time limit."""
+        body, method = call.body, call.operation.method
+        headers = CIMultiDict(credential)
+        # With telemetry they are sent for each request, so that no hook can put others in their place.
+        if call.info is not None or not here.sends(call.options.headers):
+            headers.update(call.options.headers)
+        if self._correlation_header is not None:
+            headers[self._correlation_header] = call.correlation_id
+        if type(body) is bytes:
+            headers[hdrs.CONTENT_TYPE] = _JSON
+        for name, value in added.items():
+            headers.setdefault(name, value)
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
+        return {
+            "method": method,
+            "url": url.with_query(call.query) if call.query else url,
+            "headers": headers,
+            "data": body,
+            "skip_auto_headers": _NO_CONTENT_TYPE if body is None and method in _METHODS_WITH_BODY else None,
+            "allow_redirects": False,
+            "raise_for_status": False,
+        }
+
+    async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
         """Send the request and read the answer; the connection is given back in any case.
 
         The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
         timeout would lose a cancellation that comes in the same turn of the loop.)
         """
-        options, method, clock = call.options, call.operation.method, call.options.retry.clock
+        clock = call.options.retry.clock
         started = clock()
-        allowed = min(options.attempt_timeout, call.deadline - started)
+        allowed = min(call.options.attempt_timeout, call.deadline - started)
         if allowed <= 0:
             what = "the total timeout passed before it was sent"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         head: ClientResponse | None = None
         content: bytes | None = None
         connection_in_use.set(None)
-        sender = here.sender(method) if here.is_injected else here.session
+        sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
             with Limit(here.timer, allowed + _CONNECT_GRACE):
-                head = await sender.request(
-                    method,
-                    url,
-                    data=data,
-                    headers=headers,
-                    allow_redirects=False,
-                    skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
-                    timeout=_limit_of_connecting(allowed),
-                    raise_for_status=False,
-                )
-                content = await read_at_most(head, options.max_response_bytes)
+                head = await sender.request(timeout=_limit_of_connecting(allowed), **request)
+                content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
             self._sessions.keeps_connections = True
             return Answer(head.status, head.headers, content)
