@@ -222,6 +222,10 @@ CASES = (
     _status(404, NotFoundError, REJECTED, 1, 1),
     _status(404, NotFoundError, REJECTED, 1, 1, body=PAGE),
     Case("404-cut-in-body", Raw(_HALF_AN_ERROR), NotFoundError, REJECTED, 1, 1),
+    # A thing in between that gave up on a request it may have forwarded.
+    *(_status(status, ApiError, UNKNOWN, 3, 1, body=PAGE) for status in (408, 460, 499)),
+    *(_status(status, ApiError, REJECTED, 1, 1) for status in (408, 460, 499)),
+    *(_status(status, ApiError, REJECTED, 1, 1, body=body) for status in (413, 431) for body in (ENVELOPE, PAGE)),
     _status(409, ConflictError, REJECTED, 3, 3, only="membership"),
     _status(409, ConflictError, REJECTED, 1, 1, only="cloudcockpit"),
     _status(409, ConflictError, REJECTED, 1, 1, body=PAGE),
@@ -235,7 +239,8 @@ CASES = (
     # Server errors.
     *(_status(status, ServerError, UNKNOWN, 3, 1) for status in (500, 502, 504)),
     *(_status(status, ServerError, UNKNOWN, 3, 1, body=PAGE) for status in (500, 502, 504)),
-    _status(501, ServerError, UNKNOWN, 1, 1),
+    *(_status(status, ServerError, UNKNOWN, 3, 1, body=PAGE) for status in (520, 524, 527)),
+    *(_status(status, ServerError, UNKNOWN, 1, 1) for status in (501, 528)),
     # Successes that are none.
     Case("200-garbage", Reply(body=b"\x00\xff\xfe"), InvalidResponseError, UNKNOWN, 1, 1),
     Case("200-html", Reply(body=PAGE, content_type="text/html"), InvalidResponseError, UNKNOWN, 1, 1),

@@ -95,6 +95,11 @@ class LoopSession:
         if isinstance(self._owner, CheckedConnector):
             self._owner.suspect_kept()
 
+    def disown_connections(self) -> None:
+        """In a forked child, let go of the parent's connections, if they are ours."""
+        if isinstance(self._owner, CheckedConnector):
+            self._owner.disown()
+
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once: the session itself, or a copy, which is to be detached after use.
 
@@ -161,6 +166,8 @@ class Sessions:
 
     def renew(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
+        for _lifetime, session in self._open.values():
+            session.disown_connections()
         _inherited.append(self._open)
         self._open = {}
         self.keeps_connections = False
