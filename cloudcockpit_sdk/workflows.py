@@ -4,9 +4,11 @@ The API takes such a change and works on it later. These read the state, ask onl
 reached, and after an UNKNOWN outcome give the effect time to show before they ask once more.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, TypedDict
 from uuid import UUID
+
+from attrs import frozen
 
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
@@ -15,7 +17,7 @@ from sdk_core.arguments import seconds
 from sdk_core.client import Reply
 from sdk_core.errors import WorkflowError
 from sdk_core.operation import Operation
-from sdk_core.workflow import Procedure, Settled, cannot, settle
+from sdk_core.workflow import Procedure, Request, Settled, cannot, settle
 
 __all__ = ["cancel_and_wait", "migrate_and_wait", "reactivate_and_wait", "suspend_and_wait"]
 
@@ -52,14 +54,9 @@ async def reactivate_and_wait(
             again to go on waiting.
         SdkError: a call failed, and the subscription did not become Active all the same.
     """
-    return await _change_status(
-        client,
-        operations.REACTIVATE_SUBSCRIPTION,
-        customer_id,
-        subscription_id,
-        until={SubscriptionStatus.ACTIVE},
-        timing=_timing(timeout, poll),
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    change = _StatusChange(client, ids, operations.REACTIVATE_SUBSCRIPTION, {SubscriptionStatus.ACTIVE})
+    return await settle(client, change, **_timing(timeout, poll))
 
 
 async def suspend_and_wait(
@@ -71,14 +68,9 @@ async def suspend_and_wait(
     poll: float = _POLL,
 ) -> Settled[Subscription]:
     """Suspend a subscription, unless it is Suspended already, and return when it is; see `reactivate_and_wait`."""
-    return await _change_status(
-        client,
-        operations.SUSPEND_SUBSCRIPTION,
-        customer_id,
-        subscription_id,
-        until={SubscriptionStatus.SUSPENDED},
-        timing=_timing(timeout, poll),
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    change = _StatusChange(client, ids, operations.SUSPEND_SUBSCRIPTION, {SubscriptionStatus.SUSPENDED})
+    return await settle(client, change, **_timing(timeout, poll))
 
 
 async def cancel_and_wait(
@@ -103,9 +95,9 @@ async def cancel_and_wait(
     """
     if isinstance(until, str):
         raise TypeError("until must be several statuses, not one str")
-    return await _change_status(
-        client, operations.CANCEL_SUBSCRIPTION, customer_id, subscription_id, until=until, timing=_timing(timeout, poll)
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    change = _StatusChange(client, ids, operations.CANCEL_SUBSCRIPTION, until)
+    return await settle(client, change, **_timing(timeout, poll))
 
 
 async def migrate_and_wait(
@@ -130,66 +122,50 @@ async def migrate_and_wait(
         term_duration=term_duration,
         billing_frequency=billing_frequency,
     )
-
-    async def read() -> Reply[MigrationStatus]:
-        return await client.call_with_reply(
-            operations.GET_MIGRATION_STATUS, customer_id=customer_id, subscription_id=subscription_id
-        )
-
-    async def act(request: MigrationRequest) -> Reply[Accepted]:
-        return await client.call_with_reply(
-            operations.START_MIGRATION, customer_id=customer_id, subscription_id=subscription_id, body=request
-        )
-
-    async def choose(_status: MigrationStatus) -> MigrationRequest:
-        return body
-
-    return await settle(
-        client.retry_policy,
-        Procedure(
-            read=read,
-            reached=lambda status: status.is_completed,
-            choose=choose,
-            act=act,
-            describe=lambda status: "completed" if status.is_completed else "incomplete",
-        ),
-        **_timing(timeout, poll),
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    return await settle(client, _Migration(client, ids, body), **_timing(timeout, poll))
 
 
-async def _change_status(
-    client: CloudCockpitClient,
-    operation: Operation[Accepted],
-    customer_id: UUID | str,
-    subscription_id: UUID | str,
-    *,
-    until: Collection[str],
-    timing: _Timing,
-) -> Settled[Subscription]:
-    async def read() -> Reply[Subscription]:
-        return await client.call_with_reply(
-            operations.GET_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id
-        )
+@frozen
+class _Migration(Procedure[MigrationStatus]):
+    client: CloudCockpitClient
+    ids: Mapping[str, object]
+    body: MigrationRequest
 
-    async def act(_nothing: None) -> Reply[Accepted]:
-        return await client.call_with_reply(operation, customer_id=customer_id, subscription_id=subscription_id)
+    async def read(self) -> Reply[MigrationStatus]:
+        return await self.client.call_with_reply(operations.GET_MIGRATION_STATUS, **self.ids)
 
-    async def choose(subscription: Subscription) -> None:
-        if not subscription.status.is_known:
+    def reached(self, state: MigrationStatus) -> bool:
+        return state.is_completed
+
+    async def prepare(self, state: MigrationStatus) -> Request:  # noqa: ARG002  there is nothing to choose
+        return Request(operations.START_MIGRATION, {**self.ids, "body": self.body})
+
+    def describe(self, state: MigrationStatus) -> str:
+        return "completed" if state.is_completed else "incomplete"
+
+
+@frozen
+class _StatusChange(Procedure[Subscription]):
+    client: CloudCockpitClient
+    ids: Mapping[str, object]
+    operation: Operation[Accepted]
+    until: Collection[str]
+
+    async def read(self) -> Reply[Subscription]:
+        return await self.client.call_with_reply(operations.GET_SUBSCRIPTION, **self.ids)
+
+    def reached(self, state: Subscription) -> bool:
+        return state.status in self.until
+
+    async def prepare(self, state: Subscription) -> Request:
+        if not state.status.is_known:
             what = "the subscription is in a state this release does not know"
-            raise cannot(WorkflowError, what, state=subscription.status)
+            raise cannot(WorkflowError, what, state=state.status)
+        return Request(self.operation, self.ids)
 
-    return await settle(
-        client.retry_policy,
-        Procedure(
-            read=read,
-            reached=lambda subscription: subscription.status in until,
-            choose=choose,
-            act=act,
-            describe=lambda subscription: str(subscription.status),
-        ),
-        **timing,
-    )
+    def describe(self, state: Subscription) -> str:
+        return str(state.status)
 
 
 def _timing(timeout: float, poll: float) -> _Timing:

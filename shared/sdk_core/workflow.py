@@ -3,12 +3,13 @@
 So each is safe to run twice, after a crash, or by a queue that delivers at least once.
 """
 
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
-from sdk_core.client import Reply
+from sdk_core.client import Client, Reply
 from sdk_core.errors import (
     BadRequestError,
     ConflictError,
@@ -18,12 +19,11 @@ from sdk_core.errors import (
     WorkflowError,
     safe_code,
 )
-from sdk_core.retry import RetryPolicy
+from sdk_core.operation import Operation
 
-__all__ = ["Procedure", "Settled", "cannot", "settle"]
+__all__ = ["Procedure", "Request", "Settled", "cannot", "settle"]
 
 S = TypeVar("S")
-B = TypeVar("B")
 E = TypeVar("E", bound=WorkflowError)
 
 _MOST_ACTS: Final = 2
@@ -49,28 +49,41 @@ class Settled(Generic[S]):
         return not self.changed
 
 
-@frozen(kw_only=True, eq=False)
-class Procedure(Generic[S, B]):
+@frozen
+class Request:
+    """A call that is ready to be made."""
+
+    operation: Operation[Any]
+    arguments: Mapping[str, object]
+
+
+class Procedure(ABC, Generic[S]):
     """What `settle` needs to know of one workflow."""
 
-    read: Callable[[], Awaitable[Reply[S]]]
-    reached: Callable[[S], bool]
-    """Whether this is the state asked for; raises if nothing would be right to do."""
-    choose: Callable[[S], Awaitable[B]]
-    """Decides once what to ask for, from the first state: a repetition asks for the same."""
-    act: Callable[[B], Awaitable[Reply[Any]]]
-    """Asks for it."""
-    describe: Callable[[S], str]
-    """A state as the API spells it, for errors."""
+    @abstractmethod
+    async def read(self) -> Reply[S]:
+        """Read the state."""
+
+    @abstractmethod
+    def reached(self, state: S) -> bool:
+        """Return whether this is the state asked for; raise WorkflowError if nothing would be right to do."""
+
+    @abstractmethod
+    async def prepare(self, state: S) -> Request:
+        """Return the request that brings the state about. It is asked once, so that a repetition sends the same."""
+
+    @abstractmethod
+    def describe(self, state: S) -> str:
+        """Return a state as the API spells it, for errors."""
 
 
 async def settle(
-    policy: RetryPolicy, procedure: Procedure[S, B], *, timeout: float, poll: float, patience: float
+    client: Client, procedure: Procedure[S], *, timeout: float, poll: float, patience: float
 ) -> Settled[S]:
     """Bring about a state, and return when it is read.
 
     Args:
-        policy: whose clock and sleep to wait with.
+        client: sends the request; its retry policy's clock and sleep are waited with.
         procedure: how to read and change the state.
         timeout: seconds, from the first read on, until NotSettledError.
         poll: seconds between reads; grows by half each time, up to ten times as long.
@@ -82,7 +95,8 @@ async def settle(
         WorkflowError: what became of the request can't be read; or nothing would be right to do.
         SdkError: a call failed before anything was changed.
     """
-    run = _Run(policy, procedure, timeout=timeout, poll=poll, patience=patience)
+    policy = client.retry_policy
+    run = _Run(client, procedure, timeout=timeout, poll=poll, patience=patience)
     deadline = policy.clock() + timeout
     pause = poll
     try:
@@ -114,18 +128,19 @@ async def settle(
         ) from error
 
 
-class _Run(Generic[S, B]):
+class _Run(Generic[S]):
     """One run of a procedure: what it has done so far."""
 
     def __init__(
-        self, policy: RetryPolicy, procedure: Procedure[S, B], *, timeout: float, poll: float, patience: float
+        self, client: Client, procedure: Procedure[S], *, timeout: float, poll: float, patience: float
     ) -> None:
+        self._client = client
         self._timeout = timeout
-        self._clock = policy.clock
+        self._clock = client.retry_policy.clock
         self._procedure = procedure
         self._patience = patience
         self._patience_if_refused = min(patience, 3 * poll)
-        self._chosen: list[B] = []
+        self._request: Request | None = None
         self._acts = 0
         self._acted_at = 0.0
         self._failure: SdkError | None = None
@@ -144,9 +159,9 @@ class _Run(Generic[S, B]):
 
     async def act(self, state: S) -> None:
         """Ask for the change; keep a failure if reading on can tell what became of it, raise any other."""
-        if not self._chosen:
-            self._chosen.append(await self._procedure.choose(state))
-        self._failure = await _attempt(self._procedure, self._chosen[0], self.correlation_ids)
+        if self._request is None:
+            self._request = await self._procedure.prepare(state)
+        self._failure = await _attempt(self._client, self._request, self.correlation_ids)
         self._acts += 1
         self._acted_at = self._clock()
         self.changed = self.changed or self._failure is None or self._is_unknown()
@@ -175,10 +190,11 @@ class _Run(Generic[S, B]):
         return self._clock() - self._acted_at >= patience
 
 
-async def _attempt(procedure: Procedure[S, B], body: B, ids: list[str]) -> SdkError | None:
-    """Act. Return a failure if reading on can tell what became of it; raise any other."""
+async def _attempt(client: Client, request: Request, ids: list[str]) -> SdkError | None:
+    """Send it. Return a failure if reading on can tell what became of it; raise any other."""
     try:
-        ids.append((await procedure.act(body)).correlation_id)
+        reply = await client.call_with_reply(request.operation, **request.arguments)
+        ids.append(reply.correlation_id)
     except SdkError as error:
         if error.correlation_id is not None:
             ids.append(error.correlation_id)

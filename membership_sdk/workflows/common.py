@@ -1,0 +1,39 @@
+"""What the workflows share: their timing, and the checks and choices of their arguments."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from sdk_core.arguments import int64_id
+from sdk_core.errors import NotOfferedError
+from sdk_core.workflow import cannot
+
+__all__ = ["TIMING", "check_ids", "check_reason", "choose"]
+
+R = TypeVar("R")
+
+# The API does what it is asked before it answers: what does not show within seconds has not happened.
+TIMING: Final = {"timeout": 30.0, "poll": 0.5, "patience": 2.0}
+
+
+def check_ids(ids: Mapping[str, object]) -> None:
+    """Raise TypeError or ValueError unless all are ids."""
+    for name, value in ids.items():
+        int64_id(name, value)
+
+
+def check_reason(reason: object) -> None:
+    """Raise TypeError unless it is an id or a name."""
+    if isinstance(reason, bool) or not isinstance(reason, int | str):
+        raise TypeError(f"reason must be an id (int) or an exact name (str), not {type(reason).__name__}")
+
+
+def choose(
+    offered: tuple[R, ...], wanted: int | str, argument: str, *, key: Callable[[R], int], name: Callable[[R], str]
+) -> R:
+    """Return the one entry with this id or exact name."""
+    found = [entry for entry in offered if wanted in (key(entry), name(entry))]
+    if not found:
+        raise cannot(NotOfferedError, f"{argument} is not one of those the API offers")
+    if len(found) > 1:
+        raise cannot(NotOfferedError, f"{argument} names several of those the API offers: pass the id")
+    return found[0]
