@@ -38,7 +38,7 @@ from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.session import Connection
 from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.version import __version__
-from sdk_core.workflow import Settled
+from sdk_core.workflow import Change, Settled
 
 __all__ = [
     "API_CLOUDCOCKPIT_COM",
@@ -52,6 +52,7 @@ __all__ = [
     "BadRequestError",
     "CallInfo",
     "CallTimeoutError",
+    "Change",
     "ClientClosedError",
     "ClientCredentials",
     "CloudCockpitClient",

@@ -1,6 +1,8 @@
 """Procedures on contracts, modules and idle periods that end in a known state; each is safe to run twice.
 
-They read the state, act only if needed, and after an UNKNOWN outcome read again before anything is repeated.
+They read the state, act only if needed, and read on until it shows. A request whose answer was lost is not sent again:
+its effect may come late. A second run may send a second request, unless it is told to wait only (`ask=False`); that the
+API then refuses to cancel, withdraw or buy the same twice is an assumption, which its documentation does not state.
 """
 
 from membership_sdk.workflows.cancelations import (

@@ -15,11 +15,11 @@ from membership_sdk.models import (
     ContractData,
     MainContractCancelation,
 )
-from membership_sdk.workflows.common import TIMING, check_ids, check_reason, choose
+from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose
 from sdk_core.arguments import plain_date
 from sdk_core.client import Reply
 from sdk_core.errors import NotOfferedError, WorkflowError
-from sdk_core.workflow import Procedure, Request, Settled, cannot, settle
+from sdk_core.workflow import Procedure, Request, Run, Settled, cannot, settle
 
 __all__ = [
     "CancelationDate",
@@ -50,32 +50,57 @@ _NOT_CANCELED: Final = frozenset({None, CancelationStatus.PENDING_WITHDRAWAL_VER
 
 
 async def cancel_contract(
-    client: MembershipClient, *, customer_id: int, contract_id: int, on: CancelationDate, reason: int | str
+    client: MembershipClient,
+    *,
+    customer_id: int,
+    contract_id: int,
+    on: CancelationDate,
+    reason: int | str,
+    timeout: float = TIMEOUT,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[ContractData]:
     """Cancel a contract, unless it is canceled already, and return what the contract says afterwards.
 
     Its `cancelation_status` is then CANCELED, or PENDING_VERIFICATION if the studio has to agree.
+
+    A contract that is canceled already must be canceled to the date that `on` names: `"earliest"` is no later than all
+    dates the API still offers, `"latest"` no earlier. If it offers none any more, they name any date: look at
+    `state.cancelation_date`.
 
     Args:
         client: the studio's client.
         customer_id: the member's id.
         contract_id: the contract's id.
         on: one of the dates the API offers, or which of them.
-        reason: id or exact name of one of the studio's reasons.
+        reason: id or exact name of one of the studio's reasons. Only a name is looked up.
+        timeout: seconds for the whole. A last read may take ten more.
+        ask: False: send nothing, only wait. So goes on who was left with NotSettledError.
+        resend_after: seconds; a request whose answer was lost is sent once more if the contract is in the same state
+            then. For who knows that the API has always begun by then, or refuses to do it twice.
 
     Raises:
         NotOfferedError: date or reason is not offered; nothing was asked of the API.
-        WorkflowError: no such contract, or it is canceled to another date, or a withdrawal waits for the studio.
-        SdkError: a call failed, and reading again did not show the cancelation.
+        NotSettledError: not canceled in time; `outcome` UNKNOWN if it was asked for and not refused.
+        WorkflowError: no such contract, or it is canceled to another date, or a withdrawal waits for the studio, or the
+            cancelation has a state this release does not know.
+        SdkError: a call failed, and reading again did not show the cancelation. A refusal is raised at the deadline
+            only: it may mean that somebody else is canceling.
     """
     check_ids({"customer_id": customer_id, "contract_id": contract_id})
     _check_cancelation(on, reason)
-    contract = _MainContract(client, customer_id, contract_id)
-    return await settle(client, _Cancelation(contract, on, reason), **TIMING)
+    cancelation = _Cancelation(_MainContract(customer_id, contract_id), on, reason)
+    return await settle(client, cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 async def withdraw_cancelation(
-    client: MembershipClient, *, customer_id: int, contract_id: int
+    client: MembershipClient,
+    *,
+    customer_id: int,
+    contract_id: int,
+    timeout: float = TIMEOUT,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[ContractData]:
     """Withdraw a contract's cancelation, unless there is none, and return what the contract says afterwards.
 
@@ -85,13 +110,18 @@ async def withdraw_cancelation(
         client: the studio's client.
         customer_id: the member's id.
         contract_id: the contract's id.
+        timeout: seconds; see `cancel_contract`.
+        ask: False: send nothing, only wait.
+        resend_after: seconds; see `cancel_contract`.
 
     Raises:
+        NotSettledError: not withdrawn in time; `outcome` UNKNOWN if it was asked for and not refused.
         WorkflowError: no such contract, or its cancelation has a state this release does not know.
         SdkError: a call failed, and reading again did not show the withdrawal.
     """
     check_ids({"customer_id": customer_id, "contract_id": contract_id})
-    return await settle(client, _Withdrawal(_MainContract(client, customer_id, contract_id)), **TIMING)
+    withdrawal = _Withdrawal(_MainContract(customer_id, contract_id))
+    return await settle(client, withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 async def cancel_module(
@@ -101,31 +131,37 @@ async def cancel_module(
     additional_module_contract_id: int,
     on: CancelationDate,
     reason: int | str,
+    timeout: float = TIMEOUT,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[AdditionalModuleContractExtended]:
     """Cancel a module contract, unless it is canceled already; arguments and errors as of `cancel_contract`."""
     check_ids({"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id})
     _check_cancelation(on, reason)
-    module = _ModuleContract(client, contract_id, additional_module_contract_id)
-    return await settle(client, _Cancelation(module, on, reason), **TIMING)
+    cancelation = _Cancelation(_ModuleContract(contract_id, additional_module_contract_id), on, reason)
+    return await settle(client, cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 async def withdraw_module_cancelation(
-    client: MembershipClient, *, contract_id: int, additional_module_contract_id: int
+    client: MembershipClient,
+    *,
+    contract_id: int,
+    additional_module_contract_id: int,
+    timeout: float = TIMEOUT,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[AdditionalModuleContractExtended]:
     """Withdraw a module contract's cancelation, unless there is none; see `withdraw_cancelation`."""
     check_ids({"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id})
-    module = _ModuleContract(client, contract_id, additional_module_contract_id)
-    return await settle(client, _Withdrawal(module), **TIMING)
+    withdrawal = _Withdrawal(_ModuleContract(contract_id, additional_module_contract_id))
+    return await settle(client, withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
-@frozen
 class _Contract(ABC, Generic[C]):
     """What differs between a main contract and a module's where a cancelation is concerned."""
 
-    client: MembershipClient
-
     @abstractmethod
-    async def read(self) -> Reply[C]: ...
+    async def read(self, run: Run) -> Reply[C]: ...
 
     @abstractmethod
     def status(self, contract: C) -> CancelationStatus | None: ...
@@ -142,12 +178,12 @@ class _MainContract(_Contract[ContractData]):
     customer_id: int
     contract_id: int
 
-    async def read(self) -> Reply[ContractData]:
-        reply = await self.client.call_with_reply(operations.GET_CONTRACT_DATA, customer_id=self.customer_id)
+    async def read(self, run: Run) -> Reply[ContractData]:
+        reply = await run.call(operations.GET_CONTRACT_DATA, customer_id=self.customer_id)
         for contract in reply.value:
             if contract.id == self.contract_id:
                 return reply.with_value(contract)
-        raise cannot(WorkflowError, "the customer has no such contract", correlation_id=reply.correlation_id)
+        raise cannot(WorkflowError, "the customer has no such contract")
 
     def status(self, contract: ContractData) -> CancelationStatus | None:
         return contract.cancelation_status
@@ -176,8 +212,8 @@ class _ModuleContract(_Contract[AdditionalModuleContractExtended]):
             "additional_module_contract_id": self.additional_module_contract_id,
         }
 
-    async def read(self) -> Reply[AdditionalModuleContractExtended]:
-        return await self.client.call_with_reply(operations.GET_ADDITIONAL_MODULE_CONTRACT, **self._ids)
+    async def read(self, run: Run) -> Reply[AdditionalModuleContractExtended]:
+        return await run.call(operations.GET_ADDITIONAL_MODULE_CONTRACT, **self._ids)
 
     def status(self, contract: AdditionalModuleContractExtended) -> CancelationStatus | None:
         return contract.contract_cancelation_status
@@ -190,39 +226,56 @@ class _ModuleContract(_Contract[AdditionalModuleContractExtended]):
         return Request(operations.WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION, self._ids)
 
 
-@frozen
 class _OfContract(Procedure[C]):
     """What both procedures on a contract have in common."""
 
-    contract: _Contract[C]
+    def __init__(self, contract: _Contract[C]) -> None:
+        self._contract = contract
 
-    async def read(self) -> Reply[C]:
-        return await self.contract.read()
+    async def read(self, run: Run) -> Reply[C]:
+        return await self._contract.read(run)
 
     def describe(self, state: C) -> str:
-        return str(self.contract.status(state))
+        return str(self._contract.status(state))
+
+    def _known_status(self, state: C) -> CancelationStatus | None:
+        status = self._contract.status(state)
+        if status is not None and not status.is_known:
+            raise cannot(WorkflowError, "the cancelation is in a state this release does not know", state=status)
+        return status
 
 
-@frozen
 class _Cancelation(_OfContract[C]):
-    on: CancelationDate
-    reason: int | str
+    def __init__(self, contract: _Contract[C], on: CancelationDate, reason: int | str) -> None:
+        super().__init__(contract)
+        self._on: CancelationDate = on
+        self._reason = reason
 
     def reached(self, state: C) -> bool:
-        return _is_canceled(self.contract.status(state), state.cancelation_date, self.on)
+        status = self._contract.status(state)
+        if status is None or not status.is_known:
+            return False
+        if status not in _CANCELED:
+            raise cannot(WorkflowError, "a withdrawal of the cancelation waits for the studio", state=status)
+        if not _is_date(state.cancelation_date, self._on, state.available_cancelation_dates):
+            raise cannot(WorkflowError, "it is canceled already, to another date", state=status)
+        return True
 
-    async def prepare(self, state: C) -> Request:
-        day = _choose_date(state.available_cancelation_dates, self.on)
-        return self.contract.cancelation(day, await _choose_cancelation_reason(self.contract.client, self.reason))
+    async def prepare(self, run: Run, state: C) -> Request:
+        self._known_status(state)
+        # From now on it is this very date, whatever is offered later.
+        self._on = _choose_date(state.available_cancelation_dates, self._on)
+        reason_id = self._reason if isinstance(self._reason, int) else await _reason_named(run, self._reason)
+        return self._contract.cancelation(self._on, reason_id)
 
 
-@frozen
 class _Withdrawal(_OfContract[C]):
     def reached(self, state: C) -> bool:
-        return _is_withdrawn(self.contract.status(state))
+        return self._contract.status(state) in _NOT_CANCELED
 
-    async def prepare(self, state: C) -> Request:  # noqa: ARG002  there is nothing to choose
-        return self.contract.withdrawal()
+    async def prepare(self, run: Run, state: C) -> Request:  # noqa: ARG002  there is nothing to look up
+        self._known_status(state)
+        return self._contract.withdrawal()
 
 
 def _check_cancelation(on: object, reason: object) -> None:
@@ -231,22 +284,15 @@ def _check_cancelation(on: object, reason: object) -> None:
     check_reason(reason)
 
 
-def _is_canceled(status: CancelationStatus | None, canceled_to: date | None, on: CancelationDate) -> bool:
-    if status is None:
-        return False
-    if status not in _CANCELED:
-        raise cannot(WorkflowError, "can't cancel in this state of the cancelation", state=status)
-    if isinstance(on, date) and canceled_to is not None and canceled_to != on:
-        raise cannot(WorkflowError, "it is canceled already, to another date", state=status)
-    return True
-
-
-def _is_withdrawn(status: CancelationStatus | None) -> bool:
-    if status in _NOT_CANCELED:
+def _is_date(canceled_to: date | None, on: CancelationDate, offered: tuple[date, ...]) -> bool:
+    """Return whether a date is the one that `on` names, as far as it can be told."""
+    if canceled_to is None:
         return True
-    if status not in _CANCELED:
-        raise cannot(WorkflowError, "can't withdraw in this state of the cancelation", state=status)
-    return False
+    if on == "earliest":
+        return not offered or canceled_to <= min(offered)
+    if on == "latest":
+        return not offered or canceled_to >= max(offered)
+    return canceled_to == on
 
 
 def _choose_date(offered: tuple[date, ...], on: CancelationDate) -> date:
@@ -261,13 +307,12 @@ def _choose_date(offered: tuple[date, ...], on: CancelationDate) -> date:
     return on
 
 
-async def _choose_cancelation_reason(client: MembershipClient, reason: int | str) -> int:
-    reasons = await client.get_contract_cancelation_reason_data()
-    chosen = choose(
-        tuple(reasons),
-        reason,
+async def _reason_named(run: Run, name: str) -> int:
+    reply = await run.call(operations.GET_CONTRACT_CANCELATION_REASON_DATA)
+    return choose(
+        tuple(reply.value),
+        name,
         "reason",
         key=lambda r: r.cancelation_reason_id,
         name=lambda r: r.cancelation_reason_name,
-    )
-    return chosen.cancelation_reason_id
+    ).cancelation_reason_id

@@ -7,12 +7,13 @@ from sdk_core.arguments import int64_id
 from sdk_core.errors import NotOfferedError
 from sdk_core.workflow import cannot
 
-__all__ = ["TIMING", "check_ids", "check_reason", "choose"]
+__all__ = ["POLL", "TIMEOUT", "check_ids", "check_reason", "choose"]
 
 R = TypeVar("R")
 
-# The API does what it is asked before it answers: what does not show within seconds has not happened.
-TIMING: Final = {"timeout": 30.0, "poll": 0.5, "patience": 2.0}
+TIMEOUT: Final = 30.0
+POLL: Final = 0.5
+"""The API does what it is asked before it answers: what happened shows at once, unless the answer was lost."""
 
 
 def check_ids(ids: Mapping[str, object]) -> None:

@@ -344,13 +344,18 @@ class WorkflowError(SdkError):
         """The state read last, as the API spells it; a text that does not look like a code is not shown."""
         return self._facts.get("state")
 
+    @property
+    def correlation_ids(self) -> tuple[str, ...]:
+        """Of all calls of the workflow, in order; `operation` and `correlation_id` are of the request it sent."""
+        return tuple(self._facts.get("correlation_ids", ()))
+
 
 class NotOfferedError(WorkflowError, ValueError):
     """What was asked for is not among what the API offers; nothing was sent."""
 
 
 class NotSettledError(WorkflowError, TimeoutError):
-    """The state asked for was not reached in time; the API had taken the request."""
+    """The state asked for was not reached in time; `outcome` is UNKNOWN if it was asked for, and may still come."""
 
 
 class OperationDeprecatedWarning(DeprecationWarning):

@@ -1,18 +1,31 @@
-"""Procedures of several calls that end in a known state: read, act only if needed, and when unsure read again.
+"""Procedures of several calls that end in a known state: read, ask if needed, read on until it shows.
 
-So each is safe to run twice, after a crash, or by a queue that delivers at least once.
+What one call promises is kept over several:
+
+- A request whose outcome is UNKNOWN is not sent again, unless the caller asked for that with `resend_after`.
+- `timeout` is the whole of it. Each call inside gets what is left. Nothing is sent after the deadline; a last read
+  begins at the deadline and has `LAST_READ` seconds and one attempt.
+- Once a request may have had an effect, nothing but the deadline or a state that rules it out ends the run: a read that
+  fails is repeated. Whatever is raised then is an SdkError that says so.
+
+Reads are trusted. Where an API answers them from a replica that lags behind, a state may be read that is over: a run
+can then find that nothing needs to be done although it does, or ask for what has just been done, which the API has to
+refuse.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Final, Generic, TypeVar
+from enum import Enum
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from sdk_core.arguments import seconds
 from sdk_core.client import Client, Reply
 from sdk_core.errors import (
     BadRequestError,
     ConflictError,
+    NotFoundError,
     NotSettledError,
     Outcome,
     SdkError,
@@ -21,32 +34,58 @@ from sdk_core.errors import (
 )
 from sdk_core.operation import Operation
 
-__all__ = ["Procedure", "Request", "Settled", "cannot", "settle"]
+__all__ = ["LAST_READ", "Change", "Procedure", "Request", "Run", "Settled", "WithChange", "cannot", "settle"]
 
 S = TypeVar("S")
+T = TypeVar("T")
 E = TypeVar("E", bound=WorkflowError)
 
-_MOST_ACTS: Final = 2
+LAST_READ: Final = 10.0
+_SHORTEST: Final = 0.001
+"""Less time than this is none."""
+_MOST_REQUESTS: Final = 2
+_GROWTH: Final = 1.5
+_LONGEST_PAUSE: Final = 10
+"""In times of the first."""
 
 
-@frozen
-class Settled(Generic[S]):
-    """How a workflow ended: in the state asked for."""
+class Change(Enum):
+    """What is known of a run's own part in the state that it ended in."""
 
-    changed: bool
-    """Whether this run asked for it, and it is so now. False: it was so already, or somebody else did it meanwhile.
+    ACKNOWLEDGED = "acknowledged"
+    """The run asked for it, and the API said yes."""
+    NONE = "none"
+    """The run changed nothing: it was so already, or the API refused what it asked for because somebody else did it."""
+    UNKNOWN = "unknown"
+    """The run asked for it, and the answer was lost: its request did it, or somebody else."""
 
-    After an answer that was lost, and a second run at the same moment, it may have been that one's doing.
-    """
-    state: S
-    """What was read last."""
-    correlation_ids: tuple[str, ...]
-    """Of the calls that read and changed the state, in order."""
+
+class WithChange:
+    """What ends with a `Change`."""
+
+    __slots__ = ()
+    change: Change
+
+    @property
+    def changed(self) -> bool:
+        """Whether the API said yes to what this run asked for. If its answer was lost, neither is True."""
+        return self.change is Change.ACKNOWLEDGED
 
     @property
     def unchanged(self) -> bool:
-        """Whether it was so already."""
-        return not self.changed
+        """Whether this run certainly changed nothing."""
+        return self.change is Change.NONE
+
+
+@frozen
+class Settled(WithChange, Generic[S]):
+    """How a workflow ended: in the state asked for."""
+
+    change: Change
+    state: S
+    """What was read last."""
+    correlation_ids: tuple[str, ...]
+    """Of all calls made, in order."""
 
 
 @frozen
@@ -57,154 +96,323 @@ class Request:
     arguments: Mapping[str, object]
 
 
+class Run:
+    """The calls of one run of a workflow: each gets the time that is left, and its correlation id is kept."""
+
+    def __init__(self, client: Client, timeout: float) -> None:
+        """Start the clock: the client's, as its retry policy has it."""
+        self._client = client
+        self._policy = client.retry_policy
+        self.timeout = timeout
+        self._deadline = self._policy.clock() + timeout
+        self.is_last_read = False
+        self.correlation_ids: list[str] = []
+        self.last_request: dict[str, Any] = {}
+        """Of the call made last, what errors tell of it."""
+
+    @property
+    def now(self) -> float:
+        """Seconds on the clock."""
+        return self._policy.clock()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; 0 once it is there."""
+        left = self._deadline - self.now
+        return left if left >= _SHORTEST else 0.0
+
+    async def sleep(self, delay: float) -> None:
+        """Wait, but no longer than until the deadline."""
+        await self._policy.sleep(min(delay, max(0.0, self._deadline - self.now)))
+
+    async def call(self, operation: Operation[T], **arguments: object) -> Reply[T]:
+        """Make a call within the time that is left.
+
+        Raises:
+            NotSettledError: no time is left.
+            SdkError: the call failed.
+        """
+        left = self._deadline + LAST_READ - self.now if self.is_last_read else self.left
+        if left <= 0:
+            raise cannot(NotSettledError, "there was no time left", retryable=True)
+        retry = evolve(self._policy, max_attempts=1) if self.is_last_read else self._policy
+        client = self._client.with_options(total_timeout=left, retry=retry)
+        try:
+            reply = await client.call_with_reply(operation, **arguments)
+        except SdkError as error:
+            self._keep(operation, error)
+            raise
+        self._keep(operation, reply)
+        return reply
+
+    def _keep(self, operation: Operation[Any], end: SdkError | Reply[Any]) -> None:
+        self.last_request = {
+            "operation": operation.name,
+            "request": str(operation),
+            "correlation_id": end.correlation_id,
+            "attempts": [attempt.to_facts() for attempt in end.attempts],
+        }
+        if end.correlation_id is not None:
+            self.correlation_ids.append(end.correlation_id)
+
+
 class Procedure(ABC, Generic[S]):
     """What `settle` needs to know of one workflow."""
 
+    answer_says_all: ClassVar[bool] = False
+    """Whether nothing needs to be read any more once the request was answered."""
+
     @abstractmethod
-    async def read(self) -> Reply[S]:
+    async def read(self, run: Run) -> Reply[S]:
         """Read the state."""
 
     @abstractmethod
     def reached(self, state: S) -> bool:
-        """Return whether this is the state asked for; raise WorkflowError if nothing would be right to do."""
+        """Return whether this is the state asked for; raise WorkflowError if it is one that rules it out.
+
+        A state that this release does not know is not: it may pass, and so is waited out.
+        """
 
     @abstractmethod
-    async def prepare(self, state: S) -> Request:
-        """Return the request that brings the state about. It is asked once, so that a repetition sends the same."""
+    async def prepare(self, run: Run, state: S) -> Request:
+        """Return the request that brings the state about; raise WorkflowError if nothing would be right to ask for.
+
+        Nothing is to be asked for in a state that this release does not know. It is called once, so that a repetition
+        sends the same.
+        """
 
     @abstractmethod
     def describe(self, state: S) -> str:
         """Return a state as the API spells it, for errors."""
 
+    def accept(self, answer: object) -> None:
+        """Take the answer to the request."""
+
+    def end_of(self, failure: SdkError) -> str | None:  # noqa: ARG002  for who overrides it
+        """Return what it means that a read failed in this way after the request was sent; None: read on."""
+        return None
+
 
 async def settle(
-    client: Client, procedure: Procedure[S], *, timeout: float, poll: float, patience: float
+    client: Client,
+    procedure: Procedure[S],
+    *,
+    timeout: float,
+    poll: float,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[S]:
     """Bring about a state, and return when it is read.
 
     Args:
-        client: sends the request; its retry policy's clock and sleep are waited with.
+        client: makes the calls; its retry policy's clock and sleep are waited with.
         procedure: how to read and change the state.
-        timeout: seconds, from the first read on, until NotSettledError.
+        timeout: seconds for the whole.
         poll: seconds between reads; grows by half each time, up to ten times as long.
-        patience: seconds in which the effect of a request of UNKNOWN outcome shows. If it has not by then, it is sent
-            once more. (A refusal that somebody else's change explains shows within a few polls.)
+        ask: False: send nothing, only wait for the state.
+        resend_after: seconds in which the effect of a request of UNKNOWN outcome shows, if it had one. If the state is
+            then still the one in which the request was sent, it is sent once more. None: it never is.
 
     Raises:
-        NotSettledError: the request may have been taken, but the state was not reached in time.
-        WorkflowError: what became of the request can't be read; or nothing would be right to do.
-        SdkError: a call failed before anything was changed.
+        NotSettledError: the state was not reached in time.
+        WorkflowError: nothing would be right to do.
+        SdkError: a call failed. All errors carry the state read last, and the correlation ids of all calls. `outcome`
+            is that of the request that was to bring the state about; if none was sent, REJECTED means that a read was
+            refused, and anything else is NOT_SENT.
     """
-    policy = client.retry_policy
-    run = _Run(client, procedure, timeout=timeout, poll=poll, patience=patience)
-    deadline = policy.clock() + timeout
-    pause = poll
+    timeout, poll = seconds("timeout", timeout), seconds("poll", poll)
+    if not isinstance(ask, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  not all callers check types
+        raise TypeError(f"ask must be a bool, not {type(ask).__name__}")
+    if resend_after is not None:
+        resend_after = seconds("resend_after", resend_after)
+    settling = _Settling(Run(client, timeout), procedure, poll=poll, ask=ask, resend_after=resend_after)
     try:
-        while True:
-            reply = await procedure.read()
-            run.correlation_ids.append(reply.correlation_id)
-            if procedure.reached(reply.value):
-                return Settled(run.changed, reply.value, tuple(run.correlation_ids))
-            if run.may_act():
-                await run.act(reply.value)
-            elif policy.clock() + pause > deadline or run.is_hopeless():
-                raise run.not_settled(procedure.describe(reply.value))
-            else:
-                await policy.sleep(pause)
-                pause = min(pause * 1.5, poll * 10)
-    except NotSettledError:
-        raise
+        return await settling.settle()
     except SdkError as error:
-        if not run.changed:
+        settling.complete(error)
+        raise
+    except Exception as error:
+        if not settling.was_sent:
             raise
-        # The failure of this call says nothing of the change that was asked for before it.
-        raise cannot(
-            WorkflowError,
-            f"the change was asked for, but what became of it could not be read: {error.args[0]}",
-            outcome=Outcome.UNKNOWN,
-            retryable=True,
-            retry_after=error.retry_after,
-            correlation_id=error.correlation_id,
-        ) from error
+        what = f"a request was sent, but then the program failed with {type(error).__name__}"
+        failure = settling.complete(cannot(WorkflowError, what))
+        raise failure from error
+    finally:
+        settling.forget()
 
 
-class _Run(Generic[S]):
-    """One run of a procedure: what it has done so far."""
+class _Settling(Generic[S]):
+    """A run on its way to a state: what was read, what was sent, and what became of it."""
 
     def __init__(
-        self, client: Client, procedure: Procedure[S], *, timeout: float, poll: float, patience: float
+        self, run: Run, procedure: Procedure[S], *, poll: float, ask: bool, resend_after: float | None
     ) -> None:
-        self._client = client
-        self._timeout = timeout
-        self._clock = client.retry_policy.clock
+        self._run = run
         self._procedure = procedure
-        self._patience = patience
-        self._patience_if_refused = min(patience, 3 * poll)
+        self._poll = poll
+        self._ask = ask
+        self._resend_after = resend_after
+        self._state: str | None = None
+        """What was read last."""
+        self._read_failure: SdkError | None = None
+        """Why the last read failed."""
         self._request: Request | None = None
-        self._acts = 0
-        self._acted_at = 0.0
-        self._failure: SdkError | None = None
-        self.changed = False
-        self.correlation_ids: list[str] = []
+        self._requested_in: str | None = None
+        """The state that the request was made for."""
+        self._times_sent = 0
+        self._sent: dict[str, Any] = {}
+        """What errors tell of the request: where it was sent more than once, of the one that is more likely to have
+        had an effect."""
+        self._sent_at = 0.0
+        self._send_failure: SdkError | None = None
+        self._outcome = Outcome.NOT_SENT
+        """Of all requests; APPLIED: acknowledged."""
 
-    def may_act(self) -> bool:
-        """Return whether to ask for the change: at first, and once more if it was UNKNOWN and has not shown."""
-        return not self._acts or (self._is_unknown() and self._acts < _MOST_ACTS and self._waited(self._patience))
+    @property
+    def was_sent(self) -> bool:
+        """Whether the request was sent, whatever came of it."""
+        return self._times_sent > 0
 
-    def is_hopeless(self) -> bool:
-        """Return whether waiting for the effect of what was asked for makes no sense any more."""
-        if self._failure is None:
+    @property
+    def _may_have_effect(self) -> bool:
+        return self._outcome in {Outcome.UNKNOWN, Outcome.APPLIED}
+
+    async def settle(self) -> Settled[S]:
+        pause = self._poll
+        while True:
+            # Asked before it is read: what is read then was so at the deadline.
+            self._run.is_last_read = not self._run.left
+            reply = await self._read()
+            if reply is not None:
+                if self._procedure.reached(reply.value):
+                    return self._settled(reply.value)
+                if self._is_time_to_send():
+                    if await self._send(reply.value):
+                        return self._settled(reply.value)
+                    continue
+            if self._run.is_last_read:
+                raise self._not_settled()
+            await self._run.sleep(self._next_pause(pause))
+            pause = min(pause * _GROWTH, self._poll * _LONGEST_PAUSE)
+
+    async def _read(self) -> Reply[S] | None:
+        """Read the state; None if that failed, and may be tried again."""
+        try:
+            reply = await self._procedure.read(self._run)
+        except SdkError as error:
+            end = self._procedure.end_of(error) if self._may_have_effect else None
+            if end is not None:
+                self._state = None
+                raise cannot(NotSettledError, end) from error
+            if not self.was_sent and (self._ask or not error.retryable):
+                raise
+            self._read_failure = error
+            return None
+        self._read_failure = None
+        self._state = self._procedure.describe(reply.value)
+        return reply
+
+    def _is_time_to_send(self) -> bool:
+        if not self._ask or not self._run.left:
             return False
-        return self._waited(self._patience if self._is_unknown() else self._patience_if_refused)
+        return not self.was_sent or self._resend_in() == 0.0
 
-    async def act(self, state: S) -> None:
-        """Ask for the change; keep a failure if reading on can tell what became of it, raise any other."""
+    def _resend_in(self) -> float | None:
+        """Return the seconds until the request is to be sent once more; None: never."""
+        if self._resend_after is None or self._outcome is not Outcome.UNKNOWN or self._times_sent >= _MOST_REQUESTS:
+            return None
+        # In any other state, something is under way.
+        if self._state != self._requested_in:
+            return None
+        return max(0.0, self._sent_at + self._resend_after - self._run.now)
+
+    def _next_pause(self, pause: float) -> float:
+        if self._read_failure is not None:
+            return max(pause, self._read_failure.retry_after or 0.0)
+        return min(pause, self._resend_in() or pause)
+
+    async def _send(self, state: S) -> bool:
+        """Send the request, if there is time; return whether its answer says all. Raise what ends the run."""
         if self._request is None:
-            self._request = await self._procedure.prepare(state)
-        self._failure = await _attempt(self._client, self._request, self.correlation_ids)
-        self._acts += 1
-        self._acted_at = self._clock()
-        self.changed = self.changed or self._failure is None or self._is_unknown()
+            self._request = await self._procedure.prepare(self._run, state)
+            self._requested_in = self._state
+        if not self._run.left:
+            return False
+        try:
+            reply = await self._run.call(self._request.operation, **self._request.arguments)
+        except SdkError as error:
+            self._note_sent(error.outcome)
+            self._send_failure = error
+            # A refusal may mean that somebody else has done it, or is doing it: that can be read.
+            explicable = isinstance(error, BadRequestError | ConflictError | NotFoundError)
+            lost = self._procedure.answer_says_all and error.outcome is Outcome.APPLIED
+            if lost or not (self._may_have_effect or explicable):
+                raise
+            return False
+        self._note_sent(Outcome.APPLIED)
+        self._procedure.accept(reply.value)
+        return self._procedure.answer_says_all
 
-    def not_settled(self, state: str) -> SdkError:
-        """Return the error to end with, with the state read last."""
-        # The traceback of what is raised leads to this run: if it held its error, only the collector would free it.
-        failure, self._failure = self._failure, None
-        if failure is not None and not self.changed:
-            return failure
-        error = cannot(
-            NotSettledError,
-            f"the state asked for was not reached within {self._timeout:g} s",
-            state=state,
-            outcome=Outcome.UNKNOWN,
-            retryable=True,
-            correlation_id=self.correlation_ids[-1],
-        )
-        error.__cause__ = failure
+    def _note_sent(self, outcome: Outcome) -> None:
+        self._times_sent += 1
+        self._sent_at = self._run.now
+        if _CERTAINTY.index(outcome) >= _CERTAINTY.index(self._outcome):
+            self._outcome, self._sent = outcome, self._run.last_request
+
+    def _settled(self, state: S) -> Settled[S]:
+        change = {Outcome.APPLIED: Change.ACKNOWLEDGED, Outcome.UNKNOWN: Change.UNKNOWN}.get(self._outcome, Change.NONE)
+        return Settled(change, state, tuple(self._run.correlation_ids))
+
+    def _not_settled(self) -> SdkError:
+        """Return the error to end with at the deadline."""
+        if self._outcome is Outcome.REJECTED and self._send_failure is not None:
+            return self._send_failure
+        sent = {
+            Outcome.NOT_SENT: "nothing was sent",
+            Outcome.UNKNOWN: "the answer to the request was lost",
+            Outcome.APPLIED: "the API took the request",
+        }[self._outcome]
+        what = "was not reached" if self._read_failure is None else "could not be read"
+        text = f"{sent}, and the state asked for {what} within {self._run.timeout:g} s"
+        if self._may_have_effect:
+            text += "; ask=False goes on waiting"
+        retry_after = None if self._read_failure is None else self._read_failure.retry_after
+        error = cannot(NotSettledError, text, retryable=True, retry_after=retry_after)
+        error.__cause__ = self._read_failure or self._send_failure
         return error
 
-    def _is_unknown(self) -> bool:
-        return self._failure is not None and self._failure.outcome is Outcome.UNKNOWN
+    def complete(self, error: SdkError) -> SdkError:
+        """Have an error tell all that is known of the run."""
+        message, facts = error.args
+        told = {**self._run.last_request, **facts, "correlation_ids": self._run.correlation_ids}
+        if self.was_sent:
+            # Whatever failed last: what the caller has to know of is the request.
+            told |= {**self._sent, "outcome": self._outcome.value}
+        elif error.outcome is not Outcome.REJECTED:
+            # What is not known of a read changes nothing.
+            told["outcome"] = Outcome.NOT_SENT.value
+        if self._may_have_effect:
+            told["retryable"] = False
+            if error is not self._send_failure:
+                told["outcome"] = Outcome.UNKNOWN.value
+        if self._state is not None and "state" not in told:
+            told["state"] = _shown(self._state)
+            message += f" (state: {told['state']})"
+        error.args = (message, told)
+        return error
 
-    def _waited(self, patience: float) -> bool:
-        return self._clock() - self._acted_at >= patience
+    def forget(self) -> None:
+        """Let go of the errors: the traceback of what is raised leads here, and only the collector would free both."""
+        self._read_failure = self._send_failure = None
 
 
-async def _attempt(client: Client, request: Request, ids: list[str]) -> SdkError | None:
-    """Send it. Return a failure if reading on can tell what became of it; raise any other."""
-    try:
-        reply = await client.call_with_reply(request.operation, **request.arguments)
-        ids.append(reply.correlation_id)
-    except SdkError as error:
-        if error.correlation_id is not None:
-            ids.append(error.correlation_id)
-        if error.outcome is Outcome.APPLIED:
-            return None
-        # A refusal may mean that somebody else is doing the same.
-        if error.outcome is Outcome.UNKNOWN or isinstance(error, BadRequestError | ConflictError):
-            return error
-        raise
-    return None
+_CERTAINTY: Final = (Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED)
+"""Of several requests, that outcome is known which comes last here."""
+
+
+def _shown(state: str) -> str:
+    # A state that this release does not know may be any text of the server's.
+    return safe_code(state) or "a text that is not shown"
 
 
 def cannot(
@@ -212,7 +420,6 @@ def cannot(
 ) -> E:
     """Build the error of a workflow that can't go on."""
     if state is not None:
-        # A state that this release does not know may be any text of the server's.
-        facts["state"] = safe_code(state) or "a text that is not shown"
+        facts["state"] = _shown(state)
         what = f"{what} (state: {facts['state']})"
     return kind(what, {"outcome": outcome.value, **facts})
