@@ -21,7 +21,8 @@ from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus,
 from sdk_core.client import Reply
 from sdk_core.errors import NotFoundError, SdkError, WorkflowError
 from sdk_core.operation import Operation
-from sdk_core.workflow import Procedure, Request, Run, Settled, cannot, settle
+from sdk_core.settling import settle
+from sdk_core.workflow import Procedure, Request, Run, Settled, cannot
 
 __all__ = ["cancel_and_wait", "migrate_and_wait", "reactivate_and_wait", "suspend_and_wait"]
 
@@ -156,16 +157,16 @@ class _Migration(Procedure[MigrationStatus]):
     ids: Mapping[str, object]
     body: MigrationRequest
 
-    async def read(self, run: Run) -> Reply[MigrationStatus]:
+    async def read(self, run: Run, /) -> Reply[MigrationStatus]:
         return await run.call(operations.GET_MIGRATION_STATUS, **self.ids)
 
-    def reached(self, state: MigrationStatus) -> bool:
+    def reached(self, state: MigrationStatus, /) -> bool:
         return state.is_completed
 
-    async def prepare(self, run: Run, state: MigrationStatus) -> Request:  # noqa: ARG002  there is nothing to choose
+    async def prepare(self, _run: Run, _state: MigrationStatus, /) -> Request:
         return Request(operations.START_MIGRATION, {**self.ids, "body": self.body})
 
-    def describe(self, state: MigrationStatus) -> str:
+    def describe(self, state: MigrationStatus, /) -> str:
         return "completed" if state.is_completed else "incomplete"
 
 
@@ -175,32 +176,32 @@ class _StatusChange(Procedure[Subscription]):
     operation: Operation[Accepted]
     until: Collection[str]
 
-    async def read(self, run: Run) -> Reply[Subscription]:
+    async def read(self, run: Run, /) -> Reply[Subscription]:
         return await run.call(operations.GET_SUBSCRIPTION, **self.ids)
 
-    def reached(self, state: Subscription) -> bool:
+    def reached(self, state: Subscription, /) -> bool:
         return state.status in self.until
 
-    async def prepare(self, run: Run, state: Subscription) -> Request:  # noqa: ARG002  there is nothing to choose
+    async def prepare(self, _run: Run, state: Subscription, /) -> Request:
         if not state.status.is_known:
             what = "the subscription is in a state this release does not know"
             raise cannot(WorkflowError, what, state=state.status)
         return Request(self.operation, self.ids)
 
-    def describe(self, state: Subscription) -> str:
+    def describe(self, state: Subscription, /) -> str:
         return str(state.status)
 
 
 @frozen
 class _Cancellation(_StatusChange):
-    async def prepare(self, run: Run, state: Subscription) -> Request:
+    async def prepare(self, run: Run, state: Subscription, /) -> Request:
         request = await super().prepare(run, state)
         if state.status not in _BEFORE_CANCELLATION:
             what = "a cancellation may have led to this state: if it means canceled to you, name it in until"
             raise cannot(WorkflowError, what, state=state.status)
         return request
 
-    def end_of(self, failure: SdkError) -> str | None:
+    def end_of(self, failure: SdkError, /) -> str | None:
         if isinstance(failure, NotFoundError):
             return "the cancellation was sent, and now the subscription is not found (404): it is probably gone"
         return None

@@ -12,6 +12,7 @@ from benchmarks.audit.workflows.judge import WorkflowLie
 from benchmarks.audit.workflows.plan import plan_world
 from benchmarks.audit.workflows.report import WorkflowReport, audit_workflows
 from benchmarks.audit.workflows.subjects import SUBJECTS
+from sdk_core import settling as settling_module
 from sdk_core import workflow
 from sdk_core.errors import Outcome
 from sdk_core.workflow import Change, Settled
@@ -51,7 +52,7 @@ def test_a_world_is_the_same_whenever_it_is_run() -> None:
     assert alone == together.ends
 
 
-settling = workflow._Settling
+settling = settling_module._Settling
 run = workflow.Run
 
 
@@ -139,7 +140,7 @@ def end_with_the_first_failed_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tell_of_another_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "_shown", lambda _state: "another")
+    monkeypatch.setattr(settling_module, "shown", lambda _state: "another")
 
 
 def wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

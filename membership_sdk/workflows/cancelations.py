@@ -19,7 +19,8 @@ from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reas
 from sdk_core.arguments import plain_date
 from sdk_core.client import Reply
 from sdk_core.errors import NotOfferedError, WorkflowError
-from sdk_core.workflow import Procedure, Request, Run, Settled, cannot, settle
+from sdk_core.settling import settle
+from sdk_core.workflow import Procedure, Request, Run, Settled, cannot
 
 __all__ = [
     "CancelationDate",
@@ -161,7 +162,7 @@ class _Contract(ABC, Generic[C]):
     """What differs between a main contract and a module's where a cancelation is concerned."""
 
     @abstractmethod
-    async def read(self, run: Run) -> Reply[C]: ...
+    async def read(self, run: Run, /) -> Reply[C]: ...
 
     @abstractmethod
     def status(self, contract: C) -> CancelationStatus | None: ...
@@ -178,7 +179,7 @@ class _MainContract(_Contract[ContractData]):
     customer_id: int
     contract_id: int
 
-    async def read(self, run: Run) -> Reply[ContractData]:
+    async def read(self, run: Run, /) -> Reply[ContractData]:
         reply = await run.call(operations.GET_CONTRACT_DATA, customer_id=self.customer_id)
         for contract in reply.value:
             if contract.id == self.contract_id:
@@ -212,7 +213,7 @@ class _ModuleContract(_Contract[AdditionalModuleContractExtended]):
             "additional_module_contract_id": self.additional_module_contract_id,
         }
 
-    async def read(self, run: Run) -> Reply[AdditionalModuleContractExtended]:
+    async def read(self, run: Run, /) -> Reply[AdditionalModuleContractExtended]:
         return await run.call(operations.GET_ADDITIONAL_MODULE_CONTRACT, **self._ids)
 
     def status(self, contract: AdditionalModuleContractExtended) -> CancelationStatus | None:
@@ -232,10 +233,10 @@ class _OfContract(Procedure[C]):
     def __init__(self, contract: _Contract[C]) -> None:
         self._contract = contract
 
-    async def read(self, run: Run) -> Reply[C]:
+    async def read(self, run: Run, /) -> Reply[C]:
         return await self._contract.read(run)
 
-    def describe(self, state: C) -> str:
+    def describe(self, state: C, /) -> str:
         return str(self._contract.status(state))
 
     def _known_status(self, state: C) -> CancelationStatus | None:
@@ -251,7 +252,7 @@ class _Cancelation(_OfContract[C]):
         self._on: CancelationDate = on
         self._reason = reason
 
-    def reached(self, state: C) -> bool:
+    def reached(self, state: C, /) -> bool:
         status = self._contract.status(state)
         if status is None or not status.is_known:
             return False
@@ -261,7 +262,7 @@ class _Cancelation(_OfContract[C]):
             raise cannot(WorkflowError, "it is canceled already, to another date", state=status)
         return True
 
-    async def prepare(self, run: Run, state: C) -> Request:
+    async def prepare(self, run: Run, state: C, /) -> Request:
         self._known_status(state)
         # From now on it is this very date, whatever is offered later.
         self._on = _choose_date(state.available_cancelation_dates, self._on)
@@ -270,10 +271,10 @@ class _Cancelation(_OfContract[C]):
 
 
 class _Withdrawal(_OfContract[C]):
-    def reached(self, state: C) -> bool:
+    def reached(self, state: C, /) -> bool:
         return self._contract.status(state) in _NOT_CANCELED
 
-    async def prepare(self, run: Run, state: C) -> Request:  # noqa: ARG002  there is nothing to look up
+    async def prepare(self, _run: Run, state: C, /) -> Request:
         self._known_status(state)
         return self._contract.withdrawal()
 

@@ -14,10 +14,12 @@ from membership_sdk.models import (
     IdlePeriodValidationRequest,
 )
 from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose
+from sdk_core.arguments import of_type
 from sdk_core.client import Reply
 from sdk_core.errors import NotOfferedError, WorkflowError
 from sdk_core.multipart import Document
-from sdk_core.workflow import Procedure, Request, Run, Settled, cannot, settle
+from sdk_core.settling import settle
+from sdk_core.workflow import Procedure, Request, Run, Settled, cannot
 
 __all__ = ["request_idle_period"]
 
@@ -57,8 +59,8 @@ async def request_idle_period(
     """
     check_ids({"contract_id": contract_id})
     check_reason(reason)
-    if not isinstance(document, Document | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"document must be a Document, not {type(document).__name__}")
+    if document is not None:
+        of_type(Document)("document", document)
     # The request checks its own values; the unit comes with the configuration.
     wanted = IdlePeriodValidationRequest(start_date=start_date, term_value=term_value, unlimited=unlimited)
     request = _IdlePeriodRequest(contract_id, wanted, reason, document)
@@ -79,7 +81,7 @@ class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):
         self._document = document
         self._configuration: IdlePeriodConfiguration | None = None
 
-    async def read(self, run: Run) -> Reply[tuple[IdlePeriod, ...]]:
+    async def read(self, run: Run, /) -> Reply[tuple[IdlePeriod, ...]]:
         reason_id = self._reason if isinstance(self._reason, int) else (await self._chosen_reason(run)).id
         reply = await run.call(operations.GET_IDLE_PERIODS, contract_id=self._contract_id)
         listed = reply.value.current_and_upcoming_idle_periods
@@ -91,13 +93,13 @@ class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):
             )
         )
 
-    def reached(self, state: tuple[IdlePeriod, ...]) -> bool:
+    def reached(self, state: tuple[IdlePeriod, ...], /) -> bool:
         if state and bool(state[0].unlimited) != bool(self._wanted.unlimited):
             what = "there is an idle period with this start already, of another length"
             raise cannot(WorkflowError, what, state=state[0].state)
         return bool(state) and state[0].state.is_known
 
-    async def prepare(self, run: Run, state: tuple[IdlePeriod, ...]) -> Request:
+    async def prepare(self, run: Run, state: tuple[IdlePeriod, ...], /) -> Request:
         if state:
             what = "there is such an idle period, in a state this release does not know"
             raise cannot(WorkflowError, what, state=state[0].state)
@@ -124,7 +126,7 @@ class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):
             {"contract_id": self._contract_id, "body": body, "document": self._document},
         )
 
-    def describe(self, state: tuple[IdlePeriod, ...]) -> str:
+    def describe(self, state: tuple[IdlePeriod, ...], /) -> str:
         return str(state[0].state) if state else "absent"
 
     async def _rules(self, run: Run) -> IdlePeriodConfiguration:

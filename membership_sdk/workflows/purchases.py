@@ -12,7 +12,8 @@ from membership_sdk.models import (
 from membership_sdk.workflows.common import POLL, TIMEOUT
 from sdk_core.client import Reply
 from sdk_core.errors import NotOfferedError
-from sdk_core.workflow import Change, Procedure, Request, Run, WithChange, cannot, settle
+from sdk_core.settling import settle
+from sdk_core.workflow import Change, Procedure, Request, Run, WithChange, cannot
 
 __all__ = ["Purchase", "purchase_module"]
 
@@ -78,23 +79,23 @@ class _ModulePurchase(Procedure[AdditionalModuleValidationStatus]):
     bought: list[AdditionalModuleContract] = field(factory=list[AdditionalModuleContract], init=False)
     """The answer, if there was one."""
 
-    async def read(self, run: Run) -> Reply[AdditionalModuleValidationStatus]:
+    async def read(self, run: Run, /) -> Reply[AdditionalModuleValidationStatus]:
         operation = operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST
         reply = await run.call(operation, contract_id=self.contract_id, body=self.body)
         return reply.with_value(reply.value.validation_status)
 
-    def reached(self, state: AdditionalModuleValidationStatus) -> bool:
+    def reached(self, state: AdditionalModuleValidationStatus, /) -> bool:
         return state == _BOUGHT
 
-    async def prepare(self, run: Run, state: AdditionalModuleValidationStatus) -> Request:  # noqa: ARG002  all is given
+    async def prepare(self, _run: Run, state: AdditionalModuleValidationStatus, /) -> Request:
         if not state.is_positive:
             raise cannot(NotOfferedError, "the API would refuse the purchase", state=state)
         arguments = {"contract_id": self.contract_id, "body": self.body}
         return Request(operations.PURCHASE_ADDITIONAL_MODULE_CONTRACT, arguments)
 
-    def describe(self, state: AdditionalModuleValidationStatus) -> str:
+    def describe(self, state: AdditionalModuleValidationStatus, /) -> str:
         return str(state)
 
-    def accept(self, answer: object) -> None:
+    def accept(self, answer: object, /) -> None:
         if isinstance(answer, AdditionalModuleContract):
             self.bought.append(answer)
