@@ -1,6 +1,7 @@
 """The command `cloudcockpit-sdk demo`: a suspended subscription becomes active again."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
@@ -84,7 +85,10 @@ async def _see_suspended(tell: Narration, sandbox: CloudCockpitSandbox, client: 
 
 async def _reactivate(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
     tell.step("Reactivate it: the API only accepts that, so reactivate_and_wait reads until it is done")
-    ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID}
+    ids: dict[str, Any] = {
+        "customer_id": sandbox.CUSTOMER_ID,
+        "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID,
+    }
     before = len(sandbox.requests)
     settled = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
     calls = [request.operation for request in sandbox.requests[before:]]

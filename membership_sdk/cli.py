@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 from membership_sdk import operations
 from membership_sdk.client import MembershipClient
@@ -13,6 +14,7 @@ from sdk_core import narration
 from sdk_core.errors import ConnectionFailedError
 from sdk_core.narration import ClaimError, Narration
 from sdk_core.outcome import Outcome
+from sdk_core.workflow import Change
 
 __all__ = ["demo", "run"]
 
@@ -142,14 +144,14 @@ async def _lose_the_answer(tell: Narration, sandbox: MembershipSandbox, client: 
 
 async def _settle(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
     tell.step("Leave that to workflows: they read first, and read again when nobody knows")
-    ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CONTRACT_ID}
+    ids: dict[str, Any] = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CONTRACT_ID}
     withdrawn = await withdraw_cancelation(client, **ids)
     tell.check("withdraw_cancelation changed it", (withdrawn.changed, withdrawn.state.cancelation_status), (True, None))
     before = len(sandbox.ledger)
     sandbox.fail(Fault.drop(after_applying=True), operation=operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name)
     first = await cancel_contract(client, **ids, on="latest", reason="Moving away")
     _show(tell, [first.state])
-    tell.check("cancel_contract changed it, though the answer was lost", first.changed, expected=True)
+    tell.check("it is canceled; by whom, nobody knows: the answer was lost", first.change, Change.UNKNOWN)
     again = await cancel_contract(client, **ids, on="latest", reason="Moving away")
     tell.check("run again, it finds it done", again.unchanged, expected=True)
     tell.check(
