@@ -69,6 +69,7 @@ from membership_sdk import (
 )
 from sdk_core import codec
 from sdk_core.client import Empty
+from sdk_core.codec.twins import READERS
 
 T = TypeVar("T")
 
@@ -805,7 +806,7 @@ def test_fast_path_and_converter_read_the_same(answer: tuple[Any, Any]) -> None:
     shape, value = answer
     text = codec.dump(value)
     detailed = outcome_of(lambda text: read_in_detail(text, shape), text)
-    assert outcome_of(codec._READERS[shape], text) in ("refused", detailed)
+    assert outcome_of(READERS[shape], text) in ("refused", detailed)
     assert outcome_of(lambda text: codec.load(text, shape), text) == detailed
 
 
@@ -841,7 +842,7 @@ def damaged_texts(draw: st.DrawFn) -> tuple[Any, bytes]:
 def test_fast_path_and_converter_read_the_same_texts(answer: tuple[Any, bytes]) -> None:
     """To the byte, except that what is ignored may be no JSON in its encoding or in the size of a number."""
     shape, text = answer
-    fast = outcome_of(codec._READERS[shape], text)
+    fast = outcome_of(READERS[shape], text)
     if fast == "refused":
         return
     try:
@@ -867,7 +868,7 @@ SELDOM = ("", "{11111111111141118111111111111111}", "1_1111111-1111-4111-8111-11
 @pytest.mark.parametrize("shape", [*RECORDS, Page[SubscriptionListItem]], ids=str)
 def test_fast_path_and_converter_read_the_same_oddities(shape: Any) -> None:
     """The same, for every attribute of every class; and of what the converter reads, nearly all is read without it."""
-    document, read = full(shape), codec._READERS[shape]
+    document, read = full(shape), READERS[shape]
     for key in document:
         for oddity in (*ODDITIES, *([item] for item in ODDITIES)):
             text = codec.dump(document | {key: oddity})
@@ -881,7 +882,7 @@ def test_all_answers_are_read_by_the_fast_path() -> None:
     nested = {"name": "a", "inner": [{"name": "b"}]}
     for shape, value in (*SAMPLES, (Leaf, nested), (Pair[int], {"item": 1, "rest": [2]})):
         text = codec.dump(value)
-        assert exact(codec._READERS[shape](text)) == exact(read_in_detail(text, shape))
+        assert exact(READERS[shape](text)) == exact(read_in_detail(text, shape))
 
 
 @pytest.mark.parametrize("root", ANSWERS, ids=str)
