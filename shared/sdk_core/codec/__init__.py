@@ -1,9 +1,29 @@
 """JSON to attrs classes and back: strict about types, open about what is new, silent about values.
 
-One private cattrs converter serves both SDKs; msgspec reads what fits, which is most, to the same values. JSON names
-are the camelCase of attribute names. Unknown keys are ignored, unknown enum values kept; `null` or a wrong type where
-a value is required is an error that names the JSON path, never the value. Money and other fractions are `Decimal`,
-read from the JSON text without a float in between.
+The names of JSON keys are the camelCase of attribute names. Unknown keys are ignored and unknown values of enumerations
+are kept, so an API may add both. `null` or a wrong type where a value is required is an error that names the JSON path
+and never the value. Money and other fractions are `Decimal`, read from the digits in the text without a float in
+between.
+
+Two readers give the same values; the fast one is tried first, the exact one decides.
+
+    load(text, shape)
+      |
+      |   twins.READERS[shape]    msgspec, from bytes straight to objects:
+      +-> fast reader ----------> nearly every answer ----------------------------> value
+            |
+            | any error           This error is dropped: it would tell less, and could show values.
+            v
+          text.parse() ---------> no JSON ----------------------------------------> NotJsonError
+            |
+            | JSON value
+            v
+          rules.structure() ----> cattrs, value by value, by the rules of rules.py -> value
+            |
+            +-------------------> problems.py: all misfits with their JSON paths --> ShapeError
+
+`dump(value)` in write.py is the way back. Rooms import each other in one direction only:
+text, enums <- shapes <- problems <- rules <- twins, and shapes <- write.
 """
 
 from contextlib import suppress
@@ -48,11 +68,14 @@ def load(text: bytes, shape: type[T], *, lone_item: bool = False) -> T:
         ShapeError: it does not fit; the paths of all misfits are named.
     """
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
+    # The slow reading stands below the handler, not in it: there the fast reader's error, whose message may show a
+    # value, would become the context of whatever is raised.
     try:
         value: T = READERS[kind](text)
-        return value  # noqa: TRY300  the shortest way
-    except Exception:  # noqa: BLE001, S110  whatever the fast path says, the detailed one says it better
+    except Exception:  # noqa: BLE001, S110  Whatever it is, cattrs reads the text again and decides.
         pass
+    else:
+        return value
     if lone_item:
         with suppress(Exception):
             (item,) = get_args(kind)

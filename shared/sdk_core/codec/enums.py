@@ -1,7 +1,9 @@
-"""Enumerations that the API may extend."""
+"""Enumerations that an API may extend: a value that this release does not know is kept, not refused."""
 
 from enum import StrEnum
 from typing import Self
+
+__all__ = ["OpenEnum", "OpenEnumObject"]
 
 
 class OpenEnum(StrEnum):

@@ -1,4 +1,12 @@
-"""What does not fit, by its JSON path, never by its value."""
+"""What does not fit, in words that may be shown: each misfit with its JSON path, never with its value.
+
+cattrs raises one error per object or list, which holds the errors inside of it. `problems_of` flattens such a tree:
+
+    ClassValidationError(Contract)
+      note "price": ClassValidationError(Money)
+        note "amount": WrongTypeError         -->  $.price.amount: expected a number
+        note "currency": KeyError             -->  $.price.currency: required, but missing
+"""
 
 from typing import get_origin
 
@@ -6,6 +14,8 @@ import attrs
 from cattrs import ClassValidationError, IterableValidationError
 
 from sdk_core.codec.shapes import json_name
+
+__all__ = ["ShapeError", "WrongTypeError", "problems_of"]
 
 
 class ShapeError(ValueError):
@@ -21,22 +31,23 @@ class WrongTypeError(ValueError):
 
 
 def problems_of(error: BaseException, path: str) -> list[str]:
+    """Return all that does not fit in the value at `path`, as "path: what was expected"."""
     match error:
         case ClassValidationError():
             names = {
                 attribute.name: json_name(attribute) for attribute in attrs.fields(get_origin(error.cl) or error.cl)
             }
-            noted, bare = error.group_exceptions()
-            found = [
-                p for inner, note in noted for p in problems_of(inner, f"{path}.{names.get(note.name, note.name)}")
-            ]
+            noted_attributes, others = error.group_exceptions()
+            parts = [(part, f"{path}.{names.get(note.name, note.name)}") for part, note in noted_attributes]
         case IterableValidationError():
-            noted_items, bare = error.group_exceptions()
-            found = [p for inner, note in noted_items for p in problems_of(inner, f"{path}[{note.index}]")]
+            noted_items, others = error.group_exceptions()
+            parts = [(part, f"{path}[{note.index}]") for part, note in noted_items]
         case KeyError():
             return [f"{path}: required, but missing"]
         case WrongTypeError():
             return [f"{path}: {error}"]
         case _:
+            # The text of an error that is not ours may show the value.
             return [f"{path}: not of the documented type"]
-    return found + [problem for inner in bare for problem in problems_of(inner, path)]
+    parts += [(part, path) for part in others]
+    return [problem for part, place in parts for problem in problems_of(part, place)]

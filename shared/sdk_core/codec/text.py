@@ -1,10 +1,22 @@
-"""JSON text."""
+"""JSON text to JSON values, and safe looks into a value that may be anything.
+
+    bytes --> msgspec ------------------------------> value
+                | any refusal
+                v
+              json.loads(), which also reads -------> value, or NotJsonError
+              UTF-16, UTF-32, a byte order mark
+              and half of a surrogate pair
+
+Numbers with a fraction or an exponent become `Decimal`, made from their digits in the text.
+"""
 
 import json
 from decimal import Decimal
 from typing import Any, NoReturn
 
 import msgspec
+
+__all__ = ["NotJsonError", "as_list", "as_object", "as_text", "parse", "parse_or_none"]
 
 
 class NotJsonError(ValueError):
@@ -15,7 +27,9 @@ def _refuse_constant(_text: str) -> NoReturn:
     raise NotJsonError
 
 
-_PARSER = msgspec.json.Decoder(float_hook=Decimal)
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_REFUSALS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+"""What reading a text may raise. ArithmeticError: an exponent beyond what `Decimal` can hold."""
 
 
 def parse(text: bytes) -> Any:
@@ -25,14 +39,12 @@ def parse(text: bytes) -> Any:
         NotJsonError: it is no JSON (`NaN` and `Infinity` are none).
     """
     try:
-        return _PARSER.decode(text)
-    except Exception:  # noqa: BLE001, S110  json.loads() has the last word
+        return _DECODER.decode(text)
+    except _REFUSALS:
         pass
-    # UTF-16, a byte order mark, half a surrogate pair, or no JSON: json.loads() knows them all.
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    # Arithmetic: an exponent beyond what Decimal can hold.
-    except (ValueError, ArithmeticError, RecursionError):
+    except _REFUSALS:
         raise NotJsonError from None
 
 
@@ -51,7 +63,7 @@ def as_object(value: Any) -> dict[str, Any]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return `value` if it is a JSON list, else an empty one."""
+    """Return the items of `value` if it is a JSON list, else an empty list."""
     return [*value] if isinstance(value, list) else []
 
 
