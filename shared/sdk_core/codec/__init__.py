@@ -9,21 +9,25 @@ Two readers give the same values; the fast one is tried first, the exact one dec
 
     load(text, shape)
       |
-      |   twins.READERS[shape]    msgspec, from bytes straight to objects:
-      +-> fast reader ----------> nearly every answer ----------------------------> value
-            |
-            | any error           This error is dropped: it would tell less, and could show values.
-            v
-          text.parse() ---------> no JSON ----------------------------------------> NotJsonError
-            |
-            | JSON value
-            v
-          rules.structure() ----> cattrs, value by value, by the rules of rules.py -> value
-            |
-            +-------------------> problems.py: all misfits with their JSON paths --> ShapeError
+      v
+    twins.READERS[shape](text) ---> value           msgspec, from bytes straight to objects: nearly every answer
+      |
+      |  any error: dropped, as it may show values, and does not name all that is wrong
+      v
+    text.parse(text) -------------> NotJsonError
+      |
+      |  JSON value
+      v
+    rules.structure(...) ---------> value           cattrs, value by value
+      |
+      v
+    problems.problems_of(...) ----> ShapeError      all misfits with their JSON paths
 
-`dump(value)` in write.py is the way back. Rooms import each other in one direction only:
-text, enums <- shapes <- problems <- rules <- twins, and shapes <- write.
+`dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
+
+    enums <- shapes <- problems <- rules <- twins
+             shapes <- write
+             text   <- rules
 """
 
 from contextlib import suppress

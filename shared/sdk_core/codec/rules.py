@@ -63,7 +63,7 @@ def structure(value: Any, shape: type[T]) -> T:
 
 @cache
 def reading_converter() -> Converter:
-    """Return the one converter that reads, made when it is first needed: most of an application's imports never do."""
+    """Return the one converter that reads, made when it is first needed and not when the SDK is imported."""
     converter = Converter()
     # By class, not by predicate: cattrs asks the rules for classes first, and has one of its own for every Enum.
     for kind, rule in _RULES.items():
@@ -210,7 +210,7 @@ def _attribute_rule(attribute: "attrs.Attribute[Any]", kind: Any, converter: Con
 
 
 def _list_rule(make_rule: Callable[[Any, Converter], _Rule]) -> Callable[[Any, Converter], _Rule]:
-    """Return a factory of rules as cattrs' own is, only that its rules take nothing but a list."""
+    """Return cattrs' factory of rules with one change: its rules refuse what is no list, even if it is iterable."""
 
     def make(shape: Any, converter: Converter) -> _Rule:
         structure_items = make_rule(shape, converter)

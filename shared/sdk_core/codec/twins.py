@@ -5,8 +5,8 @@ or raises. It may raise for what cattrs reads; then cattrs reads it. Any excepti
 one intended difference: what stands under a key that no attribute has is skipped without being decoded, so that bytes
 that are not UTF-8 and numbers too large for `Decimal` do no harm there.
 
-Why: nothing is built between bytes and objects. Without it a call that gets one contract takes 0.13 more of the time
-that bare aiohttp takes for it (measured by `python -m benchmarks`).
+Why: nothing is built between bytes and objects. With cattrs alone, getting one contract would take longer by 0.13 of
+the time that the same call takes with bare aiohttp (`python -m benchmarks`).
 
 How: msgspec can fill the slots of an attrs class, but takes the names of the attributes for the keys in the JSON, and
 reads a few types otherwise than cattrs. So it is given a subclass of each class, its twin, which has the names that it
@@ -168,8 +168,9 @@ def _cattrs_reader(shape: Any) -> Callable[[Any], Any]:
 def _make_finish(cls: Any, readings: Mapping[str, _Reading]) -> Callable[[Any], None]:
     """Return the function that makes an object of `cls` of its filled twin.
 
-    It is generated, as attrs generates `__init__`, because a loop over the attributes would take twice as long, and
-    ten contracts 0.08 more of the time of bare aiohttp. For an optional enumeration and a Decimal it reads:
+    It is generated, as attrs generates `__init__`, because a loop over the attributes would take twice as long: in a
+    call, 0.04 of the time of bare aiohttp for one contract, and 0.08 for ten. For an optional enumeration `status` and
+    a Decimal `amount` it reads:
 
         def finish(twin):
             if not twin.status: twin.status = status_empty_as

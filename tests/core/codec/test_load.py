@@ -18,6 +18,7 @@ from payloads import payload
 from cloudcockpit_sdk import TermDuration
 from membership_sdk import CancelationStatus, ContractData, RateCode
 from sdk_core import codec
+from sdk_core.codec.twins import READERS
 
 SHAPES: list[Any] = [*ROOTS, list[ContractData], int, str, Decimal, datetime, UUID, CancelationStatus, TermDuration]
 
@@ -64,6 +65,29 @@ def test_lone_object_is_a_list_of_one(encoding: str) -> None:
             codec.load(text.encode(encoding), list[RateCode], lone_item=True)
         assert caught.value.problems == (problem,)
         assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError, SystemError, RecursionError, ExceptionGroup("", [OSError()])], ids=repr
+)
+def test_whatever_the_fast_reader_raises_the_exact_one_decides(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """An answer that says what was done is not lost because of an error that nobody foresaw."""
+    text = payload("membership_contract_data")
+    expected = codec.load(text, list[ContractData])
+
+    def fail(_text: bytes) -> Any:
+        raise error
+
+    for shape in (list[ContractData], ContractData):
+        monkeypatch.setitem(READERS, shape, fail)
+    assert codec.load(text, list[ContractData]) == expected
+    lone = codec.dump(codec.parse(text)[0])
+    assert codec.load(lone, list[ContractData], lone_item=True) == expected[:1]
+    with pytest.raises(codec.ShapeError) as caught:
+        codec.load(b"{}", list[ContractData])
+    assert caught.value.__context__ is None
 
 
 def test_decoding_leaves_no_cyclic_garbage() -> None:

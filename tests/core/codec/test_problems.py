@@ -117,7 +117,7 @@ def test_any_json_anywhere_is_read_or_refused_with_a_path(value: Any, site: Site
     assert all(problem.startswith(site.path) for problem in problems)
 
 
-def test_refusal_holds_no_error_of_the_fast_path() -> None:
+def test_refusal_holds_no_error_of_the_fast_reader() -> None:
     """Python's own messages show values; as __context__ they would stand in every traceback."""
     with pytest.raises(codec.ShapeError) as caught:
         codec.load(b'{"periodValue": 1, "periodUnit": {"name": "CANARY-VALUE"}}', TimePeriod)

@@ -99,7 +99,7 @@ def read_in_detail(text: bytes, shape: Any) -> Any:
 @given(damaged_samples())
 @example((ContractData, []))
 @example((Price, ""))
-def test_fast_path_and_converter_read_the_same(answer: tuple[Any, Any]) -> None:
+def test_fast_reader_and_converter_read_the_same(answer: tuple[Any, Any]) -> None:
     """What is read without the converter is what the converter would have read; it may leave more to it."""
     shape, value = answer
     text = codec.dump(value)
@@ -137,7 +137,7 @@ def damaged_texts(draw: st.DrawFn) -> tuple[Any, bytes]:
 
 @fuzzed(400)
 @given(damaged_texts())
-def test_fast_path_and_converter_read_the_same_texts(answer: tuple[Any, bytes]) -> None:
+def test_fast_reader_and_converter_read_the_same_texts(answer: tuple[Any, bytes]) -> None:
     """To the byte, except that what is ignored may be no JSON in its encoding or in the size of a number."""
     shape, text = answer
     fast = outcome_of(READERS[shape], text)
@@ -156,7 +156,7 @@ SELDOM = ("", "{11111111111141118111111111111111}", "1_1111111-1111-4111-8111-11
 
 
 @pytest.mark.parametrize("shape", [*RECORDS, Page[SubscriptionListItem]], ids=str)
-def test_fast_path_and_converter_read_the_same_oddities(shape: Any) -> None:
+def test_fast_reader_and_converter_read_the_same_oddities(shape: Any) -> None:
     """The same, for every attribute of every class; and of what the converter reads, nearly all is read without it."""
     document, read = full(shape), READERS[shape]
     for key in document:
@@ -167,7 +167,7 @@ def test_fast_path_and_converter_read_the_same_oddities(shape: Any) -> None:
             assert fast == detailed or (fast == "refused" and oddity in SELDOM), (key, oddity)
 
 
-def test_all_answers_are_read_by_the_fast_path() -> None:
+def test_all_answers_are_read_by_the_fast_reader() -> None:
     """A change of msgspec, of attrs or of a model must not make them slow unnoticed."""
     for shape, value in SAMPLES:
         text = codec.dump(value)
