@@ -7,9 +7,9 @@ from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import SubscriptionStatus
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from cloudcockpit_sdk.workflows import reactivate_and_wait
-from sdk_core import narration
+from sdk_core import cli
+from sdk_core.cli.narration import ClaimError, Narration
 from sdk_core.errors import BadRequestError, Outcome
-from sdk_core.narration import ClaimError, Narration
 
 __all__ = ["demo", "run"]
 
@@ -20,7 +20,7 @@ _TIMEOUT = 10.0
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return narration.run("cloudcockpit-sdk", _ABOUT, demo, argv)
+    return cli.run("cloudcockpit-sdk", _ABOUT, demo, argv)
 
 
 async def demo(tell: Narration) -> None:

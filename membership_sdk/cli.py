@@ -9,9 +9,9 @@ from membership_sdk.client import MembershipClient
 from membership_sdk.models import CancelationStatus, ContractData
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from membership_sdk.workflows import cancel_contract, withdraw_cancelation
-from sdk_core import narration
+from sdk_core import cli
+from sdk_core.cli.narration import ClaimError, Narration
 from sdk_core.errors import ConnectionFailedError, Outcome
-from sdk_core.narration import ClaimError, Narration
 
 __all__ = ["demo", "run"]
 
@@ -20,7 +20,7 @@ _ABOUT = "The Membership Self-service SDK, shown on a sandbox: no account needed
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return narration.run("membership-sdk", _ABOUT, demo, argv)
+    return cli.run("membership-sdk", _ABOUT, demo, argv)
 
 
 async def demo(tell: Narration) -> None:

@@ -56,7 +56,7 @@ from membership_sdk.models import (
     VoidResult,
 )
 from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
-from membership_sdk.sandbox_idle_periods import end_of, months_later, on_change, on_request, remaining
+from membership_sdk.sandbox.rules import end_of, months_later, on_change, on_request, remaining
 from sdk_core import codec
 from sdk_core.client import ClientOptions
 from sdk_core.operation import Operation

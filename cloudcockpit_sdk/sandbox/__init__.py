@@ -30,7 +30,7 @@ from cloudcockpit_sdk.models import (
     Transition,
 )
 from cloudcockpit_sdk.operations import OPERATIONS
-from cloudcockpit_sdk.sandbox_answers import (
+from cloudcockpit_sdk.sandbox.answers import (
     NAMESPACE,
     UPGRADE,
     conflict,

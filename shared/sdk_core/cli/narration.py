@@ -1,9 +1,6 @@
-"""What both command lines share: a demo told step by step, in which every claim is checked. Needs the extra `cli`."""
+"""A demo told step by step on standard output, in which every claim is checked."""
 
-import argparse
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -12,9 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sdk_core.errors import Attempt
-from sdk_core.version import __version__
 
-__all__ = ["ClaimError", "Narration", "run"]
+__all__ = ["ClaimError", "Narration"]
 
 
 class ClaimError(Exception):
@@ -79,29 +75,3 @@ class Narration:
 
     def _print(self, content: Text | Table) -> None:
         self._console.print(Padding(content, (0, 0, 0, 3), expand=False))
-
-
-def run(program: str, about: str, story: Callable[[Narration], Coroutine[Any, Any, None]], argv: Sequence[str]) -> int:
-    """Run a command line and return its exit code: 0, 1 if a claim does not hold, 130 after Ctrl-C.
-
-    Args:
-        program: its name.
-        about: what it is, in a sentence.
-        story: what the command `demo` tells.
-        argv: the arguments without the program's name; argparse exits with 2 if they make no sense.
-    """
-    parser = argparse.ArgumentParser(prog=program, description=about)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(metavar="command", required=True)
-    commands.add_parser("demo", help="start a sandbox of the API in this process and show the main job on it")
-    parser.parse_args(argv)
-    try:
-        asyncio.run(story(Narration()))
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001  whatever went wrong, the reader gets a sentence
-        Console(stderr=True, highlight=False, markup=False).print(
-            f"failed: {type(error).__name__}: {error}", style="red"
-        )
-        return 1
-    return 0
