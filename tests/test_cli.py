@@ -16,7 +16,7 @@ import membership_sdk.__main__
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk import VoidResult
 from membership_sdk.sandbox import MembershipSandbox
-from sdk_core.sandbox import RefusalError
+from sdk_core.sandbox.requests import RefusalError
 from sdk_core.version import __version__
 
 ROOT = Path(__file__).parents[1]

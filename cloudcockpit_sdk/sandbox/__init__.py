@@ -46,7 +46,9 @@ from cloudcockpit_sdk.sandbox.answers import (
 from sdk_core import codec
 from sdk_core.client import ClientOptions
 from sdk_core.operation import Operation
-from sdk_core.sandbox import Fault, LedgerEntry, ReceivedRequest, RefusalError, Sandbox
+from sdk_core.sandbox import Sandbox
+from sdk_core.sandbox.faults import Fault
+from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError
 
 __all__ = ["CloudCockpitSandbox", "Fault", "LedgerEntry", "ReceivedRequest"]
 

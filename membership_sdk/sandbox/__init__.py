@@ -60,7 +60,9 @@ from membership_sdk.sandbox.rules import end_of, months_later, on_change, on_req
 from sdk_core import codec
 from sdk_core.client import ClientOptions
 from sdk_core.operation import Operation
-from sdk_core.sandbox import Fault, LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError, Sandbox
+from sdk_core.sandbox import Sandbox
+from sdk_core.sandbox.faults import Fault
+from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError
 
 __all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest"]
 
