@@ -1,73 +1,33 @@
 """The Membership API in process: a studio with one member, to try things on, to test with, to break on purpose."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import date
 from itertools import count
-from typing import Any, ClassVar, Final, Unpack
+from typing import Final, Unpack
 
 from aiohttp import web
-from attrs import evolve
 
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import (
-    AccountPreviewItem,
     AdditionalModule,
-    AdditionalModuleContract,
     AdditionalModuleContractExtended,
-    AdditionalModuleContractRequest,
-    AdditionalModuleContractTrialPeriod,
-    AdditionalModuleContractValidationStatus,
-    AdditionalModuleExtension,
-    AdditionalModuleTrialPeriodConfig,
-    AdditionalModuleValidationStatus,
-    CancelationOrigin,
-    CancelationStatus,
     ContractCancelationReason,
     ContractData,
-    ContractStatus,
-    ExtensionType,
     IdlePeriod,
     IdlePeriodConfiguration,
-    IdlePeriodCreateRequest,
-    IdlePeriodCreationStatus,
-    IdlePeriodFee,
-    IdlePeriodFeeCalculationConfig,
-    IdlePeriodFeeCalculationType,
-    IdlePeriodLists,
-    IdlePeriodReason,
-    IdlePeriodState,
-    IdlePeriodUpdatePreview,
-    IdlePeriodUpdateRequest,
-    IdlePeriodValidationRequest,
-    IdlePeriodValidationStatus,
-    IdlePeriodValidationStatusResult,
-    IdleTemporalUnit,
-    Money,
-    PaymentFrequency,
-    PaymentFrequencyType,
-    PriceDetails,
-    ReferencePeriod,
-    RemainingIdlePeriods,
-    TemporalUnit,
-    Term,
-    TermInformation,
-    TimePeriod,
-    VoidResult,
 )
-from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
-from membership_sdk.sandbox.rules import end_of, months_later, on_change, on_request, remaining
+from membership_sdk.sandbox import samples
+from membership_sdk.sandbox.handlers import Handlers
+from membership_sdk.sandbox.samples import SampleIds
 from sdk_core import codec
 from sdk_core.client import ClientOptions
-from sdk_core.operation import Operation
-from sdk_core.sandbox import Sandbox
 from sdk_core.sandbox.faults import Fault
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError
 
 __all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest"]
 
 
-class MembershipSandbox(Sandbox):
+class MembershipSandbox(SampleIds, Handlers):
     """The Membership API on a loopback port: `async with MembershipSandbox() as sandbox:`.
 
     Error codes and the status of business refusals are the sandbox's own: the API publishes neither. What is asked for
@@ -85,28 +45,6 @@ class MembershipSandbox(Sandbox):
     """
 
     API_KEY: Final = "sandbox-key"
-    CUSTOMER_ID: Final = 1001
-    CONTRACT_ID: Final = 2002
-    """Not canceled; three dates on offer."""
-    CANCELED_CONTRACT_ID: Final = 2003
-    """Canceled by the member."""
-    MODULE_CONTRACT_ID: Final = 3003
-    """Of CONTRACT_ID; not canceled."""
-    REASON_ID: Final = 11
-    IDLE_REASON_ID: Final = 21
-    DOCUMENTED_IDLE_REASON_ID: Final = 22
-    """Needs a document."""
-    PAST_IDLE_PERIOD_ID: Final = 4004
-    """Of CONTRACT_ID."""
-    SAUNA_ID: Final = 31
-    """The module that MODULE_CONTRACT_ID is a contract of."""
-    SOLARIUM_ID: Final = 32
-    """Not bought; has a trial period."""
-    DRINKS_ID: Final = 33
-    """Not bought; has no trial period."""
-    PAYMENT_FREQUENCY_IDS: Final = {SAUNA_ID: 301, SOLARIUM_ID: 302, DRINKS_ID: 303}
-
-    operations: ClassVar[tuple[Operation[Any], ...]] = (*OPERATIONS, VERIFY_API_KEY)
 
     def __init__(
         self,
@@ -123,27 +61,18 @@ class MembershipSandbox(Sandbox):
         super().__init__(today=today)
         self.verification = verification
         if contracts is None:
-            contracts = {self.CUSTOMER_ID: _contracts(self.today)}
-        self.contracts: dict[int, dict[int, ContractData]] = {
-            customer: {contract.id: contract for contract in own} for customer, own in contracts.items()
-        }
-        """The state of the main contracts, by customer id and contract id."""
+            contracts = {self.CUSTOMER_ID: samples.contracts(self.today)}
+        self.contracts = {customer: {contract.id: contract for contract in own} for customer, own in contracts.items()}
         if modules is None:
-            modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): _sauna(self.today)}
-        self.modules: dict[tuple[int, int], AdditionalModuleContractExtended] = dict(modules)
-        """The state of the module contracts, by contract id and module contract id."""
-        self.reasons: list[ContractCancelationReason] = _reasons() if reasons is None else list(reasons)
-        rules = idle_period_config or _idle_period_config(self.today, verification=verification)
-        self.idle_period_config: IdlePeriodConfiguration = rules
+            modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): samples.sauna(self.today)}
+        self.modules = dict(modules)
+        self.reasons = samples.reasons() if reasons is None else list(reasons)
+        rules = idle_period_config or samples.idle_period_config(self.today, verification=verification)
+        self.idle_period_config = rules
         if idle_periods is None:
-            idle_periods = {self.CONTRACT_ID: [_past_idle_period(self.today, self.idle_period_config)]}
-        self.idle_periods: dict[int, dict[int, IdlePeriod]] = {
-            contract: {period.id: period for period in own} for contract, own in idle_periods.items()
-        }
-        """The state of the idle periods and their amendments, by contract id and their own."""
-        self.additional_modules: list[AdditionalModule] = (
-            _modules_on_sale() if additional_modules is None else list(additional_modules)
-        )
+            idle_periods = {self.CONTRACT_ID: [samples.past_idle_period(self.today, self.idle_period_config)]}
+        self.idle_periods = {contract: {period.id: period for period in own} for contract, own in idle_periods.items()}
+        self.additional_modules = samples.modules_on_sale() if additional_modules is None else list(additional_modules)
         self._new_ids = count(9001)
 
     def client(
@@ -170,467 +99,3 @@ class MembershipSandbox(Sandbox):
             "reference": refusal.field,
         }
         return codec.dump({name: value for name, value in answer.items() if value is not None})
-
-    def verify_api_key(self) -> VoidResult:
-        """Say yes: the key was checked on the way in."""
-        return VoidResult()
-
-    def get_contract_data(self, *, customer_id: int) -> list[ContractData]:
-        """Return the customer's contracts."""
-        return list(self._contracts_of(customer_id).values())
-
-    def get_contract_cancelation_reason_data(self) -> list[ContractCancelationReason]:
-        """Return the reasons."""
-        return self.reasons
-
-    def create_contract_cancelation_amendment(
-        self, *, customer_id: int, contract_id: int, cancelation_date: date, cancelation_reason_id: int
-    ) -> VoidResult:
-        """Cancel a main contract, or have the studio asked to."""
-        contract = self._contract(customer_id, contract_id)
-        self.contracts[customer_id][contract_id] = evolve(
-            contract,
-            cancelation_reason=self._reason(cancelation_reason_id),
-            cancelation_date=_offered(cancelation_date, contract.available_cancelation_dates),
-            cancelation_status=self._after_cancelation(contract.cancelation_status),
-            cancelation_origin=CancelationOrigin.CUSTOMER,
-        )
-        return VoidResult()
-
-    def withdraw_contract_cancelation(self, *, customer_id: int, contract_id: int) -> VoidResult:
-        """Take a cancelation back, or have the studio asked to."""
-        contract = self._contract(customer_id, contract_id)
-        status = self._after_withdrawal(contract.cancelation_status)
-        self.contracts[customer_id][contract_id] = (
-            evolve(contract, cancelation_status=status)
-            if status is not None
-            else evolve(
-                contract,
-                cancelation_status=None,
-                cancelation_date=None,
-                cancelation_reason=None,
-                cancelation_origin=None,
-            )
-        )
-        return VoidResult()
-
-    def get_idle_period_config(self, *, contract_id: int) -> IdlePeriodConfiguration:
-        """Return the rules, which are the same for all contracts."""
-        self._contract_of_any(contract_id)
-        return self.idle_period_config
-
-    def validate_idle_period_request(self, *, contract_id: int, **request: Any) -> IdlePeriodValidationStatusResult:
-        """Return what `create_idle_period_amendment` would say."""
-        others = self._idle_periods_of(contract_id).values()
-        status = on_request(self.idle_period_config, others, IdlePeriodValidationRequest(**request))
-        return IdlePeriodValidationStatusResult(validation_status=status)
-
-    def get_idle_periods(self, *, contract_id: int) -> IdlePeriodLists:
-        """Return idle periods and amendments, the past ones apart."""
-        periods = sorted(self._idle_periods_of(contract_id).values(), key=lambda period: period.start_date)
-        past = [period for period in periods if period.end_date is not None and period.end_date < self.today]
-        return IdlePeriodLists(
-            past_idle_periods=tuple(past),
-            current_and_upcoming_idle_periods=tuple(period for period in periods if period not in past),
-        )
-
-    def create_idle_period_amendment(
-        self, *, contract_id: int, document: ReceivedDocument | None, **request: Any
-    ) -> IdlePeriod:
-        """Create an idle period, or have the studio asked to."""
-        asked = IdlePeriodCreateRequest(**request)
-        periods = self._idle_periods_of(contract_id)
-        reason = self._idle_reason(asked.reason_id)
-        _check_document(reason, document)
-        _insist(on_request(self.idle_period_config, periods.values(), asked))
-        return self._keep(contract_id, asked, reason, next(self._new_ids), end_of(asked))
-
-    def get_idle_period_by_id(self, *, contract_id: int, idle_period_id: int) -> IdlePeriod:
-        """Return one."""
-        try:
-            return self._idle_periods_of(contract_id)[idle_period_id]
-        except KeyError:
-            raise _not_found("idle period") from None
-
-    def update_idle_period(
-        self, *, contract_id: int, idle_period_id: int, document: ReceivedDocument | None, **request: Any
-    ) -> IdlePeriod:
-        """Change an idle period; a studio that checks gets an amendment with an id of its own beside it."""
-        asked = IdlePeriodUpdateRequest(**request)
-        status, period = self._judge_change(contract_id, idle_period_id, asked)
-        reason = self._idle_reason(asked.reason_id)
-        if reason != period.idle_period_reason:
-            _check_document(reason, document)
-        _insist(status)
-        number = next(self._new_ids) if self._studio_checks else idle_period_id
-        return self._keep(contract_id, asked, reason, number, asked.end_date or end_of(asked))
-
-    def withdraw_idle_period(self, *, contract_id: int, idle_period_id: int) -> VoidResult:
-        """Remove an idle period or amendment at once; whether a studio may check that first is not documented."""
-        period = self.get_idle_period_by_id(contract_id=contract_id, idle_period_id=idle_period_id)
-        del self.idle_periods[contract_id][period.id]
-        return VoidResult()
-
-    def idle_period_update_preview(
-        self, *, contract_id: int, idle_period_id: int, **request: Any
-    ) -> IdlePeriodUpdatePreview:
-        """Return what `update_idle_period` would say, the contract's new end and the fee."""
-        asked = IdlePeriodUpdateRequest(**request)
-        reason = self._idle_reason(asked.reason_id)
-        # Which of the two positive statuses the real API gives here is not known; UPDATABLE is likely.
-        status, period = self._judge_change(contract_id, idle_period_id, asked)
-        if not status.is_positive:
-            return IdlePeriodUpdatePreview(validation_status=status)
-        end = asked.end_date or end_of(asked)
-        charge = AccountPreviewItem(
-            due_date=asked.start_date,
-            amount=self.idle_period_config.idle_period_fee,
-            paid_period_from=asked.start_date,
-            paid_period_to=end,
-            description=reason.name,
-        )
-        contract_end = self._contract_of_any(contract_id).end_date
-        if contract_end is not None and self.idle_period_config.contract_has_extension and period.end_date is not None:
-            contract_end += (end - asked.start_date) - (period.end_date - period.start_date)
-        return IdlePeriodUpdatePreview(
-            validation_status=status, preview_end_date=contract_end, preview_charges=(charge,)
-        )
-
-    def get_remaining_idle_periods(self, *, contract_id: int) -> RemainingIdlePeriods:
-        """Return what this calendar year has left."""
-        return remaining(self.idle_period_config, self._idle_periods_of(contract_id).values(), self.today.year)
-
-    def get_additional_modules(self) -> list[AdditionalModule]:
-        """Return what the studio sells."""
-        return self.additional_modules
-
-    def get_purchasable_additional_modules(self, *, contract_id: int) -> list[AdditionalModule]:
-        """Return the modules that the contract has not."""
-        self._contract_of_any(contract_id)
-        return [module for module in self.additional_modules if not self._has_module(contract_id, module)]
-
-    def validate_additional_module_contract_request(
-        self, *, contract_id: int, **request: Any
-    ) -> AdditionalModuleContractValidationStatus:
-        """Return what `purchase_additional_module_contract` would say."""
-        status = self._judge_purchase(contract_id, AdditionalModuleContractRequest(**request))
-        return AdditionalModuleContractValidationStatus(validation_status=status)
-
-    def purchase_additional_module_contract(self, *, contract_id: int, **request: Any) -> AdditionalModuleContract:
-        """Make a module contract that starts today."""
-        asked = AdditionalModuleContractRequest(**request)
-        _insist(self._judge_purchase(contract_id, asked))
-        module = next(module for module in self.additional_modules if module.id == asked.additional_module_id)
-        price = next(way.price for way in module.payment_frequencies if way.id == asked.payment_frequency_id)
-        trial = module.trial_period_config
-        number = next(self._new_ids)
-        self.modules[contract_id, number] = evolve(
-            _module_contract(self.today, module.name, price or _euros("0.00"), self.today),
-            rate_codes=module.rate_codes,
-            trial_period=AdditionalModuleContractTrialPeriod(term=trial.term, start_date=self.today)
-            if trial is not None and asked.book_trial_period
-            else None,
-        )
-        return AdditionalModuleContract(id=number)
-
-    def get_additional_module_contract(
-        self, *, contract_id: int, additional_module_contract_id: int
-    ) -> AdditionalModuleContractExtended:
-        """Return a module contract."""
-        try:
-            return self.modules[contract_id, additional_module_contract_id]
-        except KeyError:
-            raise _not_found("module contract") from None
-
-    def create_module_contract_cancelation_amendment(
-        self,
-        *,
-        contract_id: int,
-        additional_module_contract_id: int,
-        cancelation_date: date,
-        cancelation_reason_id: int,
-    ) -> VoidResult:
-        """Cancel a module contract, or have the studio asked to."""
-        module = self.get_additional_module_contract(
-            contract_id=contract_id, additional_module_contract_id=additional_module_contract_id
-        )
-        self.modules[contract_id, additional_module_contract_id] = evolve(
-            module,
-            cancelation_reason=self._reason(cancelation_reason_id),
-            cancelation_date=_offered(cancelation_date, module.available_cancelation_dates),
-            contract_cancelation_status=self._after_cancelation(module.contract_cancelation_status),
-            contract_cancelation_can_be_withdrawn=True,
-        )
-        return VoidResult()
-
-    def withdraw_additional_module_contract_cancelation(
-        self, *, contract_id: int, additional_module_contract_id: int
-    ) -> VoidResult:
-        """Take a module's cancelation back, or have the studio asked to."""
-        module = self.get_additional_module_contract(
-            contract_id=contract_id, additional_module_contract_id=additional_module_contract_id
-        )
-        status = self._after_withdrawal(module.contract_cancelation_status)
-        withdrawing = evolve(module, contract_cancelation_status=status, contract_cancelation_can_be_withdrawn=False)
-        self.modules[contract_id, additional_module_contract_id] = (
-            withdrawing if status is not None else evolve(withdrawing, cancelation_date=None, cancelation_reason=None)
-        )
-        return VoidResult()
-
-    def _contracts_of(self, customer_id: int) -> dict[int, ContractData]:
-        try:
-            return self.contracts[customer_id]
-        except KeyError:
-            raise _not_found("customer") from None
-
-    def _contract(self, customer_id: int, contract_id: int) -> ContractData:
-        try:
-            return self._contracts_of(customer_id)[contract_id]
-        except KeyError:
-            raise _not_found("contract") from None
-
-    def _contract_of_any(self, contract_id: int) -> ContractData:
-        for contracts in self.contracts.values():
-            if contract_id in contracts:
-                return contracts[contract_id]
-        raise _not_found("contract")
-
-    def _idle_periods_of(self, contract_id: int) -> dict[int, IdlePeriod]:
-        self._contract_of_any(contract_id)
-        return self.idle_periods.setdefault(contract_id, {})
-
-    @property
-    def _studio_checks(self) -> bool:
-        status = self.idle_period_config.idle_period_creation_status
-        return status == IdlePeriodCreationStatus.CHANGES_REQUIRE_VERIFICATION
-
-    def _judge_change(
-        self, contract_id: int, idle_period_id: int, asked: IdlePeriodUpdateRequest
-    ) -> tuple[IdlePeriodValidationStatus, IdlePeriod]:
-        period = self.get_idle_period_by_id(contract_id=contract_id, idle_period_id=idle_period_id)
-        others = [other for other in self._idle_periods_of(contract_id).values() if other is not period]
-        return on_change(self.idle_period_config, others, period, asked, self.today), period
-
-    def _keep(
-        self, contract_id: int, asked: IdlePeriodCreateRequest, reason: IdlePeriodReason, number: int, end: date
-    ) -> IdlePeriod:
-        state = IdlePeriodState.PENDING_VERIFICATION if self._studio_checks else IdlePeriodState.ACCEPTED
-        kept = _idle_period(self.idle_period_config, reason, number, asked.start_date, end)
-        kept = evolve(kept, state=state, unlimited=bool(asked.unlimited))
-        self.idle_periods[contract_id][number] = kept
-        return kept
-
-    def _idle_reason(self, reason_id: int) -> IdlePeriodReason:
-        for reason in self.idle_period_config.idle_period_reasons:
-            if reason.id == reason_id:
-                return reason
-        raise RefusalError(400, "IDLE_PERIOD_REASON_UNKNOWN", "There is no such reason.", field="reasonId")
-
-    def _has_module(self, contract_id: int, module: AdditionalModule) -> bool:
-        return any(owner == contract_id and bought.name == module.name for (owner, _), bought in self.modules.items())
-
-    def _judge_purchase(
-        self, contract_id: int, asked: AdditionalModuleContractRequest
-    ) -> AdditionalModuleValidationStatus:
-        status = AdditionalModuleValidationStatus
-        contract = self._contract_of_any(contract_id)
-        module = next((module for module in self.additional_modules if module.id == asked.additional_module_id), None)
-        if module is None:
-            return status.ADDITIONAL_MODULE_NOT_FOUND
-        if self._has_module(contract_id, module):
-            return status.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED
-        if contract.contract_status != ContractStatus.ACTIVE:
-            return status.ADDITIONAL_MODULE_CONTRACT_INVALID_STATUS
-        if asked.payment_frequency_id not in {way.id for way in module.payment_frequencies}:
-            return status.ADDITIONAL_MODULE_NOT_ONLINE_PURCHASABLE
-        if asked.book_trial_period and module.trial_period_config is None:
-            return status.ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE
-        return status.ADDITIONAL_MODULE_PURCHASABLE
-
-    def _reason(self, reason_id: int) -> str:
-        for reason in self.reasons:
-            if reason.cancelation_reason_id == reason_id:
-                return reason.cancelation_reason_name
-        raise RefusalError(400, "CANCELATION_REASON_UNKNOWN", "There is no such reason.", field="cancelationReasonId")
-
-    def _after_cancelation(self, status: CancelationStatus | None) -> CancelationStatus:
-        if status is not None:
-            raise RefusalError(400, "ALREADY_CANCELED", f"The contract is {status} already.")
-        return CancelationStatus.PENDING_VERIFICATION if self.verification else CancelationStatus.CANCELED
-
-    def _after_withdrawal(self, status: CancelationStatus | None) -> CancelationStatus | None:
-        # 400 is our choice: how the real API refuses a withdrawal that has nothing to withdraw is not known.
-        if status is None:
-            raise RefusalError(400, "NOT_CANCELED", "There is no cancelation to withdraw.")
-        if status == CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION:
-            raise RefusalError(400, "WITHDRAWAL_PENDING", "The withdrawal waits for the studio already.")
-        checked = self.verification and status == CancelationStatus.CANCELED
-        return CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION if checked else None
-
-
-def _not_found(what: str) -> RefusalError:
-    return RefusalError(404, "NOT_FOUND", f"There is no such {what}.")
-
-
-def _offered(wanted: date, offered: Iterable[date]) -> date:
-    if wanted not in offered:
-        raise RefusalError(400, "CANCELATION_DATE_NOT_AVAILABLE", "The date is not on offer.", field="cancelationDate")
-    return wanted
-
-
-def _insist(status: IdlePeriodValidationStatus | AdditionalModuleValidationStatus) -> None:
-    """Refuse what validation would. 400, and the status as code, are our choice: the real API's answer is unknown."""
-    if not status.is_positive:
-        raise RefusalError(400, status, f"It can not be done: {status}.")
-
-
-def _check_document(reason: IdlePeriodReason, document: ReceivedDocument | None) -> None:
-    # How the real API answers here is not known.
-    if reason.document_required and document is None:
-        raise RefusalError(400, "DOCUMENT_REQUIRED", f"The reason {reason.name} needs a document.", field="document")
-
-
-def _end_of_month(today: date, later: int) -> date:
-    return months_later(today, later + 1) - timedelta(days=1)
-
-
-def _euros(amount: str) -> Money:
-    return Money(amount=Decimal(amount), currency="EUR")
-
-
-def _monthly(number: int, price: str) -> PaymentFrequency:
-    term = Term(value=1, unit=TemporalUnit.MONTH)
-    return PaymentFrequency(type=PaymentFrequencyType.RECURRING, id=number, term=term, price=_euros(price))
-
-
-def _contract(today: date, contract_id: int, rate: str, price: str) -> ContractData:
-    return ContractData(
-        id=contract_id,
-        start_date=date(today.year - 1, 1, 1),
-        end_date=_end_of_month(today, 12),
-        rate_name=rate,
-        contract_status=ContractStatus.ACTIVE,
-        price_details=PriceDetails(
-            base_price=_euros(price),
-            current_price=_euros(price),
-            payment_frequency=_monthly(contract_id + 5000, price),
-        ),
-        cancelation_period=TimePeriod(period_value=1, period_unit=TemporalUnit.MONTH),
-        last_possible_cancelation_date=_end_of_month(today, 0),
-        available_cancelation_dates=tuple(_end_of_month(today, later) for later in (1, 2, 3)),
-    )
-
-
-def _contracts(today: date) -> tuple[ContractData, ...]:
-    premium = _contract(today, MembershipSandbox.CONTRACT_ID, "Premium", "39.90")
-    evening = _contract(today, MembershipSandbox.CANCELED_CONTRACT_ID, "Evenings", "19.90")
-    canceled = evolve(
-        evening,
-        cancelation_status=CancelationStatus.CANCELED,
-        cancelation_date=_end_of_month(today, 1),
-        cancelation_reason=_reasons()[0].cancelation_reason_name,
-        cancelation_origin=CancelationOrigin.CUSTOMER,
-    )
-    return premium, canceled
-
-
-def _module_contract(today: date, name: str, price: Money, start: date) -> AdditionalModuleContractExtended:
-    return AdditionalModuleContractExtended(
-        name=name,
-        price=price,
-        start_date=start,
-        contract_cancelation_can_be_withdrawn=False,
-        last_possible_cancelation_date=_end_of_month(today, 0),
-        available_cancelation_dates=tuple(_end_of_month(today, later) for later in (1, 2)),
-    )
-
-
-def _sauna(today: date) -> AdditionalModuleContractExtended:
-    return _module_contract(today, "Sauna", _euros("9.90"), date(today.year - 1, 1, 1))
-
-
-def _modules_on_sale() -> list[AdditionalModule]:
-    box = MembershipSandbox
-    month = Term(value=1, unit=TemporalUnit.MONTH)
-    trial = AdditionalModuleTrialPeriodConfig(term=Term(value=2, unit=TemporalUnit.WEEK), description="Two weeks")
-    rows = [
-        (box.SAUNA_ID, "Sauna", "9.90", None),
-        (box.SOLARIUM_ID, "Solarium", "14.90", trial),
-        (box.DRINKS_ID, "Drink flat", "4.90", None),
-    ]
-    return [
-        AdditionalModule(
-            id=number,
-            name=name,
-            image_url=f"https://images.example.com/{number}.png",
-            payment_frequencies=(_monthly(box.PAYMENT_FREQUENCY_IDS[number], price),),
-            term_information=TermInformation(
-                term=month,
-                extension=AdditionalModuleExtension(extension_type=ExtensionType.TERM_EXTENSION, term_extension=month),
-                cancelation_period=month,
-            ),
-            trial_period_config=trial_period,
-        )
-        for number, name, price, trial_period in rows
-    ]
-
-
-def _idle_period_config(today: date, *, verification: bool) -> IdlePeriodConfiguration:
-    box, status = MembershipSandbox, IdlePeriodCreationStatus
-    return IdlePeriodConfiguration(
-        temporal_unit=IdleTemporalUnit.MONTH,
-        max_terms=3,
-        first_possible_start_date=months_later(today, 1),
-        next_possible_start_date_only=False,
-        idle_period_fee=_euros("5.00"),
-        access_refusal=True,
-        idle_period_reasons=(
-            IdlePeriodReason(id=box.IDLE_REASON_ID, name="Vacation", document_required=False),
-            IdlePeriodReason(id=box.DOCUMENTED_IDLE_REASON_ID, name="Illness", document_required=True),
-        ),
-        idle_period_creation_status=status.CHANGES_REQUIRE_VERIFICATION
-        if verification
-        else status.CHANGES_WITHOUT_VERIFICATION,
-        contract_has_extension=True,
-        unlimited_allowed=True,
-        free_terms=Term(value=1, unit=TemporalUnit.MONTH),
-        day_based_term_shortening_allowed=True,
-        idle_period_fee_calculation_config=IdlePeriodFeeCalculationConfig(idle_period_amount=_euros("5.00")),
-        max_term_per_reference_period=6,
-        reference_period=ReferencePeriod.CALENDAR_YEAR,
-    )
-
-
-def _idle_period(
-    config: IdlePeriodConfiguration, reason: IdlePeriodReason, number: int, start: date, end: date
-) -> IdlePeriod:
-    # The configured fee once, whatever the length: how studios compute it is not documented.
-    fee = config.idle_period_fee
-    return IdlePeriod(
-        id=number,
-        start_date=start,
-        end_date=end,
-        unlimited=False,
-        state=IdlePeriodState.ACCEPTED,
-        idle_period_reason=reason,
-        idle_period_fee=IdlePeriodFee(
-            idle_period_fee_calculation_type=IdlePeriodFeeCalculationType.ABSOLUTE, idle_period_total_amount=fee
-        ),
-        # Deprecated, yet documented as required.
-        reason=reason.name,
-        fee=fee,
-    )
-
-
-def _past_idle_period(today: date, config: IdlePeriodConfiguration) -> IdlePeriod:
-    vacation = IdlePeriodReason(id=MembershipSandbox.IDLE_REASON_ID, name="Vacation", document_required=False)
-    start = date(today.year - 1, 6, 1)
-    return _idle_period(config, vacation, MembershipSandbox.PAST_IDLE_PERIOD_ID, start, date(today.year - 1, 6, 30))
-
-
-def _reasons() -> list[ContractCancelationReason]:
-    names = {MembershipSandbox.REASON_ID: "Moving away", 12: "No time"}
-    return [
-        ContractCancelationReason(cancelation_reason_id=number, cancelation_reason_name=name)
-        for number, name in names.items()
-    ]
