@@ -15,7 +15,6 @@ from cloudcockpit_sdk.models import (
     OfferType,
     PriceMargin,
     Subscription,
-    SubscriptionStatus,
 )
 from sdk_core.codec import OpenEnumObject
 
@@ -24,7 +23,6 @@ __all__ = [
     "UPGRADE",
     "conflict",
     "detail",
-    "has_transition",
     "list_item",
     "migration_status",
     "named",
@@ -195,12 +193,3 @@ def _euros(value: str) -> dict[str, object]:
 def offer_type(subscription: Subscription) -> OfferType:
     """Return the kind of a subscription's offer."""
     return OfferType(subscription.offer.get("offerType", {"name": "License"})["name"])
-
-
-def has_transition(subscription: Subscription) -> bool:
-    """Return whether the subscription can be upgraded."""
-    return (
-        subscription.status == SubscriptionStatus.ACTIVE
-        and offer_type(subscription) == OfferType.LICENSE
-        and subscription.offer["id"] != UPGRADE["offerId"]
-    )

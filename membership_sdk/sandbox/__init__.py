@@ -18,7 +18,6 @@ from membership_sdk.models import (
 )
 from membership_sdk.sandbox import samples
 from membership_sdk.sandbox.handlers import Handlers
-from membership_sdk.sandbox.samples import SampleIds
 from sdk_core import codec
 from sdk_core.client import ClientOptions
 from sdk_core.sandbox.faults import Fault
@@ -27,7 +26,7 @@ from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedReq
 __all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest"]
 
 
-class MembershipSandbox(SampleIds, Handlers):
+class MembershipSandbox(Handlers):
     """The Membership API on a loopback port: `async with MembershipSandbox() as sandbox:`.
 
     Error codes and the status of business refusals are the sandbox's own: the API publishes neither. What is asked for

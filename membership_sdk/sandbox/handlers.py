@@ -38,6 +38,7 @@ from membership_sdk.models import (
 from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
 from membership_sdk.sandbox.answers import euros, idle_period, module_contract
 from membership_sdk.sandbox.rules import end_of, on_change, on_request, remaining
+from membership_sdk.sandbox.samples import SampleIds
 from sdk_core.operation import Operation
 from sdk_core.sandbox import Sandbox
 from sdk_core.sandbox.requests import ReceivedDocument, RefusalError
@@ -45,7 +46,7 @@ from sdk_core.sandbox.requests import ReceivedDocument, RefusalError
 __all__ = ["Handlers"]
 
 
-class Handlers(Sandbox):
+class Handlers(SampleIds, Sandbox):
     """The operations."""
 
     operations: ClassVar[tuple[Operation[Any], ...]] = (*OPERATIONS, VERIFY_API_KEY)
