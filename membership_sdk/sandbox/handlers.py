@@ -1,6 +1,6 @@
 """What each operation does to the state."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
 from typing import Any, ClassVar
 
@@ -23,7 +23,6 @@ from membership_sdk.models import (
     IdlePeriod,
     IdlePeriodConfiguration,
     IdlePeriodCreateRequest,
-    IdlePeriodCreationStatus,
     IdlePeriodLists,
     IdlePeriodReason,
     IdlePeriodState,
@@ -37,31 +36,18 @@ from membership_sdk.models import (
 )
 from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
 from membership_sdk.sandbox.answers import euros, idle_period, module_contract
-from membership_sdk.sandbox.rules import end_of, on_change, on_request, remaining
-from membership_sdk.sandbox.samples import SampleIds
+from membership_sdk.sandbox.rules import end_of, not_found, on_change, on_request, remaining
+from membership_sdk.sandbox.state import State
 from sdk_core.operation import Operation
-from sdk_core.sandbox import Sandbox
 from sdk_core.sandbox.requests import ReceivedDocument, RefusalError
 
 __all__ = ["Handlers"]
 
 
-class Handlers(SampleIds, Sandbox):
+class Handlers(State):
     """The operations."""
 
     operations: ClassVar[tuple[Operation[Any], ...]] = (*OPERATIONS, VERIFY_API_KEY)
-
-    verification: bool
-    contracts: dict[int, dict[int, ContractData]]
-    """The state of the main contracts, by customer id and contract id."""
-    modules: dict[tuple[int, int], AdditionalModuleContractExtended]
-    """The state of the module contracts, by contract id and module contract id."""
-    reasons: list[ContractCancelationReason]
-    idle_period_config: IdlePeriodConfiguration
-    idle_periods: dict[int, dict[int, IdlePeriod]]
-    """The state of the idle periods and their amendments, by contract id and their own."""
-    additional_modules: list[AdditionalModule]
-    _new_ids: Iterator[int]
 
     def verify_api_key(self) -> VoidResult:
         """Say yes: the key was checked on the way in."""
@@ -142,7 +128,7 @@ class Handlers(SampleIds, Sandbox):
         try:
             return self._idle_periods_of(contract_id)[idle_period_id]
         except KeyError:
-            raise _not_found("idle period") from None
+            raise not_found("idle period") from None
 
     def update_idle_period(
         self, *, contract_id: int, idle_period_id: int, document: ReceivedDocument | None, **request: Any
@@ -232,7 +218,7 @@ class Handlers(SampleIds, Sandbox):
         try:
             return self.modules[contract_id, additional_module_contract_id]
         except KeyError:
-            raise _not_found("module contract") from None
+            raise not_found("module contract") from None
 
     def create_module_contract_cancelation_amendment(
         self,
@@ -269,33 +255,6 @@ class Handlers(SampleIds, Sandbox):
         )
         return VoidResult()
 
-    def _contracts_of(self, customer_id: int) -> dict[int, ContractData]:
-        try:
-            return self.contracts[customer_id]
-        except KeyError:
-            raise _not_found("customer") from None
-
-    def _contract(self, customer_id: int, contract_id: int) -> ContractData:
-        try:
-            return self._contracts_of(customer_id)[contract_id]
-        except KeyError:
-            raise _not_found("contract") from None
-
-    def _contract_of_any(self, contract_id: int) -> ContractData:
-        for contracts in self.contracts.values():
-            if contract_id in contracts:
-                return contracts[contract_id]
-        raise _not_found("contract")
-
-    def _idle_periods_of(self, contract_id: int) -> dict[int, IdlePeriod]:
-        self._contract_of_any(contract_id)
-        return self.idle_periods.setdefault(contract_id, {})
-
-    @property
-    def _studio_checks(self) -> bool:
-        status = self.idle_period_config.idle_period_creation_status
-        return status == IdlePeriodCreationStatus.CHANGES_REQUIRE_VERIFICATION
-
     def _judge_change(
         self, contract_id: int, idle_period_id: int, asked: IdlePeriodUpdateRequest
     ) -> tuple[IdlePeriodValidationStatus, IdlePeriod]:
@@ -311,15 +270,6 @@ class Handlers(SampleIds, Sandbox):
         kept = evolve(kept, state=state, unlimited=bool(asked.unlimited))
         self.idle_periods[contract_id][number] = kept
         return kept
-
-    def _idle_reason(self, reason_id: int) -> IdlePeriodReason:
-        for reason in self.idle_period_config.idle_period_reasons:
-            if reason.id == reason_id:
-                return reason
-        raise RefusalError(400, "IDLE_PERIOD_REASON_UNKNOWN", "There is no such reason.", field="reasonId")
-
-    def _has_module(self, contract_id: int, module: AdditionalModule) -> bool:
-        return any(owner == contract_id and bought.name == module.name for (owner, _), bought in self.modules.items())
 
     def _judge_purchase(
         self, contract_id: int, asked: AdditionalModuleContractRequest
@@ -339,12 +289,6 @@ class Handlers(SampleIds, Sandbox):
             return status.ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE
         return status.ADDITIONAL_MODULE_PURCHASABLE
 
-    def _reason(self, reason_id: int) -> str:
-        for reason in self.reasons:
-            if reason.cancelation_reason_id == reason_id:
-                return reason.cancelation_reason_name
-        raise RefusalError(400, "CANCELATION_REASON_UNKNOWN", "There is no such reason.", field="cancelationReasonId")
-
     def _after_cancelation(self, status: CancelationStatus | None) -> CancelationStatus:
         if status is not None:
             raise RefusalError(400, "ALREADY_CANCELED", f"The contract is {status} already.")
@@ -358,10 +302,6 @@ class Handlers(SampleIds, Sandbox):
             raise RefusalError(400, "WITHDRAWAL_PENDING", "The withdrawal waits for the studio already.")
         checked = self.verification and status == CancelationStatus.CANCELED
         return CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION if checked else None
-
-
-def _not_found(what: str) -> RefusalError:
-    return RefusalError(404, "NOT_FOUND", f"There is no such {what}.")
 
 
 def _offered(wanted: date, offered: Iterable[date]) -> date:

@@ -23,8 +23,9 @@ from membership_sdk.models import (
     TemporalUnit,
     Term,
 )
+from sdk_core.sandbox.requests import RefusalError
 
-__all__ = ["end_of", "months_later", "on_change", "on_request", "remaining"]
+__all__ = ["end_of", "months_later", "not_found", "on_change", "on_request", "remaining"]
 
 _Status = IdlePeriodValidationStatus
 _DAY: Final = timedelta(days=1)
@@ -32,6 +33,11 @@ _MOST_TERMS: Final = {IdleTemporalUnit.DAY: 5 * 365, IdleTemporalUnit.WEEK: 5 * 
 """The hard limit of five years."""
 _LAST_START: Final = date(date.max.year - 6, 1, 1)
 """From here on, five years are more than a `date` can hold."""
+
+
+def not_found(what: str) -> RefusalError:
+    """Return the refusal for an id that is not there."""
+    return RefusalError(404, "NOT_FOUND", f"There is no such {what}.")
 
 
 def months_later(first: date, months: int) -> date:
