@@ -1,9 +1,10 @@
-"""The values that the sandbox makes."""
+"""The values that the sandbox makes: for its sample data, and as answers."""
 
 from datetime import date, timedelta
 from decimal import Decimal
 
 from membership_sdk.models import (
+    AccountPreviewItem,
     AdditionalModuleContractExtended,
     IdlePeriod,
     IdlePeriodConfiguration,
@@ -15,7 +16,7 @@ from membership_sdk.models import (
 )
 from membership_sdk.sandbox.rules import months_later
 
-__all__ = ["end_of_month", "euros", "idle_period", "module_contract"]
+__all__ = ["end_of_month", "euros", "idle_period", "idle_period_charge", "module_contract"]
 
 
 def end_of_month(today: date, later: int) -> date:
@@ -44,7 +45,7 @@ def idle_period(
     config: IdlePeriodConfiguration, reason: IdlePeriodReason, number: int, start: date, end: date
 ) -> IdlePeriod:
     """Return an accepted idle period."""
-    # The configured fee once, whatever the length: how studios compute it is not documented.
+    # How studios compute the fee is not documented: it is the configured fee once, whatever the length.
     fee = config.idle_period_fee
     return IdlePeriod(
         id=number,
@@ -56,7 +57,20 @@ def idle_period(
         idle_period_fee=IdlePeriodFee(
             idle_period_fee_calculation_type=IdlePeriodFeeCalculationType.ABSOLUTE, idle_period_total_amount=fee
         ),
-        # Deprecated, yet documented as required.
+        # `reason` and `fee` are deprecated, yet documented as required.
         reason=reason.name,
         fee=fee,
+    )
+
+
+def idle_period_charge(
+    config: IdlePeriodConfiguration, reason: IdlePeriodReason, start: date, end: date
+) -> AccountPreviewItem:
+    """Return the charge that an idle period would cause."""
+    return AccountPreviewItem(
+        due_date=start,
+        amount=config.idle_period_fee,
+        paid_period_from=start,
+        paid_period_to=end,
+        description=reason.name,
     )

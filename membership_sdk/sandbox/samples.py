@@ -1,4 +1,4 @@
-"""The sample data: a studio with one member."""
+"""The sample data: one member's contracts, and what the studio offers."""
 
 from datetime import date
 from typing import Final
@@ -38,11 +38,11 @@ __all__ = ["SampleIds", "contracts", "idle_period_config", "modules_on_sale", "p
 
 
 class SampleIds:
-    """Ids of the sample data."""
+    """The ids in the sample data, as constants of the sandbox class."""
 
     CUSTOMER_ID: Final = 1001
     CONTRACT_ID: Final = 2002
-    """Not canceled; three dates on offer."""
+    """Not canceled; it can be canceled to three dates."""
     CANCELED_CONTRACT_ID: Final = 2003
     """Canceled by the member."""
     MODULE_CONTRACT_ID: Final = 3003
@@ -54,11 +54,11 @@ class SampleIds:
     PAST_IDLE_PERIOD_ID: Final = 4004
     """Of CONTRACT_ID."""
     SAUNA_ID: Final = 31
-    """The module that MODULE_CONTRACT_ID is a contract of."""
+    """The module of MODULE_CONTRACT_ID."""
     SOLARIUM_ID: Final = 32
-    """Not bought; has a trial period."""
+    """Not purchased; has a trial period."""
     DRINKS_ID: Final = 33
-    """Not bought; has no trial period."""
+    """Not purchased; has no trial period."""
     PAYMENT_FREQUENCY_IDS: Final = {SAUNA_ID: 301, SOLARIUM_ID: 302, DRINKS_ID: 303}
 
 
@@ -106,20 +106,19 @@ def sauna(today: date) -> AdditionalModuleContractExtended:
 
 def modules_on_sale() -> list[AdditionalModule]:
     """Return what the studio sells."""
-    box = SampleIds
     month = Term(value=1, unit=TemporalUnit.MONTH)
     trial = AdditionalModuleTrialPeriodConfig(term=Term(value=2, unit=TemporalUnit.WEEK), description="Two weeks")
     rows = [
-        (box.SAUNA_ID, "Sauna", "9.90", None),
-        (box.SOLARIUM_ID, "Solarium", "14.90", trial),
-        (box.DRINKS_ID, "Drink flat", "4.90", None),
+        (SampleIds.SAUNA_ID, "Sauna", "9.90", None),
+        (SampleIds.SOLARIUM_ID, "Solarium", "14.90", trial),
+        (SampleIds.DRINKS_ID, "Drink flat", "4.90", None),
     ]
     return [
         AdditionalModule(
             id=number,
             name=name,
             image_url=f"https://images.example.com/{number}.png",
-            payment_frequencies=(_monthly(box.PAYMENT_FREQUENCY_IDS[number], price),),
+            payment_frequencies=(_monthly(SampleIds.PAYMENT_FREQUENCY_IDS[number], price),),
             term_information=TermInformation(
                 term=month,
                 extension=AdditionalModuleExtension(extension_type=ExtensionType.TERM_EXTENSION, term_extension=month),
@@ -133,7 +132,7 @@ def modules_on_sale() -> list[AdditionalModule]:
 
 def idle_period_config(today: date, *, verification: bool) -> IdlePeriodConfiguration:
     """Return the rules for idle periods."""
-    box, status = SampleIds, IdlePeriodCreationStatus
+    status = IdlePeriodCreationStatus
     return IdlePeriodConfiguration(
         temporal_unit=IdleTemporalUnit.MONTH,
         max_terms=3,
@@ -142,8 +141,8 @@ def idle_period_config(today: date, *, verification: bool) -> IdlePeriodConfigur
         idle_period_fee=euros("5.00"),
         access_refusal=True,
         idle_period_reasons=(
-            IdlePeriodReason(id=box.IDLE_REASON_ID, name="Vacation", document_required=False),
-            IdlePeriodReason(id=box.DOCUMENTED_IDLE_REASON_ID, name="Illness", document_required=True),
+            IdlePeriodReason(id=SampleIds.IDLE_REASON_ID, name="Vacation", document_required=False),
+            IdlePeriodReason(id=SampleIds.DOCUMENTED_IDLE_REASON_ID, name="Illness", document_required=True),
         ),
         idle_period_creation_status=status.CHANGES_REQUIRE_VERIFICATION
         if verification

@@ -1,4 +1,4 @@
-"""The state of the sandbox, and how it is looked up."""
+"""The state of the sandbox: the values that it serves and changes, and their look-up by id."""
 
 from collections.abc import Iterator
 
@@ -21,18 +21,22 @@ __all__ = ["State"]
 
 
 class State(SampleIds, Sandbox):
-    """The state."""
+    """What `MembershipSandbox` is created with; the handlers read and change it."""
 
     verification: bool
+    """Whether the studio verifies cancelations and withdrawals before they take effect."""
     contracts: dict[int, dict[int, ContractData]]
-    """The state of the main contracts, by customer id and contract id."""
+    """Main contracts, by customer id and contract id."""
     modules: dict[tuple[int, int], AdditionalModuleContractExtended]
-    """The state of the module contracts, by contract id and module contract id."""
+    """Module contracts, by contract id and module contract id."""
     reasons: list[ContractCancelationReason]
+    """Cancelation reasons."""
     idle_period_config: IdlePeriodConfiguration
+    """Rules for the idle periods of all contracts."""
     idle_periods: dict[int, dict[int, IdlePeriod]]
-    """The state of the idle periods and their amendments, by contract id and their own."""
+    """Idle periods and amendments, by contract id and idle period id."""
     additional_modules: list[AdditionalModule]
+    """Modules that the studio sells."""
     _new_ids: Iterator[int]
 
     def _contracts_of(self, customer_id: int) -> dict[int, ContractData]:
@@ -47,18 +51,18 @@ class State(SampleIds, Sandbox):
         except KeyError:
             raise not_found("contract") from None
 
-    def _contract_of_any(self, contract_id: int) -> ContractData:
+    def _contract_of_any_customer(self, contract_id: int) -> ContractData:
         for contracts in self.contracts.values():
             if contract_id in contracts:
                 return contracts[contract_id]
         raise not_found("contract")
 
     def _idle_periods_of(self, contract_id: int) -> dict[int, IdlePeriod]:
-        self._contract_of_any(contract_id)
+        self._contract_of_any_customer(contract_id)
         return self.idle_periods.setdefault(contract_id, {})
 
     @property
-    def _studio_checks(self) -> bool:
+    def _changes_require_verification(self) -> bool:
         status = self.idle_period_config.idle_period_creation_status
         return status == IdlePeriodCreationStatus.CHANGES_REQUIRE_VERIFICATION
 
@@ -71,7 +75,7 @@ class State(SampleIds, Sandbox):
     def _has_module(self, contract_id: int, module: AdditionalModule) -> bool:
         return any(owner == contract_id and bought.name == module.name for (owner, _), bought in self.modules.items())
 
-    def _reason(self, reason_id: int) -> str:
+    def _cancelation_reason_name(self, reason_id: int) -> str:
         for reason in self.reasons:
             if reason.cancelation_reason_id == reason_id:
                 return reason.cancelation_reason_name
