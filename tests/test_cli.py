@@ -90,7 +90,7 @@ class Forgetful(MembershipSandbox):
 class Locked(MembershipSandbox):
     """Takes no key."""
 
-    def admit(self, request: web.Request) -> None:
+    def authenticate(self, request: web.Request) -> None:
         raise RefusalError(401, "UNAUTHORIZED", "No.")
 
 

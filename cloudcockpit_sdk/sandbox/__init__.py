@@ -112,7 +112,7 @@ class CloudCockpitSandbox(Handlers):
         """Add the token endpoint."""
         router.add_post(_TOKEN_PATH, self._serve_token)
 
-    def admit(self, request: web.Request) -> None:
+    def authenticate(self, request: web.Request) -> None:
         """Ask for a valid token and the tenant."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or self._tokens.get(token, 0.0) <= self._clock():
@@ -122,7 +122,7 @@ class CloudCockpitSandbox(Handlers):
                 400, "InvalidTenant", "The header X-Tenant must name a domain of the tenant.", field="X-Tenant"
             )
 
-    def envelope(self, refusal: RefusalError, request: web.Request) -> bytes:
+    def error_body(self, refusal: RefusalError, request: web.Request) -> bytes:
         """Return the API's error body; it echoes the request's correlation id."""
         if refusal.status in _NO_ENVELOPE:
             return b""
@@ -141,7 +141,7 @@ class CloudCockpitSandbox(Handlers):
         self.token_requests += 1
         form = await request.post()
 
-        def perform() -> web.Response:
+        def apply() -> web.Response:
             if form.get("grant_type") != "client_credentials":
                 return web.json_response({"error": "unsupported_grant_type"}, status=400)
             if (form.get("client_id"), form.get("client_secret")) != (self.CLIENT_ID, self.CLIENT_SECRET):
@@ -157,7 +157,7 @@ class CloudCockpitSandbox(Handlers):
                 }
             )
 
-        return await self.play(request, self.next_fault("token"), perform, _oauth_error)
+        return await self.answer(request, "token", apply=apply, error_body=_oauth_error)
 
 
 def _oauth_error(refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG001  RFC 6749 echoes nothing

@@ -1,4 +1,4 @@
-"""The Membership API in process: a studio with one member, to try things on, to test with, to break on purpose."""
+"""The Membership API as a local server: a studio with one member, for tests and demos; it fails on request."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -29,18 +29,18 @@ __all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "Rec
 class MembershipSandbox(Handlers):
     """The Membership API on a loopback port: `async with MembershipSandbox() as sandbox:`.
 
-    Error codes and the status of business refusals are the sandbox's own: the API publishes neither. What is asked for
-    twice is refused the second time, so the ledger holds one effect.
+    Error codes and the status of business refusals are the sandbox's own: the API publishes neither. A request that
+    repeats an earlier one is refused, so that the ledger holds one effect.
 
     Args:
-        verification: whether the studio checks cancelations, withdrawals and idle periods before they count.
+        verification: whether the studio verifies cancelations, withdrawals and idle periods before they take effect.
         contracts: main contracts by customer id; None: two of CUSTOMER_ID.
         modules: module contracts by (contract id, module contract id); None: one of CONTRACT_ID.
         reasons: the cancelation reasons; None: two.
         idle_period_config: the rules for idle periods of all contracts; None: up to three whole months, or unlimited.
         idle_periods: idle periods by contract id; None: a past one of CONTRACT_ID.
         additional_modules: what the studio sells; None: three, of which CONTRACT_ID has the sauna.
-        today: the date that all the above is made for; None: today.
+        today: the date for which the defaults above are made; None: today (UTC).
     """
 
     API_KEY: Final = "sandbox-key"
@@ -80,17 +80,17 @@ class MembershipSandbox(Handlers):
         """Return a client for this sandbox; the options are those of MembershipClient."""
         return MembershipClient(self.url, api_key, language=language, **options)
 
-    def admit(self, request: web.Request) -> None:
-        """Ask for the API key."""
+    def authenticate(self, request: web.Request) -> None:
+        """Refuse a request without the API key."""
         if request.headers.get("X-API-KEY") != self.API_KEY:
             raise RefusalError(401, "UNAUTHORIZED", "The API key is missing or wrong.")
 
-    def elsewhere(self, request: web.Request) -> object:
+    def handle_other(self, request: web.Request) -> object:
         """Answer HEAD on any path: it checks the key and nothing else."""
-        return self.verify_api_key() if request.method == "HEAD" else super().elsewhere(request)
+        return self.verify_api_key() if request.method == "HEAD" else super().handle_other(request)
 
-    def envelope(self, refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG002  nothing is echoed
-        """Return an ErrorResponse."""
+    def error_body(self, refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG002  only the other API echoes
+        """Return an ErrorResponse, as the API documents it."""
         answer = {
             "errorMessage": refusal.message,
             "errorCode": refusal.code,

@@ -1,55 +1,55 @@
 """The base of both sandboxes: an API played in process, by a real HTTP server on a free loopback port.
 
-It keeps what came in (`requests`) apart from what really happened (`ledger`), and fails on request (`fail`): so a test
-can tell "sent twice" from "done twice".
+It records what it received (`requests`) apart from the effects it applied (`ledger`), so that a test can tell "sent
+twice" from "done twice"; and it fails as a test asks for it (`fail`).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from aiohttp import web
 
 from sdk_core import codec
 from sdk_core.operation import Effect, Operation
-from sdk_core.sandbox.faults import GARBAGE, NO_FAULT, Fault, truncate
+from sdk_core.sandbox.faults import NO_FAULT, Fault, respond
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError, read_arguments
 
 __all__ = ["Sandbox"]
 
-# Quiet unless the application sets up logging: "sdk_core" has a NullHandler.
+# Nothing is printed unless the application configures logging: the logger "sdk_core" has a NullHandler.
 _log = logging.getLogger("sdk_core.sandbox")
-_SHUTDOWN = 0.05
-"""Seconds of grace for answers under way; aiohttp takes 0 for "for ever"."""
-_LARGEST_BODY = 64 * 2**20
-"""Room for documents; aiohttp's own limit is 1 MiB, the APIs' are not known."""
+_SHUTDOWN: Final = 0.05
+"""Seconds that answers in progress get when the server stops; 0 would mean for ever to aiohttp."""
+_LARGEST_BODY: Final = 64 * 2**20
+"""Bytes; enough for documents. The default of aiohttp is 1 MiB, the limits of the APIs are not known."""
 
 
 class Sandbox:
-    """Base of a sandbox: `async with` serves it; each operation is a method with the operation's name and arguments.
+    """Base of a sandbox. `async with` starts and stops its server.
 
-    Such a method returns what is sent as JSON, None for 202 without a body, another HTTPStatus for that one without a
-    body, or raises RefusalError. A multipart operation's method has an argument `document: ReceivedDocument | None`.
+    Each operation has a handler: a method with the operation's name and arguments. It returns the value to send as
+    JSON, None (202 without a body) or an HTTPStatus (that status without a body), or raises RefusalError.
+    The handler of a multipart operation has an argument `document: ReceivedDocument | None`.
 
     Args:
-        today: the sandbox's date, for answers that do not change from day to day; None: today (UTC).
+        today: the sandbox's date, so that answers need not depend on the day of the test; None: today (UTC).
     """
 
     operations: ClassVar[tuple[Operation[Any], ...]]
     other_endpoints: ClassVar[frozenset[str]] = frozenset()
-    """Names of what is served beside the operations; they fail only when `fail()` names them."""
+    """Names of endpoints that are no operations; a fault reaches them only if `fail()` names them."""
 
     def __init__(self, *, today: date | None = None) -> None:
         self.today: date = today or datetime.now(UTC).date()
         self.requests: list[ReceivedRequest] = []
         """Every request to the API, in order."""
         self.ledger: list[LedgerEntry] = []
-        """Every effect that was applied, in order, whatever the caller was told of it."""
+        """Every effect that was applied, in order, whatever the client was told of it."""
         self._faults: list[tuple[str | None, Fault]] = []
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -66,10 +66,10 @@ class Sandbox:
 
         Args:
             *faults: what goes wrong, in this order.
-            operation: only requests of the operation with this name; None: the next request to the API, whatever it is.
+            operation: name of the operation whose requests fail; None: the next request to the API, whatever it is.
 
         Raises:
-            ValueError: there is no such operation, so the faults would wait for ever.
+            ValueError: there is no such operation, so that the faults would never be used.
         """
         known = {known.name for known in self.operations} | self.other_endpoints
         if operation is not None and operation not in known:
@@ -95,95 +95,89 @@ class Sandbox:
             self._runner = None
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Add what the API's surroundings offer beside its operations."""
+        """Add the endpoints that are no operations."""
 
-    def admit(self, request: web.Request) -> None:
-        """Raise RefusalError unless the request's headers let it in."""
+    def authenticate(self, request: web.Request) -> None:
+        """Raise RefusalError unless the request's headers are those of a caller with access."""
         raise NotImplementedError
 
-    def elsewhere(self, request: web.Request) -> object:
-        """Answer a request that is none of the operations."""
+    def handle_other(self, request: web.Request) -> object:
+        """Answer a request that is none of the operations; like a handler."""
         raise RefusalError(404, "NOT_FOUND", f"{request.method} {request.path} is not an operation of this API.")
 
-    def envelope(self, refusal: RefusalError, request: web.Request) -> bytes:
+    def error_body(self, refusal: RefusalError, request: web.Request) -> bytes:
         """Return the API's error body."""
         raise NotImplementedError
 
-    def record(self, entry: LedgerEntry, request: web.Request) -> None:  # noqa: ARG002  for who keeps a log of its own
-        """Note that `request` had an effect."""
+    def record(self, entry: LedgerEntry, request: web.Request) -> None:  # noqa: ARG002  overrides read the request
+        """Record the effect of `request`."""
         self.ledger.append(entry)
 
-    async def _serve(self, operation: Operation[Any] | None, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        name = None if operation is None else operation.name
-        self.requests.append(ReceivedRequest(name, request.method, request.path_qs, request.headers, body))
-        perform = partial(self._perform, operation, request, body)
-        return await self.play(request, self.next_fault(None, name), perform, self.envelope)
-
-    async def play(
+    async def answer(
         self,
         request: web.Request,
-        fault: Fault,
-        perform: Callable[[], web.Response],
-        envelope: Callable[[RefusalError, web.Request], bytes],
+        *targets: str | None,
+        apply: Callable[[], web.Response],
+        error_body: Callable[[RefusalError, web.Request], bytes],
     ) -> web.StreamResponse:
-        """Answer with `perform`, but as the fault wants it."""
-        response = perform() if fault.applies else web.Response()
-        match fault.kind:
-            case "delay":
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(fault.seconds):
-                        await self._closing.wait()
-            case "status":
-                refusal = RefusalError(fault.http_status, "SCRIPTED_FAULT", "The sandbox was asked to fail.")
-                response = _json(envelope(refusal, request), fault.http_status)
-                if fault.retry_after is not None:
-                    response.headers["Retry-After"] = str(fault.retry_after)
-            case "drop":
-                if request.transport is not None:
-                    request.transport.abort()
-            case "garbage":
-                response = web.Response(status=fault.http_status, text=GARBAGE, content_type="text/html")
-            case "truncated":
-                return await truncate(request, response)
-            case "none":
-                pass
-        return response
+        """Answer a request, with the first fault that is queued for it.
 
-    def next_fault(self, *targets: str | None) -> Fault:
-        """Take the first fault queued for one of `targets`; if there is none, one that changes nothing."""
+        Args:
+            request: what is answered.
+            *targets: names of the operation or endpoint; None: also faults that name none.
+            apply: applies the request and returns its answer.
+            error_body: returns the body of a refusal.
+        """
+
+        def refuse(refusal: RefusalError) -> web.Response:
+            return _json_response(error_body(refusal, request), refusal.status)
+
+        fault = self._next_fault(targets)
+        return await respond(request, fault, apply=apply, refuse=refuse, closing=self._closing)
+
+    def _next_fault(self, targets: tuple[str | None, ...]) -> Fault:
         for index, (target, fault) in enumerate(self._faults):
             if target in targets:
                 del self._faults[index]
                 return fault
         return NO_FAULT
 
-    def _perform(self, operation: Operation[Any] | None, request: web.Request, body: bytes) -> web.Response:
+    async def _serve(self, operation: Operation[Any] | None, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        name = None if operation is None else operation.name
+        self.requests.append(ReceivedRequest(name, request.method, request.path_qs, request.headers, body))
+        apply = partial(self._apply, operation, request, body)
+        return await self.answer(request, None, name, apply=apply, error_body=self.error_body)
+
+    def _apply(self, operation: Operation[Any] | None, request: web.Request, body: bytes) -> web.Response:
         try:
-            self.admit(request)
-            if operation is None:
-                value = self.elsewhere(request)
-            else:
-                arguments = read_arguments(operation, request, body)
-                value = getattr(self, operation.name)(**arguments)
-                if operation.effect is not Effect.READ:
-                    self.record(LedgerEntry(operation.name, arguments), request)
+            value = self._handle(operation, request, body)
             if value is None or isinstance(value, HTTPStatus):
                 return web.Response(status=value or HTTPStatus.ACCEPTED)
-            return _json(codec.dump(value))
+            return _json_response(codec.dump(value))
         except RefusalError as refused:
             refusal = refused
-        except Exception as error:  # noqa: BLE001  a server answers 500 and goes on
+        except Exception as error:  # noqa: BLE001  a server answers 500 to any bug in a handler, and goes on
             _log.debug("the sandbox failed", exc_info=True)
             refusal = RefusalError(500, "INTERNAL_ERROR", f"The sandbox failed with {type(error).__name__}.")
-        answer = self.envelope(refusal, request) if refusal.answer is None else codec.dump(refusal.answer)
-        return _json(answer, refusal.status)
+        answer = self.error_body(refusal, request) if refusal.answer is None else codec.dump(refusal.answer)
+        return _json_response(answer, refusal.status)
+
+    def _handle(self, operation: Operation[Any] | None, request: web.Request, body: bytes) -> object:
+        self.authenticate(request)
+        if operation is None:
+            return self.handle_other(request)
+        arguments = read_arguments(operation, request, body)
+        value: object = getattr(self, operation.name)(**arguments)
+        if operation.effect is not Effect.READ:
+            self.record(LedgerEntry(operation.name, arguments), request)
+        return value
 
 
 def _literal_first(operation: Operation[Any]) -> list[bool]:
-    """Sort `/idle-periods/config` before `/idle-periods/{id}`: aiohttp takes the first route that fits."""
+    """Sort `/idle-periods/config` before `/idle-periods/{id}`: aiohttp takes the first route that matches."""
     return [segment.startswith("{") for segment in operation.template.split("/")]
 
 
-def _json(body: bytes, status: int = 200) -> web.Response:
+def _json_response(body: bytes, status: int = HTTPStatus.OK) -> web.Response:
     return web.Response(status=status, body=body or None, content_type="application/json" if body else None)

@@ -1,4 +1,4 @@
-"""What comes in: requests and documents as they were received, the effects they had, and the arguments they carry."""
+"""What a sandbox receives: requests, documents and their arguments; what it records and refuses of them."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -21,21 +21,21 @@ __all__ = ["LedgerEntry", "ReceivedDocument", "ReceivedRequest", "RefusalError",
 
 @frozen
 class ReceivedRequest:
-    """A request as it came in. What may hold a credential or a member's data is not in its repr."""
+    """A request as it was received. Its repr shows nothing that may hold a credential or a member's data."""
 
     operation: str | None
-    """The operation's name; None: not an operation of the SDK."""
+    """The operation's name; None: it is no operation of the SDK."""
     method: str
     path: str = field(repr=False)
-    """With the query."""
+    """Path and query."""
     headers: Mapping[str, str] = field(repr=False)
-    """Names compare without case."""
+    """Their names are case-insensitive."""
     body: bytes = field(repr=False)
 
 
 @frozen
 class ReceivedDocument:
-    """A file that came in with a request. What it holds and is called is not in its repr."""
+    """A file that was received with a request. Its repr shows neither its content nor its name."""
 
     content: bytes = field(repr=False)
     content_type: str
@@ -44,15 +44,23 @@ class ReceivedDocument:
 
 @frozen
 class LedgerEntry:
-    """An effect that was really applied."""
+    """An effect that was applied, whatever the client was told of it."""
 
     operation: str
     arguments: Mapping[str, object]
-    """By the names of the client method's arguments; `body` for a body that is bare JSON or a free mapping."""
+    """By the names of the client method's arguments; `body` if the body is no documented object: text, or a mapping."""
 
 
 class RefusalError(Exception):
-    """Raised by a sandbox's operation that says no."""
+    """Raised by a handler that refuses a request: it becomes an error answer, and nothing is recorded in the ledger.
+
+    Args:
+        status: HTTP status.
+        code: error code.
+        message: what is wrong, for a reader.
+        field: JSON name of the field or parameter that is wrong.
+        answer: what is sent as JSON instead of the API's error body; None: the error body.
+    """
 
     def __init__(
         self, status: int, code: str, message: str, *, field: str | None = None, answer: object = None
@@ -62,9 +70,7 @@ class RefusalError(Exception):
         self.code = code
         self.message = message
         self.field = field
-        """JSON name of the field or parameter that is wrong."""
         self.answer = answer
-        """What is sent as JSON instead of the API's error body; None: the error body."""
 
 
 _QUERY_TYPES: Mapping[type, Callable[[str], object]] = {int: int, UUID: UUID, datetime: datetime.fromisoformat}
@@ -83,7 +89,11 @@ def _validating(name: str) -> Generator[None]:
 
 
 def read_arguments(operation: Operation[Any], request: web.Request, body: bytes) -> dict[str, Any]:
-    """Return the arguments of the client's method that this request came from; anything off is a 400."""
+    """Return the arguments of the client method that sends this request.
+
+    Raises:
+        RefusalError: a value is missing or not as documented (400).
+    """
     arguments: dict[str, Any] = {}
     for name, check in operation.slots.items():
         slot = request.match_info[name]
@@ -98,19 +108,19 @@ def read_arguments(operation: Operation[Any], request: web.Request, body: bytes)
         known = {query.name for query in operation.query.values()}
         arguments["query"] = {name: text for name, text in request.query.items() if name not in known}
     if operation.multipart:
-        parts = _parts(request.headers.get("Content-Type", ""), body)
+        parts = _read_parts(request.headers.get("Content-Type", ""), body)
         data = parts.get("data")
         if data is None or data.content_type != "application/json":
             raise _invalid("The request needs a part of its own type application/json.", "data")
         body = data.content
         arguments["document"] = parts.get("document")
     if operation.body is not None:
-        value = _body(operation.body, body)
+        value = _read_body(operation.body, body)
         arguments |= attrs.asdict(value, recurse=False) if attrs.has(operation.body) else {"body": value}
     return arguments
 
 
-def _body(shape: type[Any], text: bytes) -> Any:
+def _read_body(shape: type[Any], text: bytes) -> Any:
     try:
         value = codec.parse(text)
         if shape is not dict:
@@ -126,9 +136,9 @@ def _body(shape: type[Any], text: bytes) -> Any:
     return codec.as_object(value)
 
 
-def _parts(content_type: str, body: bytes) -> dict[str, ReceivedDocument]:
-    """Return the parts of a multipart/form-data body by name, their bytes untouched."""
-    whole = _headers(b"Content-Type: " + content_type.encode(errors="surrogateescape"))
+def _read_parts(content_type: str, body: bytes) -> dict[str, ReceivedDocument]:
+    """Return the parts of a multipart/form-data body by name; their content is not decoded."""
+    whole = _parse_headers(b"Content-Type: " + content_type.encode(errors="surrogateescape"))
     boundary = whole.get_boundary()
     if whole.get_content_type() != "multipart/form-data" or boundary is None:
         raise _invalid("The request must be multipart/form-data.")
@@ -136,11 +146,11 @@ def _parts(content_type: str, body: bytes) -> dict[str, ReceivedDocument]:
     parts: dict[str, ReceivedDocument] = {}
     for chunk in chunks:
         head, _, content = chunk.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        headers = _headers(head)
+        headers = _parse_headers(head)
         name = str(headers.get_param("name", header="content-disposition"))
         parts[name] = ReceivedDocument(content, headers.get_content_type(), headers.get_filename())
     return parts
 
 
-def _headers(head: bytes) -> Message:
+def _parse_headers(head: bytes) -> Message:
     return BytesHeaderParser().parsebytes(head)
