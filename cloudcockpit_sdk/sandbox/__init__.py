@@ -1,4 +1,4 @@
-"""The CloudCockpit API and its token endpoint in process: one customer with a few subscriptions."""
+"""The CloudCockpit API and its token endpoint as a local server: one customer with a few subscriptions."""
 
 import base64
 import hashlib
@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from http import HTTPStatus
 from typing import ClassVar, Final, Unpack
 from uuid import UUID, uuid4
 
@@ -24,33 +25,34 @@ from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError
 
 __all__ = ["CloudCockpitSandbox", "Fault", "LedgerEntry", "ReceivedRequest"]
 
-_TOKEN_PATH: Final = "/oauth2/v2.0/token"  # noqa: S105
-_NO_ENVELOPE: Final = frozenset({401, 403})
+_TOKEN_PATH: Final = "/oauth2/v2.0/token"  # noqa: S105  a path
+_WITHOUT_BODY: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 """Statuses that are documented without a body."""
 
 
 class CloudCockpitSandbox(Handlers):
     """The CloudCockpit API on a loopback port: `async with CloudCockpitSandbox() as sandbox:`.
 
-    Kinds of errors (`type`) and what may be changed when are the sandbox's own: the API publishes neither. A
-    subscription takes one asynchronous change at a time; a second one is refused until the first has happened.
+    The error types (`type`), and which change is possible in which status, are the sandbox's own: the API publishes
+    neither. A subscription takes one asynchronous change at a time; a second one is refused until the first is applied.
 
-    The token endpoint is not part of the API: it has its own count, `token_requests`, and `fail()` reaches it only
-    with `operation="token"`.
+    The token endpoint is not part of the API: its requests are counted in `token_requests`, and a fault reaches it only
+    with `fail(..., operation="token")`.
 
     Args:
-        subscriptions: of CUSTOMER_ID, unless they name another; each with an `offer` of `id`, `name` and maybe
-            `offerType`, like `{"name": "AzurePlan"}`; None: seven, in several states.
+        subscriptions: of CUSTOMER_ID, unless they have a `customer_id`; each with an `offer` of `id`, `name` and, if
+            it is no License, `offerType`, like `{"name": "AzurePlan"}`; None: seven, in several states.
         entitlements: those of Azure plans, by the plan's id; None: one of AZURE_PLAN_ID.
         settle_after: how many reads of a subscription still show its old state after an asynchronous change.
         token_lifetime: seconds a token is valid.
-        clock: seconds since the epoch, which tokens expire by and the audit log is kept in.
-        today: the date that the subscriptions above are made for, and that cancellations are judged by; None: today.
+        clock: returns seconds since the epoch, for the expiry of tokens and the times of the audit log.
+        today: the date for which the defaults above are made, and by which late cancellations are refused; None: today
+            (UTC).
     """
 
     TENANT: Final = "portal.example.com"
     CLIENT_ID: Final = "0f8fad5b-d9cb-469f-a165-70867728950e"
-    CLIENT_SECRET: Final = "sandbox-secret"  # noqa: S105
+    CLIENT_SECRET: Final = "sandbox-secret"  # noqa: S105  the secret of a test server
     other_endpoints: ClassVar[frozenset[str]] = frozenset({"token"})
 
     def __init__(
@@ -73,10 +75,10 @@ class CloudCockpitSandbox(Handlers):
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
         self.token_requests: int = 0
-        """How often a token was asked for."""
+        """Number of requests for a token."""
         self._clock = clock
         self._tokens: dict[str, float] = {}
-        self._unsettled = {}
+        self._pending = {}
         self._migrations = {}
         self._audit = []
 
@@ -87,7 +89,7 @@ class CloudCockpitSandbox(Handlers):
 
     @property
     def credentials(self) -> ClientCredentials:
-        """An Api Access that the token endpoint knows."""
+        """An "Api Access" that the token endpoint accepts."""
         return ClientCredentials(self.CLIENT_ID, self.CLIENT_SECRET, token_url=self.token_url)
 
     def client(
@@ -113,7 +115,7 @@ class CloudCockpitSandbox(Handlers):
         router.add_post(_TOKEN_PATH, self._serve_token)
 
     def authenticate(self, request: web.Request) -> None:
-        """Ask for a valid token and the tenant."""
+        """Refuse a request without a valid token or the tenant."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or self._tokens.get(token, 0.0) <= self._clock():
             raise RefusalError(401, "Unauthorized", "The token is missing, wrong or expired.")
@@ -124,7 +126,7 @@ class CloudCockpitSandbox(Handlers):
 
     def error_body(self, refusal: RefusalError, request: web.Request) -> bytes:
         """Return the API's error body; it echoes the request's correlation id."""
-        if refusal.status in _NO_ENVELOPE:
+        if refusal.status in _WITHOUT_BODY:
             return b""
         errors = refusal.field and [{"propertyName": refusal.field, "description": [refusal.message]}]
         return codec.dump(
@@ -160,8 +162,9 @@ class CloudCockpitSandbox(Handlers):
         return await self.answer(request, "token", apply=apply, error_body=_oauth_error)
 
 
-def _oauth_error(refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG001  RFC 6749 echoes nothing
-    code = "temporarily_unavailable" if refusal.status >= 500 or refusal.status == 429 else "invalid_request"  # noqa: PLR2004
+def _oauth_error(refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG001  unlike the API, it echoes nothing
+    temporary = refusal.status == HTTPStatus.TOO_MANY_REQUESTS or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "temporarily_unavailable" if temporary else "invalid_request"
     return codec.dump({"error": code, "error_description": refusal.message})
 
 

@@ -1,6 +1,7 @@
-"""What the sandbox answers, name by name: spelled out, not derived from the models, lest a test read its own writing.
+"""The JSON that the sandbox answers with.
 
-Only names that were seen documented, or in use, are sent.
+Its names are spelled out, not derived from the models: otherwise a wrong name in a model would go unnoticed, as the
+sandbox would have it too. Only names that were seen documented, or in use, are sent.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 NAMESPACE: Final = UUID("5f0c2a1e-6d3b-4c58-9e47-0a1b2c3d4e5f")
-"""Of the ids that are made up."""
+"""Namespace of the ids that are made up."""
 
 
 UPGRADE: Final[dict[str, str]] = {
@@ -46,7 +47,7 @@ UPGRADE: Final[dict[str, str]] = {
 
 
 def page(found: Sequence[object], page_number: int, page_size: int) -> dict[str, object]:
-    """Return the envelope of all lists."""
+    """Return one page of a list."""
     total_pages = ceil(len(found) / page_size)
     first = (page_number - 1) * page_size
     return {
@@ -90,7 +91,7 @@ def list_item(subscription: Subscription) -> dict[str, object]:
 
 
 def detail(subscription: Subscription) -> dict[str, object]:
-    """Return a subscription as it is shown alone."""
+    """Return a subscription as `get_subscription` shows it."""
     return {
         "id": subscription.id,
         "customerId": subscription.customer_id,
@@ -167,7 +168,7 @@ def migration_status(subscription_id: UUID, destination: Subscription | None) ->
 
 
 def transition(subscription: Subscription) -> dict[str, object]:
-    """Return the upgrade of a subscription to the offer above."""
+    """Return the upgrade of a subscription to UPGRADE."""
     return {
         "destinationSubscriptionId": None,
         "destinationProviderSubscriptionId": None,
@@ -182,7 +183,7 @@ def transition(subscription: Subscription) -> dict[str, object]:
 
 
 def named(value: OpenEnumObject | None) -> dict[str, str] | None:
-    """Return an enumeration's value as it travels."""
+    """Return the value of an enumeration as the API writes it: `{"name": ...}`."""
     return None if value is None else {"name": str(value)}
 
 

@@ -21,7 +21,7 @@ __all__ = ["SampleIds", "entitlement", "subscriptions"]
 
 
 class SampleIds:
-    """Ids of the sample data."""
+    """The ids in the sample data, as constants of the sandbox class."""
 
     CUSTOMER_ID: Final = UUID("7c9e6679-7425-40de-944b-e07fc1f90ae7")
     ACTIVE_SUBSCRIPTION_ID: Final = UUID("16fd2706-8baf-433b-82eb-8c7fada847da")
@@ -42,26 +42,26 @@ class SampleIds:
 
 def subscriptions(today: date) -> list[Subscription]:
     """Return the subscriptions of CUSTOMER_ID."""
-    box, kind = SampleIds, OfferType
+    ids, kind = SampleIds, OfferType
     active = SubscriptionStatus.ACTIVE
     rows = [
-        (box.ACTIVE_SUBSCRIPTION_ID, "Microsoft 365 Business Premium", active, 25, kind.LICENSE),
-        (box.SUSPENDED_SUBSCRIPTION_ID, "Exchange Online (Plan 1)", SubscriptionStatus.SUSPENDED, 10, kind.LICENSE),
-        (box.EXPIRED_SUBSCRIPTION_ID, "Visio Plan 2", SubscriptionStatus.EXPIRED, 2, kind.LICENSE),
-        (box.LOCKED_SUBSCRIPTION_ID, "Power BI Pro", active, 5, kind.LICENSE),
-        (box.LEGACY_SUBSCRIPTION_ID, "Teams Phone", active, 5, kind.LICENSE_LEGACY),
-        (box.AZURE_PLAN_ID, "Azure plan", active, 1, kind.AZURE_PLAN),
+        (ids.ACTIVE_SUBSCRIPTION_ID, "Microsoft 365 Business Premium", active, 25, kind.LICENSE),
+        (ids.SUSPENDED_SUBSCRIPTION_ID, "Exchange Online (Plan 1)", SubscriptionStatus.SUSPENDED, 10, kind.LICENSE),
+        (ids.EXPIRED_SUBSCRIPTION_ID, "Visio Plan 2", SubscriptionStatus.EXPIRED, 2, kind.LICENSE),
+        (ids.LOCKED_SUBSCRIPTION_ID, "Power BI Pro", active, 5, kind.LICENSE),
+        (ids.LEGACY_SUBSCRIPTION_ID, "Teams Phone", active, 5, kind.LICENSE_LEGACY),
+        (ids.AZURE_PLAN_ID, "Azure plan", active, 1, kind.AZURE_PLAN),
         (uuid5(NAMESPACE, "Defender"), "Defender", active, 5, kind.LICENSE),
     ]
     midnight = datetime(today.year, today.month, 1, tzinfo=UTC)
-    locked = {box.LOCKED_SUBSCRIPTION_ID: midnight - timedelta(days=83)}
+    locked = {ids.LOCKED_SUBSCRIPTION_ID: midnight - timedelta(days=83)}
     return [
         Subscription(
             id=number,
             status=status,
-            customer_id=box.CUSTOMER_ID,
+            customer_id=ids.CUSTOMER_ID,
             provider_instance_id=uuid5(NAMESPACE, "provider"),
-            reseller_id=box.RESELLER_ID if index % 2 else None,
+            reseller_id=ids.RESELLER_ID if index % 2 else None,
             name=f"{name} for Example Ltd",
             provider_subscription_id=str(uuid5(NAMESPACE, f"provider's {number}")),
             start_date=midnight - timedelta(days=30 * index),
@@ -76,7 +76,7 @@ def subscriptions(today: date) -> list[Subscription]:
                 term=TermDuration.ONE_YEAR, billing_frequency=BillingFrequency.MONTHLY
             ),
             offer={
-                "id": str(uuid5(NAMESPACE, "offer " + name) if index else box.OFFER_ID),
+                "id": str(uuid5(NAMESPACE, "offer " + name) if index else ids.OFFER_ID),
                 "name": name,
                 "offerType": named(offer_type),
             },
