@@ -65,9 +65,10 @@ async def main():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     unknown = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    ok = CannedAnswer()
     async with (
         unknown,
-        WireServer(CannedAnswer(), CannedAnswer(), CannedAnswer(500), DROP, CannedAnswer(), busy[0], CannedAnswer(), CannedAnswer(body=[]), busy[1]) as one,
+        WireServer(ok, ok, CannedAnswer(500), DROP, ok, busy[0], ok, CannedAnswer(body=[]), busy[1]) as one,
         WireServer(token, CannedAnswer(202), CannedAnswer(401), token, CannedAnswer(202), CannedAnswer(404)) as two,
     ):
         # What a server's first connection takes is not the client's doing.
