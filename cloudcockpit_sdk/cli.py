@@ -24,11 +24,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 async def demo(tell: Narration) -> None:
-    """Show the main job on a sandbox.
+    """Show the main task on a sandbox.
 
     Raises:
-        ClaimError: something did not happen as told.
-        SdkError: a call failed that should not have.
+        ClaimError: a statement of the demo does not hold.
+        SdkError: a call failed that should succeed.
     """
     async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
         tell.say(f"A sandbox of the CloudCockpit API answers at {sandbox.url}")
@@ -82,17 +82,18 @@ async def _see_suspended(tell: Narration, sandbox: CloudCockpitSandbox, client: 
 
 
 async def _reactivate(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Reactivate it: the API only accepts that, so reactivate_and_wait reads until it is done")
+    tell.step("Reactivate it: the API only acknowledges it (202), so reactivate_and_wait reads until it is done")
     ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID}
     before = len(sandbox.requests)
     settled = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
     calls = [request.operation for request in sandbox.requests[before:]]
+    reads = calls[calls.index(operations.REACTIVATE_SUBSCRIPTION.name) + 1 :]
     tell.say(" -> ".join(str(call) for call in calls))
     tell.check("it is active now", settled.state.status, SubscriptionStatus.ACTIVE)
-    tell.check("and was not at once", calls.count(operations.GET_SUBSCRIPTION.name) > 2, expected=True)  # noqa: PLR2004
+    tell.check("it took a few reads", len(reads) > 1, expected=True)
     tell.check("this run did it", settled.changed, expected=True)
     again = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
-    tell.check("run again, it finds it done", again.unchanged, expected=True)
+    tell.check("run again, it finds nothing to do", again.unchanged, expected=True)
     tell.check(
         "one effect on the server",
         [entry.operation for entry in sandbox.ledger],
@@ -126,5 +127,5 @@ async def _lose_the_token(tell: Narration, sandbox: CloudCockpitSandbox, client:
         subscription_id=sandbox.SUSPENDED_SUBSCRIPTION_ID,
     )
     tell.attempts(reply.attempts)
-    tell.check("refused once, then answered", [attempt.status for attempt in reply.attempts], [401, 200])
+    tell.check("refused once (401), then answered", [attempt.status for attempt in reply.attempts], [401, 200])
     tell.check("with a second token", sandbox.token_requests, 2)

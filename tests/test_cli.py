@@ -104,7 +104,12 @@ class Idle(CloudCockpitSandbox):
 @pytest.mark.parametrize(
     ("program", "main", "sandbox", "reason"),
     [
-        ("membership", membership_sdk.__main__.main, Forgetful, "the contract goes on: expected None, found CANCELED"),
+        (
+            "membership",
+            membership_sdk.__main__.main,
+            Forgetful,
+            "the contract is not canceled: expected None, found CANCELED",
+        ),
         ("membership", membership_sdk.__main__.main, Locked, "AuthenticationError"),
         ("cloudcockpit", cloudcockpit_sdk.__main__.main, Idle, "not reached within 0.1 s"),
     ],

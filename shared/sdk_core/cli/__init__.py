@@ -1,4 +1,4 @@
-"""What both command lines share. Needs the extra `cli`."""
+"""What both command lines share: `run` parses the arguments and runs the demo. Needs the extra `cli`."""
 
 import argparse
 import asyncio
@@ -13,14 +13,14 @@ from sdk_core.version import __version__
 __all__ = ["run"]
 
 
-def run(program: str, about: str, story: Callable[[Narration], Coroutine[Any, Any, None]], argv: Sequence[str]) -> int:
-    """Run a command line and return its exit code: 0, 1 if a claim does not hold, 130 after Ctrl-C.
+def run(program: str, about: str, demo: Callable[[Narration], Coroutine[Any, Any, None]], argv: Sequence[str]) -> int:
+    """Run a command line and return its exit code: 0, 1 if the demo fails, 130 after Ctrl-C.
 
     Args:
         program: its name.
         about: what it is, in a sentence.
-        story: what the command `demo` tells.
-        argv: the arguments without the program's name; argparse exits with 2 if they make no sense.
+        demo: what the command `demo` runs.
+        argv: the arguments without the program's name; argparse exits with 2 if they are invalid.
     """
     parser = argparse.ArgumentParser(prog=program, description=about)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -28,10 +28,10 @@ def run(program: str, about: str, story: Callable[[Narration], Coroutine[Any, An
     commands.add_parser("demo", help="start a sandbox of the API in this process and show the main job on it")
     parser.parse_args(argv)
     try:
-        asyncio.run(story(Narration()))
+        asyncio.run(demo(Narration()))
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001  whatever went wrong, the reader gets a sentence
+    except Exception as error:  # noqa: BLE001  any failure is told in one line, without a traceback
         Console(stderr=True, highlight=False, markup=False).print(
             f"failed: {type(error).__name__}: {error}", style="red"
         )

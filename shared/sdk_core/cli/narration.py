@@ -1,4 +1,4 @@
-"""A demo told step by step on standard output, in which every claim is checked."""
+"""The output of a demo: numbered steps, tables, and statements that are checked."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,38 +14,38 @@ __all__ = ["ClaimError", "Narration"]
 
 
 class ClaimError(Exception):
-    """What the demo just said is not so."""
+    """A statement of the demo does not hold."""
 
 
 class Narration:
-    """Tells the story on standard output. No text is read as markup: it may come from a server."""
+    """Writes a demo to standard output. Text is never read as markup, because it may come from a server."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._steps = 0
 
     def step(self, title: str) -> None:
-        """Begin the next chapter."""
+        """Begin the next step; steps are numbered."""
         self._steps += 1
         self._console.print(f"\n{self._steps}. {title}", style="bold")
 
     def say(self, text: str) -> None:
-        """Tell something that needs no proof."""
+        """Write a line that is not checked."""
         self._print(Text(text))
 
     def note(self, text: str) -> None:
-        """Tell something the reader should take along."""
+        """Write a remark, marked as a note."""
         self._print(Text(f"note: {text}", style="yellow"))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Show values in columns; None is a dash."""
+        """Write rows of values in columns; None is a dash."""
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*("-" if value is None else str(value) for value in row))
         self._print(table)
 
     def attempts(self, attempts: Iterable[Attempt]) -> None:
-        """Show what went over the wire for one call."""
+        """Write the attempts of one call as a table."""
         self.table(
             ("attempt", "after waiting", "answer", "its effect"),
             (
@@ -60,7 +60,7 @@ class Narration:
         )
 
     def check(self, claim: str, found: object, expected: object) -> None:
-        """Make a claim, and prove it.
+        """Write a statement after checking it.
 
         Raises:
             ClaimError: `found` is not what was expected.
@@ -70,7 +70,7 @@ class Narration:
         self._print(Text.assemble(("ok ", "green"), claim))
 
     def end(self, text: str) -> None:
-        """Close the story."""
+        """Write the last line."""
         self._console.print(f"\n{text}", style="bold green")
 
     def _print(self, content: Text | Table) -> None:
