@@ -209,7 +209,7 @@ class Handlers(State):
         return [list_item(owned) for owned in self._subscriptions_of(customer_id) if has_transition(owned)]
 
     def get_custom_term_end_dates(self, *, customer_id: UUID, query: Mapping[str, str]) -> list[datetime]:  # noqa: ARG002  its names are unknown
-        """Return the end dates of the customer's subscriptions. The shape is made up: the API's is not documented."""
+        """Return the end dates of the customer's subscriptions. The shape is made up: the API's is not known."""
         # The documentation of this operation has no 404.
         owned = self._subscriptions_of(customer_id, missing=400)
         return sorted({end for subscription in owned if (end := subscription.end_date) is not None})
@@ -230,7 +230,7 @@ class Handlers(State):
         """Return one page, newest first: an entry for each accepted change. It counts as a read of all subscriptions.
 
         The fields of the items and the names of the operations (`SuspendSubscription`) are made up: the API's are not
-        documented. No entry has the status Failed: the sandbox applies every change that it accepts.
+        known. No entry has the status Failed: the sandbox applies every change that it accepts.
         """
         for number in [*self._pending]:
             self._read(number)

@@ -89,7 +89,7 @@ class MembershipSandbox(Handlers):
         """Answer HEAD on any path: it checks the key and nothing else."""
         return self.verify_api_key() if request.method == "HEAD" else super().handle_other(request)
 
-    def error_body(self, refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG002  only the other API echoes
+    def error_body(self, refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG002  it echoes nothing
         """Return an ErrorResponse, as the API documents it."""
         answer = {
             "errorMessage": refusal.message,
