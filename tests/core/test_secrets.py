@@ -588,7 +588,7 @@ HOLDERS: dict[str, object] = {
     ),
     "options": OPTIONS,
     "call": Call(membership_operations.GET_CONTRACT_DATA, f"/{MEMBER}", {"q": QUERY}, BODY.encode(), OPTIONS, 1.0, "c"),
-    "reply": membership_sdk.CannedAnswer(None, 200, CIMultiDictProxy(CIMultiDict(HEADERS)), (), "c"),
+    "reply": membership_sdk.Reply(None, 200, CIMultiDictProxy(CIMultiDict(HEADERS)), (), "c"),
     "document": DOCUMENT,
     "document of a path": Document(source=Path(FILE), content_type="image/png"),
     "multipart": Multipart(BODY.encode(), DOCUMENT),
