@@ -142,17 +142,17 @@ class Handlers(State):
     def upgrade_subscription(self, *, customer_id: UUID, subscription_id: UUID, **transition: Any) -> None:
         """Accept one of the eligible transitions; offer, quantity, term and billing change."""
         owned = self._subscription(customer_id, subscription_id)
-        asked = Transition(**transition)
-        if not has_transition(owned) or asked.provider_offer_id != UPGRADE["providerOfferId"]:
+        chosen = Transition(**transition)
+        if not has_transition(owned) or chosen.provider_offer_id != UPGRADE["providerOfferId"]:
             raise RefusalError(400, "InvalidTransition", "It is none of the eligible transitions.")
 
         def upgraded(before: Subscription) -> Subscription:
             return evolve(
                 before,
                 offer={**before.offer, "id": UPGRADE["offerId"], "name": UPGRADE["offerName"]},
-                quantity=asked.quantity,
-                term_duration=asked.term_duration or before.term_duration,
-                billing_frequency=asked.billing_frequency or before.billing_frequency,
+                quantity=chosen.quantity,
+                term_duration=chosen.term_duration or before.term_duration,
+                billing_frequency=chosen.billing_frequency or before.billing_frequency,
             )
 
         self._accept_change(owned, upgraded)

@@ -53,36 +53,37 @@ def subscriptions(today: date) -> list[Subscription]:
         (ids.AZURE_PLAN_ID, "Azure plan", active, 1, kind.AZURE_PLAN),
         (uuid5(NAMESPACE, "Defender"), "Defender", active, 5, kind.LICENSE),
     ]
+    return [_subscription(today, index, *row) for index, row in enumerate(rows)]
+
+
+def _subscription(
+    today: date, index: int, number: UUID, name: str, status: SubscriptionStatus, quantity: int, offer_type: OfferType
+) -> Subscription:
     midnight = datetime(today.year, today.month, 1, tzinfo=UTC)
-    locked = {ids.LOCKED_SUBSCRIPTION_ID: midnight - timedelta(days=83)}
-    return [
-        Subscription(
-            id=number,
-            status=status,
-            customer_id=ids.CUSTOMER_ID,
-            provider_instance_id=uuid5(NAMESPACE, "provider"),
-            reseller_id=ids.RESELLER_ID if index % 2 else None,
-            name=f"{name} for Example Ltd",
-            provider_subscription_id=str(uuid5(NAMESPACE, f"provider's {number}")),
-            start_date=midnight - timedelta(days=30 * index),
-            end_date=midnight + timedelta(days=365 - 30 * index),
-            cancellation_allowed_until=locked.get(number),
-            quantity=quantity,
-            term_duration=TermDuration.ONE_YEAR,
-            billing_frequency=BillingFrequency.MONTHLY,
-            segment=Segment.COMMERCIAL,
-            auto_renew_enabled=True,
-            auto_renew_settings=AutoRenewSettings(
-                term=TermDuration.ONE_YEAR, billing_frequency=BillingFrequency.MONTHLY
-            ),
-            offer={
-                "id": str(uuid5(NAMESPACE, "offer " + name) if index else ids.OFFER_ID),
-                "name": name,
-                "offerType": named(offer_type),
-            },
-        )
-        for index, (number, name, status, quantity, offer_type) in enumerate(rows)
-    ]
+    locked = number == SampleIds.LOCKED_SUBSCRIPTION_ID
+    return Subscription(
+        id=number,
+        status=status,
+        customer_id=SampleIds.CUSTOMER_ID,
+        provider_instance_id=uuid5(NAMESPACE, "provider"),
+        reseller_id=SampleIds.RESELLER_ID if index % 2 else None,
+        name=f"{name} for Example Ltd",
+        provider_subscription_id=str(uuid5(NAMESPACE, f"provider's {number}")),
+        start_date=midnight - timedelta(days=30 * index),
+        end_date=midnight + timedelta(days=365 - 30 * index),
+        cancellation_allowed_until=midnight - timedelta(days=83) if locked else None,
+        quantity=quantity,
+        term_duration=TermDuration.ONE_YEAR,
+        billing_frequency=BillingFrequency.MONTHLY,
+        segment=Segment.COMMERCIAL,
+        auto_renew_enabled=True,
+        auto_renew_settings=AutoRenewSettings(term=TermDuration.ONE_YEAR, billing_frequency=BillingFrequency.MONTHLY),
+        offer={
+            "id": str(uuid5(NAMESPACE, "offer " + name) if index else SampleIds.OFFER_ID),
+            "name": name,
+            "offerType": named(offer_type),
+        },
+    )
 
 
 def entitlement(today: date) -> Subscription:

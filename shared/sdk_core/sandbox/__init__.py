@@ -1,4 +1,4 @@
-"""The base of both sandboxes: an API played in process, by a real HTTP server on a free loopback port.
+"""The base of both sandboxes: an API as a real HTTP server in this process, on a free loopback port.
 
 It records what it received (`requests`) apart from the effects it applied (`ledger`), so that a test can tell "sent
 twice" from "done twice"; and it fails as a test asks for it (`fail`).
