@@ -29,9 +29,9 @@ def main() -> int:
     else:
         report = audit(arguments.seed, numbers, arguments.runtime)
     where = "workflows" if arguments.workflows else arguments.runtime
-    print(f"seed {arguments.seed}, {where}: ", end="")  # noqa: T201
+    print(f"seed {arguments.seed}, {where}: ", end="")
     for line in report.lines():
-        print(line)  # noqa: T201
+        print(line)
     return 0 if report.ok else 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from timeline import Timeline
-from wire import STALL, Reply, WireServer
+from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import (
     BadRequestError,
@@ -368,7 +368,7 @@ async def test_a_state_this_release_does_not_know_is_waited_out(operation: str, 
 @each
 async def test_an_unreadable_answer_to_a_read_is_no_effect(operation: str, run: Run, timeline: Timeline) -> None:
     """Of one call, JSON of another shape says APPLIED; of a run that has sent nothing, NOT_SENT."""
-    odd = Reply(body={"unexpected": True})
+    odd = CannedAnswer(body={"unexpected": True})
     async with (
         WireServer(odd) as server,
         CloudCockpitClient("portal.example.com", "token", base_url=server.url) as client,

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from attrs import evolve
 from timeline import Timeline
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 
 from membership_sdk import (
     BadRequestError,
@@ -271,7 +271,10 @@ async def test_creations_are_never_sent_again(operation: str, run: Run, timeline
 
 @each
 async def test_an_unreadable_answer_to_a_read_is_no_effect(operation: str, run: Run, timeline: Timeline) -> None:
-    async with WireServer(Reply(body={"unexpected": True})) as server, MembershipClient(server.url, "key") as client:
+    async with (
+        WireServer(CannedAnswer(body={"unexpected": True})) as server,
+        MembershipClient(server.url, "key") as client,
+    ):
         with pytest.raises(InvalidResponseError) as caught:
             await run(client)
         assert caught.value.outcome is Outcome.NOT_SENT
@@ -280,9 +283,9 @@ async def test_an_unreadable_answer_to_a_read_is_no_effect(operation: str, run: 
 
 async def test_an_unreadable_answer_to_a_purchase_is_raised(timeline: Timeline) -> None:
     """It was bought, and the only handle there is stands in that answer."""
-    purchasable = Reply(body={"validationStatus": "ADDITIONAL_MODULE_PURCHASABLE"})
+    purchasable = CannedAnswer(body={"validationStatus": "ADDITIONAL_MODULE_PURCHASABLE"})
     async with (
-        WireServer(purchasable, Reply(body={"id": ["4711"]})) as server,
+        WireServer(purchasable, CannedAnswer(body={"id": ["4711"]})) as server,
         MembershipClient(server.url, "key") as client,
     ):
         with pytest.raises(InvalidResponseError) as caught:
@@ -414,7 +417,7 @@ async def test_states_this_release_does_not_know(timeline: Timeline) -> None:
 
 async def test_a_verdict_that_is_not_known_is_a_refusal(timeline: Timeline) -> None:
     async with (
-        WireServer(Reply(body={"validationStatus": "ADDITIONAL_MODULE_ON_HOLD"})) as server,
+        WireServer(CannedAnswer(body={"validationStatus": "ADDITIONAL_MODULE_ON_HOLD"})) as server,
         MembershipClient(server.url, "key") as client,
     ):
         with pytest.raises(NotOfferedError, match="ON_HOLD") as caught:

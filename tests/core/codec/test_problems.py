@@ -20,7 +20,7 @@ from model_json import (
     is_optional_enum_object,
     wrong,
 )
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 
 from membership_sdk import (
     AdditionalModuleContractExtended,
@@ -80,7 +80,7 @@ def test_all_problems_are_named() -> None:
 async def test_misshapen_success_is_an_applied_call() -> None:
     """The server said yes: not repeated, and the outcome says so."""
     answer = full(AdditionalModuleContractExtended) | {"startDate": CANARY, "price": {"amount": True}}
-    async with WireServer(Reply(body=answer)) as server, MembershipClient(server.url, "key") as client:
+    async with WireServer(CannedAnswer(body=answer)) as server, MembershipClient(server.url, "key") as client:
         with pytest.raises(InvalidResponseError) as caught:
             await client.get_additional_module_contract(contract_id=1, additional_module_contract_id=2)
     error = caught.value
@@ -98,7 +98,7 @@ async def test_misshapen_success_is_an_applied_call() -> None:
 async def test_misshapen_list_names_the_element() -> None:
     """Of a list, too."""
     answer = [full(ContractData), full(ContractData) | {"id": None}]
-    async with WireServer(Reply(body=answer)) as server, MembershipClient(server.url, "key") as client:
+    async with WireServer(CannedAnswer(body=answer)) as server, MembershipClient(server.url, "key") as client:
         with pytest.raises(InvalidResponseError) as caught:
             await client.get_contract_data(customer_id=1)
     assert caught.value.problems == ("$[1].id: expected a whole number",)

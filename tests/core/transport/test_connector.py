@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trustme
 from payloads import payload
-from wire import STALL, FakeTime, Raw, Reply, WireRequest, WireServer, read_request
+from wire import STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer, read_request
 
 from membership_sdk import Connection, MembershipClient, Outcome, RetryPolicy, SdkError
 from sdk_core.operation import Effect, Operation
@@ -60,7 +60,7 @@ class EchoServer:
         try:
             while (request := await read_request(reader)) is not None:
                 self.requests.append(request)
-                answer = Reply(body=request.target.rpartition("/")[2]).encode()
+                answer = CannedAnswer(body=request.target.rpartition("/")[2]).encode()
                 writer.write(answer)
                 await writer.drain()
                 await self._afterwards(writer, answer)
@@ -166,7 +166,7 @@ async def test_pool_of_dead_connections_costs_one_attempt() -> None:
     async def answer(request: WireRequest) -> Any:
         if not deaf:
             await asyncio.sleep(0.02)
-        return Reply(body=request.target.rpartition("/")[2])
+        return CannedAnswer(body=request.target.rpartition("/")[2])
 
     class GoneServer(WireServer):
         async def _perform(self, step: Any, request: WireRequest, writer: asyncio.StreamWriter) -> bool:
@@ -236,7 +236,7 @@ def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path) -
 
 _FORKS = """
 import asyncio, os
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 from membership_sdk import MembershipClient
 from sdk_core.operation import Effect, Operation
 
@@ -247,7 +247,7 @@ if server == 0:
     async def main():
         async def answer(request):
             await asyncio.sleep(0.001)
-            return Reply(body=request.target.rpartition("/")[2])
+            return CannedAnswer(body=request.target.rpartition("/")[2])
         async with WireServer(answer) as it:
             os.write(writing, it.url.encode() + b"\\n")
             await asyncio.sleep(30)
@@ -351,8 +351,8 @@ async def test_answer_that_is_too_large_is_not_read_on() -> None:
 
 async def test_refused_write_is_not_told_as_success() -> None:
     """The doubled answer of a read must not become that of a write that is refused."""
-    refusal = Reply(400, {"errorMessage": "no", "errorCode": "NO"})
-    first = Reply(body=payload("membership_contract_data")).encode()
+    refusal = CannedAnswer(400, {"errorMessage": "no", "errorCode": "NO"})
+    first = CannedAnswer(body=payload("membership_contract_data")).encode()
     async with WireServer(Raw(first + first, close=False), refusal) as server, client_for(server.url) as client:
         await client.get_contract_data(customer_id=1)
         with pytest.raises(SdkError) as caught:
