@@ -15,7 +15,7 @@ from membership_sdk import (
 )
 from membership_sdk.sandbox import LedgerEntry, MembershipSandbox
 
-pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 
 
 async def test_canceling_shows_in_the_contract_and_the_ledger() -> None:

@@ -39,7 +39,7 @@ from membership_sdk.workflows import (
 )
 from sdk_core.workflow import LAST_READ
 
-pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.errors.OperationDeprecatedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 
 Run = Callable[..., Awaitable[Settled[Any] | Purchase]]
 Box = MembershipSandbox
@@ -135,8 +135,8 @@ class Late(MembershipSandbox):
     status: int
     late: float
 
-    def _perform(self, operation: Any, request: Any, body: bytes) -> web.Response:
-        perform = partial(super()._perform, operation, request, body)
+    def _apply(self, operation: Any, request: Any, body: bytes) -> web.Response:
+        perform = partial(super()._apply, operation, request, body)
         if operation is None or operation.name != self.operation:
             return perform()
         self.timeline.at(self.timeline.passed + self.late, perform)
