@@ -21,8 +21,7 @@ from asyncio import BaseTransport
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
@@ -35,40 +34,64 @@ __all__ = [
     "CheckedBody",
     "CheckedConnector",
     "CheckedPayload",
-    "ConnectionInUse",
     "DisturbedError",
+    "KnownConnection",
     "connection_in_use",
 ]
 
 
-class ConnectionInUse(NamedTuple):
-    """The connection a request is sent over."""
+class KnownConnection:
+    """A connection that a request was sent over.
 
-    protocol: ResponseHandler
-    transport: BaseTransport | None
-    is_kept: bool
-    """Whether another request was sent over it before."""
-    look: Callable[[], object]
-    """Tells whether its socket has something to read."""
+    Args:
+        protocol: aiohttp's end of it.
+    """
+
+    __slots__ = ("_look", "_protocol", "_transport", "is_kept")
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._look = _look_into(protocol.transport)
+        self.is_kept: bool = False
+        """Whether the request is not the first."""
 
     def is_disturbed(self) -> bool:
-        """Return whether it was kept, and has something on it that nobody asked for: bytes, an end or an error."""
+        """Return whether something is on it that nobody asked for: bytes, an end or an error."""
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
-        return self.is_kept and (self.protocol.should_close or bool(self.look()))
+        return self._protocol.should_close or bool(self._look())
+
+    def suspect(self) -> None:
+        """Count as disturbed from now on."""
+        self._look = _suspicious
 
     def abort(self) -> None:
         """Close it without a farewell, for which a peer that hangs would be waited for, and read on, for 30 s."""
-        abort: Callable[[], None] | None = getattr(self.transport, "abort", None)
+        abort: Callable[[], None] | None = getattr(self._transport, "abort", None)
         if abort is not None:
             abort()
+
+    def disown(self) -> None:
+        """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
+        shared = None if self._transport is None else self._transport.get_extra_info("socket")
+        if shared is not None and shared.fileno() >= 0:
+            ended, peer = socket.socketpair()
+            peer.close()
+            os.dup2(ended.fileno(), shared.fileno())
+            ended.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will not be used again."""
+        return not self._protocol.is_connected()
+
+
+connection_in_use: ContextVar[KnownConnection | None] = ContextVar("sdk_connection_in_use", default=None)
+"""What the running task was given last. aiohttp itself names the connection of an answer, but not of a failure."""
 
 
 class DisturbedError(OSError):
     """Something came over the kept connection before the request was written: nothing was sent."""
-
-
-connection_in_use: ContextVar[ConnectionInUse | None] = ContextVar("sdk_connection_in_use", default=None)
-"""What the running task was given last. aiohttp itself names the connection of an answer, but not of a failure."""
 
 
 class CheckedConnector(TCPConnector):
@@ -76,46 +99,47 @@ class CheckedConnector(TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
-        self._looks: WeakKeyDictionary[ResponseHandler, Callable[[], object]] = WeakKeyDictionary()
-        """For each connection what tells whether its socket has something to read, made once."""
+        self._known: dict[ResponseHandler, KnownConnection] = {}
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol, transport = connection.protocol, connection.transport
+            protocol = connection.protocol
             if protocol is None:
                 return connection
-            look = self._looks.get(protocol)
-            is_kept = look is not None
-            if look is None:
-                look = self._looks[protocol] = _look_into(transport)
-            in_use = ConnectionInUse(protocol, transport, is_kept, look)
-            if not in_use.is_disturbed():
-                connection_in_use.set(in_use)
-                return connection
-            in_use.abort()
-            connection.close()
+            known = self._known.get(protocol)
+            if known is None:
+                known = self._remember(protocol)
+            elif known.is_disturbed():
+                known.abort()
+                connection.close()
+                continue
+            else:
+                known.is_kept = True
+            connection_in_use.set(known)
+            return connection
+
+    def _remember(self, protocol: ResponseHandler) -> KnownConnection:
+        # A pool opens few connections: then is the time to forget those that are over.
+        self._known = {other: known for other, known in self._known.items() if not known.is_over}
+        known = self._known[protocol] = KnownConnection(protocol)
+        return known
 
     def suspect_kept(self) -> None:
         """Use no connection again that is open now: one of them was dead, and there was nothing to see on it."""
-        for protocol in list(self._looks):
-            self._looks[protocol] = _suspicious
+        for known in self._known.values():
+            known.suspect()
 
     def disown(self) -> None:
         """In a forked child, let go of the parent's connections.
 
         Parent and child share the sockets, and on an inherited event loop the list of those it listens to as well: the
-        child would read the parent's answers. In its place a socket is put that is at its end, so that the child's loop
-        takes leave of it, and whatever it sends goes nowhere.
+        child would read the parent's answers. What its loop finds instead is the end of each connection, and whatever
+        it sends goes nowhere.
         """
-        for protocol in list(self._looks):
-            shared = None if protocol.transport is None else protocol.transport.get_extra_info("socket")
-            if shared is not None and shared.fileno() >= 0:
-                ended, peer = socket.socketpair()
-                peer.close()
-                os.dup2(ended.fileno(), shared.fileno())
-                ended.close()
+        for known in self._known.values():
+            known.disown()
 
 
 class CheckedPayload(Payload):
@@ -124,7 +148,7 @@ class CheckedPayload(Payload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
         connection = connection_in_use.get()
-        if connection is not None and connection.is_disturbed():
+        if connection is not None and connection.is_kept and connection.is_disturbed():
             raise DisturbedError
         await super().write_with_length(writer, content_length)
 

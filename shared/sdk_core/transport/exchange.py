@@ -77,8 +77,6 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
-        if self._sessions.closed or here.closed:
-            raise call.closed("the client was closed during the call")
         request = self._request(call, here, credential, added)
         while True:
             try:
@@ -86,6 +84,8 @@ class Exchange:
                     return await self._transfer(call, here, request)
                 # Opened out here: a file that is not there is the caller's error, not the connection's.
                 async with call.body.opened() as parts:
+                    if not self._sessions.is_usable(here):
+                        raise call.closed("the client was closed while a file was opened")
                     return await self._transfer(call, here, {**request, "data": parts})
             except DisturbedError:
                 # Nothing was sent: that was no attempt, and another connection is taken.

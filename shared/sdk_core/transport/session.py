@@ -134,6 +134,10 @@ class Sessions:
         entry = self._open.get(get_running_loop())
         return None if entry is None or entry[1].closed else entry[1]
 
+    def is_usable(self, session: LoopSession) -> bool:
+        """Return whether neither `session` nor the client was closed, while something was waited for."""
+        return not (self.closed or session.closed)
+
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
         if self.closed:
