@@ -8,13 +8,11 @@ import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from aiohttp import ClientSession
 from attrs import frozen
 from fuzz import fuzzed
 from hypothesis import example, given
@@ -26,18 +24,19 @@ from cloudcockpit_sdk import (
     ClientCredentials,
     CloudCockpitClient,
     ConnectionFailedError,
+    InvalidResponseError,
     Outcome,
     PermissionDeniedError,
     RetryPolicy,
     SdkError,
 )
 from membership_sdk import MembershipClient
-from sdk_core.auth import BearerToken, Token, jwt_expiry
+from sdk_core.auth import BearerToken, Token, TokenSession, jwt_expiry
 from sdk_core.transport.session import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"
-LEND: Any = partial(nullcontext, None)
+LEND: Any = nullcontext
 """What a source of tokens gets, where it needs none."""
 
 
@@ -97,7 +96,7 @@ class Source:
         self.fetches = 0
         self.error: Exception | None = None
 
-    async def __call__(self, _session: ClientSession) -> Token:
+    async def __call__(self, _lend: TokenSession) -> Token:
         self.fetches += 1
         await asyncio.sleep(0)
         if self.error is not None:
@@ -427,8 +426,9 @@ FAILURES = {
     ),
     "broken compression": Failure(
         Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"),
-        ConnectionFailedError,
-        retryable=True,
+        InvalidResponseError,
+        retryable=False,
+        text="the body of the answer is not what its Content-Encoding says",
     ),
 }
 
@@ -505,7 +505,7 @@ async def test_failing_provider_is_told_by_type_only(setup: Setup) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("given_token", [None, 5, "", "x\ny"], ids=str)
+@pytest.mark.parametrize("given_token", [None, 5, "", "x\ny", "Bearer x", "x y", "x" * 9000], ids=str)
 async def test_provider_that_returns_no_token(setup: Setup, given_token: Any) -> None:
     """Typed like every other failure, and nothing is sent."""
 
@@ -513,7 +513,7 @@ async def test_provider_that_returns_no_token(setup: Setup, given_token: Any) ->
         return given_token
 
     async with CloudCockpitClient("t.example", provide, base_url=setup.server.url) as client:
-        with pytest.raises(AuthenticationError, match="token provider failed"):
+        with pytest.raises(AuthenticationError, match="the token provider gave none that can be sent: token must"):
             await client.list_customer_subscriptions(customer_id=CUSTOMER)
     assert setup.requests == (0, 0)
 
