@@ -241,7 +241,7 @@ def test_audit_finds_a_failed_token_that_leaves_all_open(monkeypatch: pytest.Mon
 
 
 def test_audit_finds_an_error_with_foreign_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sdk_core.transport.exchange, "safe_cause", lambda error: error)
+    monkeypatch.setattr(sdk_core.transport.exchange, "safe_cause", lambda error, _proxy: error)
     assert audit(1, QUICK[:50]).counts[Lie.FOREIGN_ERROR]
 
 
