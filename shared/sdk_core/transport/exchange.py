@@ -224,7 +224,7 @@ async def _opened(call: Call[Any], body: Multipart, here: LoopSession, stack: As
     except Exception as error:
         if not call.attempts and isinstance(error, OSError | TypeError | ValueError):
             raise
-        what, cause = "the document could not be opened for another attempt", type(error).__name__
+        what, cause = "the document could not be opened", type(error).__name__
     # Raised here and not in the handlers, whose exceptions, with a path in them, would be its context.
     if cause is None:
         raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)

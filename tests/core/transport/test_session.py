@@ -653,7 +653,7 @@ async def test_session_and_connection_exclude_each_other() -> None:
 
 
 async def test_owned_session_connects_as_told() -> None:
-    """The system's resolver even if aiodns is installed, the pool's limits, and no looking into the environment by aiohttp."""
+    """The system's resolver even if aiodns is installed, the pool's limits, the environment not read by aiohttp."""
     for connection in (Connection(limit=7, keepalive_timeout=3), Connection(trust_env=True)):
         async with MembershipClient("https://studio.example", "key", connection=connection) as client:
             session = (await client._sessions.open()).session
