@@ -15,7 +15,7 @@ from attrs import field, frozen
 from attrs.validators import optional
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
-from sdk_core.arguments import of_type, seconds, valid
+from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.transport.fork import Lock
 
@@ -35,10 +35,10 @@ class RetryBudget:
     """
 
     def __init__(self, capacity: int = 100, refill: float = 0.1) -> None:
-        if not 0 <= capacity < float("inf") or not 0 <= refill <= capacity:
-            raise ValueError("capacity must be a finite number from 0, and refill from 0 to capacity")
-        self._capacity = float(capacity)
-        self._refill = refill
+        self._capacity = float(whole_number("capacity", capacity, 0))
+        if not isinstance(refill, int | float) or not 0 <= refill <= capacity:
+            raise ValueError("refill must be a number from 0 to capacity")
+        self._refill = float(refill)
         self._tokens = self._capacity
         self.is_full: bool = True
         """Whether a deposit would change nothing, which is the rule: nobody needs to make one."""
@@ -77,8 +77,7 @@ def _check_callable(_instance: object, attribute: Any, value: object) -> None:
 
 
 def _check_seconds(_instance: object, attribute: Any, value: object) -> None:
-    if value is not None:
-        seconds(attribute.name, value, zero=True)
+    seconds(attribute.name, value, zero=True)
 
 
 @frozen(kw_only=True)
@@ -96,7 +95,7 @@ class RetryPolicy:
     """... but never longer than this."""
     max_retry_after: float = field(default=120.0, validator=_check_seconds)
     """The longest delay to sit out, in seconds. A longer one is raised at once, with `.retry_after`."""
-    rate_limit_wait: float | None = field(default=None, validator=_check_seconds)
+    rate_limit_wait: float | None = field(default=None, validator=optional(_check_seconds))
     """Seconds to wait after a 429 that names no delay. None: what the API's documentation implies
     (Membership: 60, its limiter refuses the whole next minute), else back-off."""
     budget: RetryBudget | None = field(factory=RetryBudget, eq=False, validator=optional(valid(of_type(RetryBudget))))
