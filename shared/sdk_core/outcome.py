@@ -2,13 +2,15 @@
 
 | what happened                                             | outcome  | READ, IDEMPOTENT | WRITE |
 |-----------------------------------------------------------|----------|------------------|-------|
-| DNS, connect or TLS failed before a byte was sent         | NOT_SENT | repeat           | repeat|
+| DNS, proxy, connect or TLS failed before a byte was sent  | NOT_SENT | repeat           | repeat|
+| the same for good: a certificate; 4xx of a proxy (not 408)| NOT_SENT | raise            | raise |
 | 409 the operation declares as "changed concurrently"      | REJECTED | repeat           | repeat|
 | 429; 503 with the API's envelope, where it throttles so   | REJECTED | repeat           | repeat|
 | other 4xx (401: a fresh token, once)                      | REJECTED | raise            | raise |
 | dropped, reset, timed out after sending; 500 502 503 504  | UNKNOWN  | repeat           | raise |
 | 2xx with JSON of another shape                            | APPLIED  | raise            | raise |
 | 2xx that is no JSON; 3xx; any other 5xx                   | UNKNOWN  | raise            | raise |
+| a head beyond the limits; misnamed Content-Encoding       | UNKNOWN  | raise            | raise |
 """
 
 from collections.abc import Mapping

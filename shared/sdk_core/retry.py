@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 from attrs import field, frozen
@@ -27,6 +28,12 @@ _JUST_PAST = 60.0
 longer past comes from a clock that is wrong."""
 
 
+def _share(name: str, value: object, maximum: int) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= maximum:
+        raise ValueError(f"{name} must be a number from 0 to {maximum}")
+    return float(value)
+
+
 class RetryBudget:
     """Limits retries to a share of successes, so that an outage is not answered with a storm.
 
@@ -36,9 +43,7 @@ class RetryBudget:
 
     def __init__(self, capacity: int = 100, refill: float = 0.1) -> None:
         self._capacity = float(whole_number("capacity", capacity, 0))
-        if not isinstance(refill, int | float) or not 0 <= refill <= capacity:
-            raise ValueError("refill must be a number from 0 to capacity")
-        self._refill = float(refill)
+        self._refill = _share("refill", refill, capacity)
         self._tokens = self._capacity
         self.is_full: bool = True
         """Whether a deposit would change nothing, which is the rule: nobody needs to make one."""
@@ -76,8 +81,7 @@ def _check_callable(_instance: object, attribute: Any, value: object) -> None:
         raise TypeError(f"{attribute.name} must be callable, not {type(value).__name__}")
 
 
-def _check_seconds(_instance: object, attribute: Any, value: object) -> None:
-    seconds(attribute.name, value, zero=True)
+_check_seconds = valid(partial(seconds, zero=True))
 
 
 @frozen(kw_only=True)

@@ -159,11 +159,11 @@ class Exchange:
 
     def _failure(self, call: Call[Any], here: LoopSession, error: Exception, started: float) -> SdkError:
         connection = connection_in_use.get()
-        is_kept = self._sessions.keeps_connections if connection is None else connection.is_kept
-        if is_kept and (is_stale_connection(error) or isinstance(error, TimeoutError)):
-            here.suspect_kept_connections()
         # Our connector tells whether there was a connection to send anything over; of another one, the error has to.
         was_sent = connection is not None or here.is_injected
+        is_kept = was_sent and (self._sessions.keeps_connections if connection is None else connection.is_kept)
+        if is_kept and (is_stale_connection(error) or isinstance(error, TimeoutError)):
+            here.suspect_kept_connections()
         outcome = outcome_of_failure(error) if was_sent else Outcome.NOT_SENT
         call.record(outcome, error=type(error).__name__)
         retryable = may_repeat(call.operation.effect, outcome, passing=is_passing(error))
