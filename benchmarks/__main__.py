@@ -46,7 +46,7 @@ def main() -> int:
         skipped=lab.skipped,
         failed=lab.failed,
     )
-    print(run.markdown())  # noqa: T201
+    print(run.markdown())
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(run.as_json(), indent=1))
     if arguments.readme:

@@ -31,7 +31,7 @@ __all__ = ["Costs", "Run", "Spread", "Target"]
 _UNDISTURBED: Final = 0.85
 """The share of its core a client has at least, while nobody else wants it."""
 _REFUSED: Final = OURS._replace(operation="GET, refused once")
-_NOT_TO_IMPORT: Final = re.compile(r"(cloudcockpit_sdk|rich|.*\.(cli|narration|sandbox\w*))(\..*)?")
+_NOT_TO_IMPORT: Final = re.compile(r"(cloudcockpit_sdk|rich|.*\.(cli|sandbox))(\..*)?")
 
 _INTRODUCTION: Final = """\
 # What a call costs

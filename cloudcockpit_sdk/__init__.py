@@ -20,14 +20,11 @@ from sdk_core.errors import (
     ConnectionFailedError,
     InvalidResponseError,
     NotFoundError,
-    NotOfferedError,
-    NotSettledError,
     PermissionDeniedError,
     RateLimitError,
     SdkError,
     ServerError,
     ServiceUnavailableError,
-    WorkflowError,
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
@@ -37,7 +34,7 @@ from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.transport.session import Connection
 from sdk_core.version import __version__
-from sdk_core.workflow import Settled
+from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
 
 __all__ = [
     "API_CLOUDCOCKPIT_COM",
@@ -51,6 +48,7 @@ __all__ = [
     "BadRequestError",
     "CallInfo",
     "CallTimeoutError",
+    "Change",
     "ClientClosedError",
     "ClientCredentials",
     "CloudCockpitClient",

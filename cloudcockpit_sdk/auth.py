@@ -1,4 +1,4 @@
-"""Where the bearer token of the CloudCockpit API comes from."""
+"""Authentication of the CloudCockpit API: the sources of its bearer token."""
 
 import inspect
 import time
@@ -23,7 +23,7 @@ from sdk_core.transport.exchange import EXCHANGE_ERRORS, read_at_most
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
 
-DEFAULT_TOKEN_URL: Final = "https://login.microsoftonline.com/4e806121-ff28-4286-ab4e-3be0a08f9ce0/oauth2/v2.0/token"  # noqa: S105
+DEFAULT_TOKEN_URL: Final = "https://login.microsoftonline.com/4e806121-ff28-4286-ab4e-3be0a08f9ce0/oauth2/v2.0/token"  # noqa: S105  a URL
 """The documented token endpoint (topic "Authentication guide")."""
 DEFAULT_SCOPE: Final = "api://b92a36a4-feb8-4f47-a69c-29a180aa6d0a/.default"
 """The documented scope (same page)."""
@@ -42,7 +42,7 @@ class ClientCredentials:
     """An "Api Access" of the portal: OAuth2 client_credentials; the token is fetched and renewed as needed.
 
     Raises:
-        ValueError: a value can't be sent, or `token_url` is neither https nor on this machine.
+        ValueError: a value is empty or has control characters, or `token_url` is neither https nor on this machine.
     """
 
     client_id: str = field(validator=_check_text)
@@ -79,7 +79,7 @@ TokenArgument = str | Callable[[], Awaitable[str]] | ClientCredentials | TokenCr
 
 
 def bearer(token: TokenArgument) -> Auth:
-    """Return the authentication for whatever a caller has: text, an async callable, credentials."""
+    """Return the authentication for the argument `token` of the client."""
     given: object = token
     if isinstance(given, type):
         raise TypeError(f"token must be an instance: {given.__name__} is a class")
@@ -191,7 +191,7 @@ def _unreachable(error: Exception) -> SdkError:
 
 
 def _read_token(body: bytes) -> Token | None:
-    """Return the token of a token answer; None if it is not one. Without a lifetime, the token itself may name its end.
+    """Return the token in an answer, or None if there is none. Without `expires_in`, the token itself may name its end.
 
     `expires_in` is a number by RFC 6749 (5.1); some endpoints send it as text.
     """
@@ -203,12 +203,12 @@ def _read_token(body: bytes) -> Token | None:
 
 
 def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:
-    # OAuth2 (RFC 6749, 5.2): `error` is a code; `error_description` is text that may repeat what was sent.
+    # RFC 6749, 5.2: `error` is a code. `error_description` is left out: it may repeat the secret that was sent.
     code = safe_code(codec.as_text(codec.as_object(codec.parse_or_none(body)).get("error")))
-    passing = status == 429 or status >= 500
-    facts = _facts(retryable=passing, status=status, retry_after=retry_after)
+    temporary = status == 429 or status >= 500
+    facts = _facts(retryable=temporary, status=status, retry_after=retry_after)
     text = f"the token endpoint answered {status}" + (f" ({code})" if code else "")
-    if not passing:
+    if not temporary:
         text += ": check client id, secret, scope and token URL"
     return AuthenticationError.from_details(text, facts, ErrorDetails(code=code, recognised=code is not None))
 

@@ -1,15 +1,16 @@
 """The command `cloudcockpit-sdk demo`: a suspended subscription becomes active again."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import SubscriptionStatus
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from cloudcockpit_sdk.workflows import reactivate_and_wait
-from sdk_core import narration
+from sdk_core import cli
+from sdk_core.cli.narration import ClaimError, Narration
 from sdk_core.errors import BadRequestError
-from sdk_core.narration import ClaimError, Narration
 from sdk_core.outcome import Outcome
 
 __all__ = ["demo", "run"]
@@ -21,15 +22,15 @@ _TIMEOUT = 10.0
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return narration.run("cloudcockpit-sdk", _ABOUT, demo, argv)
+    return cli.run("cloudcockpit-sdk", _ABOUT, demo, argv)
 
 
 async def demo(tell: Narration) -> None:
-    """Show the main job on a sandbox.
+    """Show the main task on a sandbox.
 
     Raises:
-        ClaimError: something did not happen as told.
-        SdkError: a call failed that should not have.
+        ClaimError: a statement of the demo does not hold.
+        SdkError: a call failed that should succeed.
     """
     async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
         tell.say(f"A sandbox of the CloudCockpit API answers at {sandbox.url}")
@@ -83,17 +84,21 @@ async def _see_suspended(tell: Narration, sandbox: CloudCockpitSandbox, client: 
 
 
 async def _reactivate(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Reactivate it: the API only accepts that, so reactivate_and_wait reads until it is done")
-    ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID}
+    tell.step("Reactivate it: the API only acknowledges it (202), so reactivate_and_wait reads until it is done")
+    ids: dict[str, Any] = {
+        "customer_id": sandbox.CUSTOMER_ID,
+        "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID,
+    }
     before = len(sandbox.requests)
     settled = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
     calls = [request.operation for request in sandbox.requests[before:]]
+    reads = calls[calls.index(operations.REACTIVATE_SUBSCRIPTION.name) + 1 :]
     tell.say(" -> ".join(str(call) for call in calls))
     tell.check("it is active now", settled.state.status, SubscriptionStatus.ACTIVE)
-    tell.check("and was not at once", calls.count(operations.GET_SUBSCRIPTION.name) > 2, expected=True)
+    tell.check("it took a few reads", len(reads) > 1, expected=True)
     tell.check("this run did it", settled.changed, expected=True)
     again = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
-    tell.check("run again, it finds it done", again.unchanged, expected=True)
+    tell.check("run again, it finds nothing to do", again.unchanged, expected=True)
     tell.check(
         "one effect on the server",
         [entry.operation for entry in sandbox.ledger],
@@ -127,5 +132,5 @@ async def _lose_the_token(tell: Narration, sandbox: CloudCockpitSandbox, client:
         subscription_id=sandbox.SUSPENDED_SUBSCRIPTION_ID,
     )
     tell.attempts(reply.attempts)
-    tell.check("refused once, then answered", [attempt.status for attempt in reply.attempts], [401, 200])
+    tell.check("refused once (401), then answered", [attempt.status for attempt in reply.attempts], [401, 200])
     tell.check("with a second token", sandbox.token_requests, 2)

@@ -1,4 +1,4 @@
-"""The client of the CloudCockpit subscription API: a method is the signature users see, and one line."""
+"""The client of the CloudCockpit subscription API: one method per operation, which builds the request's values."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -40,22 +40,23 @@ API_CLOUDCOCKPIT_COM: Final = "https://api.cloudcockpit.com"
 class CloudCockpitClient(Client):
     """The CloudCockpit subscription API for one tenant.
 
-    Ids are UUIDs, or text that parses as one, and keyword-only. Every method raises TypeError or ValueError, before
-    anything is sent, for an argument that can't be right; and an `SdkError` when the call failed, whose `outcome` says
-    what is known of its effect.
+    Ids are UUIDs, or text that parses as one, and keyword-only. Every method raises TypeError or ValueError for an
+    invalid argument, before anything is sent; and an `SdkError` when the call failed, whose `outcome` says what is
+    known of its effect.
 
     Args:
         tenant: `X-Tenant`: an existing domain of the tenant (newer pages: the domain the portal is opened with).
         token: the JWT as text; an async callable that returns one; `ClientCredentials`; or any of azure-identity's
-            asynchronous credentials. All but a text are asked again before the token expires, and once after a 401.
+            asynchronous credentials. All but text are asked for a new token before the last one expires, and once after
+            a 401.
         base_url: the API's host; two are documented, see DEFAULT_BASE_URL and API_CLOUDCOCKPIT_COM.
         **options: the options of `sdk_core.client.Client`: `session`, `retry`, `attempt_timeout`, `total_timeout`,
-            `correlation_id` (sent as `X-Correlation-Id`, which finds the call in the portal's audit log; documented as
-            a UUID, and a fresh one by default), `rate_limiter`, `telemetry`, `connection`, `max_response_bytes`. The
+            `correlation_id` (sent as `X-Correlation-Id`, by which the portal's audit log lists the call; documented as
+            a UUID, and a new one by default), `rate_limiter`, `telemetry`, `connection`, `max_response_bytes`. The
             API documents no limits, so there is no limiter by default.
 
     Raises:
-        ConfigurationError: a value can't be right; it is a ValueError too.
+        ConfigurationError: a value is invalid; it is a ValueError too.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class CloudCockpitClient(Client):
     ) -> Paginator[SubscriptionListItem]:
         """Return all of a customer's subscriptions as an async iterator that fetches page by page.
 
-        Args: as of `list_customer_subscriptions`; `start_page` is where to begin, or to go on after an error.
+        Args: as of `list_customer_subscriptions`; `start_page` is the first page to fetch, to go on after an error.
         """
         return self._paginate(
             operations.LIST_CUSTOMER_SUBSCRIPTIONS,
@@ -179,7 +180,7 @@ class CloudCockpitClient(Client):
     async def update_subscription(
         self, *, customer_id: UUID | str, subscription_id: UUID | str, changes: Mapping[str, Any]
     ) -> Accepted:
-        """Ask for a change of name, quantity, next billing frequency or renewal; it happens some time after the answer.
+        """Ask for a change of name, quantity, next billing frequency or renewal; it takes effect after the answer.
 
         Args:
             customer_id: the customer.
@@ -192,8 +193,8 @@ class CloudCockpitClient(Client):
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
                 asking again; this call is not repeated for you.
 
-        Source: operation-patch-v1-customers-parameter-subscriptions-parameter. Its success status was not seen; any 2xx
-        counts.
+        Source: operation-patch-v1-customers-parameter-subscriptions-parameter. Its page shows no success status; any
+        2xx is accepted.
         """
         return await self.call(
             operations.UPDATE_SUBSCRIPTION,
@@ -203,11 +204,11 @@ class CloudCockpitClient(Client):
         )
 
     async def cancel_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
-        """Ask for the cancellation of a subscription; it happens some time after the answer.
+        """Ask for the cancellation of a subscription; it takes effect after the answer.
 
         Raises:
             ConflictError: the subscription can't be canceled now (REJECTED, not retried); `CancelConflict.of(error)`
-                is what the portal knows of it.
+                is the subscription as the portal has it.
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
                 asking again; this call is not repeated for you.
 
@@ -216,7 +217,7 @@ class CloudCockpitClient(Client):
         return await self.call(operations.CANCEL_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id)
 
     async def suspend_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
-        """Ask for the suspension of a subscription; it happens some time after the answer.
+        """Ask for the suspension of a subscription; it takes effect after the answer.
 
         Raises:
             BadRequestError: the subscription can't be suspended (REJECTED).
@@ -224,15 +225,15 @@ class CloudCockpitClient(Client):
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
                 asking again; this call is not repeated for you.
 
-        Source: operation-post-v1-customers-parameter-subscriptions-parameter-suspend. Its success status was not seen;
-        any 2xx counts.
+        Source: operation-post-v1-customers-parameter-subscriptions-parameter-suspend. Its page shows no
+        success status; any 2xx is accepted.
         """
         return await self.call(
             operations.SUSPEND_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id
         )
 
     async def reactivate_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
-        """Ask for the reactivation of a subscription; it happens some time after the answer (202).
+        """Ask for the reactivation of a subscription; it takes effect after the answer (202).
 
         Raises:
             BadRequestError: the subscription can't be reactivated (REJECTED).
@@ -333,12 +334,12 @@ class CloudCockpitClient(Client):
     async def upgrade_subscription(
         self, *, customer_id: UUID | str, subscription_id: UUID | str, transition: Transition
     ) -> Accepted:
-        """Ask for an upgrade; it happens some time after the answer.
+        """Ask for an upgrade; it takes effect after the answer.
 
         Args:
             customer_id: the customer.
             subscription_id: the subscription.
-            transition: one of `list_eligible_transitions`; sent back as it came, as far as it is documented.
+            transition: one of `list_eligible_transitions`; its documented fields are sent back unchanged.
 
         Raises:
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
@@ -423,7 +424,7 @@ class CloudCockpitClient(Client):
         """Return the subscriptions eligible for an upgrade; the page has no description.
 
         Source: operation-get-v1-customers-parameter-subscriptions-parameter-eligible-for-upgrade. Whether it answers
-        with a list or with one object was not seen; both are accepted.
+        with a list or with one object is not known; both are accepted.
         """
         return await self.call(
             operations.LIST_ELIGIBLE_FOR_UPGRADE, customer_id=customer_id, subscription_id=subscription_id
@@ -432,12 +433,12 @@ class CloudCockpitClient(Client):
     async def get_custom_term_end_dates(
         self, *, customer_id: UUID | str, query: Mapping[str, str] | None = None
     ) -> object:
-        """Return the end dates to which a customer's subscriptions can be aligned, as raw JSON: its shape was not seen.
+        """Return the end dates to which a customer's subscriptions can be aligned, as raw JSON of unknown shape.
 
         Args:
             customer_id: the customer.
-            query: query parameters by their names on the wire; the page has some (a term duration, it says), but does
-                not show their names.
+            query: query parameters by the names that the API uses; the page says that there are some (a term duration),
+                but not their names.
 
         Source: operation-get-v1-customers-parameter-subscriptions-custom-term-end-dates.
         """
@@ -458,13 +459,13 @@ class CloudCockpitClient(Client):
     ) -> Page[Any]:
         """Return one page of the audit log, newest first: the documented way to follow asynchronous work.
 
-        The items are raw JSON: their fields were not seen. For the roles `csp` and `reseller`.
+        The items are raw JSON: their fields are not known. For the roles `csp` and `reseller`.
 
         Args:
             page_number: from 1.
             page_size: 1 to 2000; the API's default is 25.
-            start_date: aware; the API's default is a month ago.
-            end_date: aware; the API's default is now.
+            start_date: with a time zone; the API's default is a month ago.
+            end_date: with a time zone; the API's default is now.
             operation_names: like `CreateOrder`.
             status: `Processing`, `Succeded` (spelled so) or `Failed`.
             reseller: part of a reseller's name.
@@ -515,7 +516,7 @@ class CloudCockpitClient(Client):
 
 
 def _joined(operation_names: Iterable[str]) -> str | None:
-    """Return names as the `|` list the API takes; None for none."""
+    """Return the names in one text, separated by `|`; None if there are none."""
     if isinstance(operation_names, str):
         raise TypeError("operation_names must be several names, not one str")
     names = [text("operation_names", name, maximum=255) for name in operation_names]

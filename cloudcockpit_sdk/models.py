@@ -1,8 +1,8 @@
-"""The values of the CloudCockpit subscription API; attribute names are the JSON names in snake_case.
+"""The models of the CloudCockpit subscription API; attribute names are the JSON names in snake_case.
 
-The documentation marks no response field as required, and its pages do not show every name. So only what a value
-is useless without is required here; names that were never seen documented are left out, and every other key the API
-sends is ignored. Enumerations travel as `{"name": ...}` and are open: unknown values are kept.
+The documentation marks no response field as required, and its pages do not show every name. So a field is required
+here only if its model is useless without it. Undocumented fields are left out, and ignored if the API sends them.
+Enumerations are written as `{"name": ...}` and are open: unknown values are kept.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ T = TypeVar("T")
 class SubscriptionStatus(OpenEnumObject):
     """State of a subscription.
 
-    The API documents no list: Active and Suspended stand in its examples, the others in articles about the product.
+    The API documents no list: Active and Suspended are in its examples, the others in articles about the product.
     """
 
     ACTIVE = "Active"
@@ -72,7 +72,7 @@ class TermDuration(OpenEnumObject):
 
 
 class BillingFrequency(OpenEnumObject):
-    """How often is billed."""
+    """How often a subscription is billed."""
 
     ONE_TIME = "OneTime"
     MONTHLY = "Monthly"
@@ -113,7 +113,7 @@ class MarginRule(OpenEnumObject):
 
 
 class Currency(OpenEnumObject):
-    """Currency of a price, by its ISO 4217 code as far as seen. No list is documented; these are for comparing."""
+    """Currency of a price, by its ISO 4217 code as far as known. No list is documented: these are common ones."""
 
     CHF = "CHF"
     EUR = "EUR"
@@ -127,7 +127,7 @@ class _Acknowledged(Empty):
 
     @classmethod
     def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
-        """Accept any JSON, or nothing: no body is documented."""
+        """Accept any JSON, or an empty body: none is documented."""
         if body.strip():
             codec.parse(body)
         return cls(correlation_id=correlation_id())
@@ -135,15 +135,15 @@ class _Acknowledged(Empty):
 
 @frozen(kw_only=True)
 class Accepted(_Acknowledged):
-    """The API took the request and works on it: it has not happened yet.
+    """The API has accepted the request, which takes effect some time later.
 
-    Read the subscription to see when it has; the portal's audit log knows the request by `correlation_id`.
+    Read the subscription to see when it has, or look up `correlation_id` in the portal's audit log.
     """
 
 
 @frozen(kw_only=True)
 class Done(_Acknowledged):
-    """It has happened; the answer carries nothing else."""
+    """The request has taken effect; the answer holds no data."""
 
 
 @frozen(kw_only=True)
@@ -156,7 +156,7 @@ class Price:
 
 @frozen(kw_only=True)
 class PriceMargin:
-    """A margin; the name of its number is not documented, so only the rule is read."""
+    """A margin. Only the rule is read: the name of the amount is not documented."""
 
     margin_rule: MarginRule | None = None
 
@@ -277,7 +277,7 @@ class Transition:
 
 @frozen(kw_only=True)
 class MigrationStatus:
-    """How far a migration is."""
+    """Progress of a migration."""
 
     is_completed: bool
     subscription_id: UUID | None = None
@@ -301,20 +301,20 @@ class MigrationRequest:
 class MonthlyBudget:
     """Request: the budget of an Azure entitlement."""
 
-    # No default: null is a value here ("no budget") and is sent.
+    # There is no default, so that None ("no budget") is sent as null and never left out by mistake.
     monthly_budget: Decimal | None = field(validator=optional(valid(finite_decimal)))
 
 
 @frozen(kw_only=True)
 class CancelConflict:
-    """The body of the 409 that answers a cancellation; what it holds besides the portal's view is not documented."""
+    """The body of a 409 to `cancel_subscription`; only this field of it is documented."""
 
     portal_subscription: Any = field(repr=False)
     """Raw JSON: `name`, `quantity`, `nextBillingFrequency`, `autoRenewEnabled`, `autoRenewSettings` were seen."""
 
     @classmethod
     def of(cls, error: ConflictError) -> Self | None:
-        """Return what the API said with a 409 to `cancel_subscription`; None for any other 409, or after pickling."""
+        """Return the body of a 409 to `cancel_subscription`; None for any other 409, or if the error was pickled."""
         portal_subscription = codec.as_object(error.details.raw).get("portalSubscription")
         return None if portal_subscription is None else cls(portal_subscription=portal_subscription)
 

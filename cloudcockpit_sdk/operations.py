@@ -1,4 +1,4 @@
-"""The CloudCockpit subscription API as a table. S1 to S18 are its operations in the order of the documentation."""
+"""The operations of the CloudCockpit subscription API; S1 to S18 number them in the order of the documentation."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -44,12 +44,12 @@ __all__ = [
 _SUBSCRIPTIONS: Final = "/v1/customers/{customer_id:uuid}/subscriptions"
 _SUBSCRIPTION: Final = _SUBSCRIPTIONS + "/{subscription_id:uuid}"
 _DOCS: Final = "https://developer.cloudcockpit.com/operation/operation-"
-# Each audience has a view of its own; named is one in which the page was found.
+# The documentation has a view for each audience. An operation's source is a view that has its page.
 _RESELLER_DOCS: Final = "https://developer.cloudcockpit.com/reseller/operation/operation-"
 _CUSTOMER_DOCS: Final = "https://developer.cloudcockpit.com/customer/operation/operation-"
 _PAGE_OF_SUBSCRIPTION: Final = "-v1-customers-parameter-subscriptions-parameter"
 
-# Search and ascending flag exist too (and on S1 a status filter), but the documentation copies do not show their names.
+# A search, a sort direction and (S1) a status filter exist too, but the documentation does not show their names.
 _PAGING: Final = {
     "page_number": Query("pageNumber", int, minimum=1),
     "page_size": Query("pageSize", int, minimum=1, maximum=2000),
@@ -92,7 +92,7 @@ UPDATE_SUBSCRIPTION: Final = Operation(
     path=_SUBSCRIPTION,
     body=dict,
     returns=Accepted,
-    # Asynchronous, and it may place an order: not repeated.
+    # It is asynchronous and may place an order, so that repeating it is not safe.
     effect=Effect.WRITE,
     source=_DOCS + "patch" + _PAGE_OF_SUBSCRIPTION,
 )
@@ -223,7 +223,7 @@ LIST_ELIGIBLE_FOR_UPGRADE: Final = Operation(
     method="GET",
     path=_SUBSCRIPTION + "/eligible-for-upgrade",
     returns=list[SubscriptionListItem],
-    # Whether it answers with a list or one object was not seen.
+    # Whether it answers with a list or with one object is not known: both are accepted.
     lone_item=True,
     effect=Effect.READ,
     source=_CUSTOMER_DOCS + "get" + _PAGE_OF_SUBSCRIPTION + "-eligible-for-upgrade",

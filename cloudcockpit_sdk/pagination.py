@@ -1,4 +1,4 @@
-"""All items of a paged list, page by page, each fetched when it is asked for."""
+"""Iteration over the items of a paged list; each page is fetched when it is needed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Paginator(Generic[T]):
-    """`async for item in paginator`, or `async for page in paginator.pages()`.
+    """Iterate over items, `async for item in paginator`, or over pages, `async for page in paginator.pages()`.
 
-    Each page is a call of its own, with its own retries and correlation id. After an error or a `break`, iterating
-    again goes on with page `next_page`, which was not handed out yet.
+    Each page is a call of its own, with its own retries and correlation id. After an error or a `break`, a new
+    iteration goes on with page `next_page`, the first that was not yielded yet.
     """
 
     def __init__(self, fetch: Callable[[int], Awaitable[Page[T]]], *, start_page: int = 1) -> None:
@@ -23,7 +23,7 @@ class Paginator(Generic[T]):
         """Number of the page that is fetched next, from 1."""
 
     async def pages(self) -> AsyncIterator[Page[T]]:
-        """Yield page by page; an empty page in the middle ends nothing."""
+        """Yield page by page; an empty page before the last one does not end the list."""
         more = True
         while more:
             page = await self._fetch(self.next_page)
@@ -38,10 +38,10 @@ class Paginator(Generic[T]):
 
 
 def _has_more(page: Page[Any], number: int) -> bool:
-    # The total wins: a server that says "more" beyond its own total would be asked for ever.
+    # The total takes precedence: a server that always says "more" would be asked for ever.
     if page.total_pages is not None:
         return number < page.total_pages
     if page.has_next_page is not None:
         return page.has_next_page
-    # Neither name came: only an empty page proves the end. One request more is better than a list cut short.
+    # Without both fields only an empty page proves the end: one request too many is better than a missing page.
     return bool(page.items)

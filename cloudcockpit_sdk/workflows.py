@@ -1,33 +1,35 @@
 """Changes of a subscription that are followed until they have happened; each is safe to run twice.
 
-The API takes such a change and works on it later. These read the state, ask only if needed, read on until the state is
-reached, and after an UNKNOWN outcome give the effect time to show before they ask once more.
+The API takes such a change and works on it later. These read the state, ask only if needed, and read on until the state
+is reached. A request whose answer was lost is not sent again: its effect may come late. A second run may send a second
+request, unless it is told to wait only (`ask=False`); that the API then refuses to start the same change twice is an
+assumption, which its documentation does not state.
+
+The API documents its audit log as the way to follow such work. It is not used here: the log has no filter by
+correlation id, and the fields of its entries are not documented, so that nothing true could be read from it.
 """
 
-from collections.abc import Collection
-from typing import Final, TypedDict
+from collections.abc import Collection, Mapping
+from typing import Final
 from uuid import UUID
+
+from attrs import frozen
 
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus, Subscription, SubscriptionStatus
-from sdk_core.arguments import seconds
 from sdk_core.call import Reply
-from sdk_core.errors import WorkflowError
+from sdk_core.errors import NotFoundError, SdkError
 from sdk_core.operation import Operation
-from sdk_core.workflow import Procedure, Settled, cannot, settle
+from sdk_core.settling import settle
+from sdk_core.workflow import Procedure, Request, Run, Settled, WorkflowError, cannot
 
 __all__ = ["cancel_and_wait", "migrate_and_wait", "reactivate_and_wait", "suspend_and_wait"]
 
-
-class _Timing(TypedDict):
-    timeout: float
-    poll: float
-    patience: float
-
-
 _TIMEOUT: Final = 600.0
 _POLL: Final = 5.0
+_BEFORE_CANCELLATION: Final = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.SUSPENDED})
+"""Any other may be one that a cancellation has led to."""
 
 
 async def reactivate_and_wait(
@@ -37,6 +39,8 @@ async def reactivate_and_wait(
     subscription_id: UUID | str,
     timeout: float = _TIMEOUT,
     poll: float = _POLL,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[Subscription]:
     """Reactivate a subscription, unless it is Active already, and return when it is.
 
@@ -44,22 +48,22 @@ async def reactivate_and_wait(
         client: the tenant's client.
         customer_id: the customer.
         subscription_id: the subscription.
-        timeout: seconds for the whole; how long the API takes is not documented.
+        timeout: seconds for the whole; how long the API takes is not documented. A last read may take ten more.
         poll: seconds between reads; grows by half each time, up to ten times as long.
+        ask: False: send nothing, only wait. So goes on who was left with NotSettledError.
+        resend_after: seconds; a request whose answer was lost is sent once more if the subscription is in the same
+            status then. For who knows that the API has always begun by then, or refuses to do it twice.
 
     Raises:
-        NotSettledError: not Active in time; `state` is the status seen last. The API had taken the request: run this
-            again to go on waiting.
-        SdkError: a call failed, and the subscription did not become Active all the same.
+        NotSettledError: not Active in time; `state` is the status seen last, `outcome` UNKNOWN if a request was sent
+            that was not refused.
+        WorkflowError: the subscription is in a state this release does not know; nothing was sent.
+        SdkError: a call failed, and the subscription did not become Active all the same. A refusal is raised at the
+            deadline only: it may mean that somebody else's change is being worked on.
     """
-    return await _change_status(
-        client,
-        operations.REACTIVATE_SUBSCRIPTION,
-        customer_id,
-        subscription_id,
-        until={SubscriptionStatus.ACTIVE},
-        timing=_timing(timeout, poll),
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    change = _StatusChange(ids, operations.REACTIVATE_SUBSCRIPTION, {SubscriptionStatus.ACTIVE})
+    return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
 async def suspend_and_wait(
@@ -69,16 +73,13 @@ async def suspend_and_wait(
     subscription_id: UUID | str,
     timeout: float = _TIMEOUT,
     poll: float = _POLL,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[Subscription]:
     """Suspend a subscription, unless it is Suspended already, and return when it is; see `reactivate_and_wait`."""
-    return await _change_status(
-        client,
-        operations.SUSPEND_SUBSCRIPTION,
-        customer_id,
-        subscription_id,
-        until={SubscriptionStatus.SUSPENDED},
-        timing=_timing(timeout, poll),
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    change = _StatusChange(ids, operations.SUSPEND_SUBSCRIPTION, {SubscriptionStatus.SUSPENDED})
+    return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
 async def cancel_and_wait(
@@ -89,8 +90,13 @@ async def cancel_and_wait(
     until: Collection[str] = (SubscriptionStatus.DELETED,),
     timeout: float = _TIMEOUT,
     poll: float = _POLL,
+    ask: bool = True,
+    resend_after: float | None = None,
 ) -> Settled[Subscription]:
     """Cancel a subscription, unless it is canceled already, and return when it is; see `reactivate_and_wait`.
+
+    It asks for the cancellation of an Active or Suspended subscription only: any other status may be one that a
+    cancellation has led to.
 
     Args:
         client: the tenant's client.
@@ -100,12 +106,20 @@ async def cancel_and_wait(
             cancellation leads to; `Deleted` stands in articles about the product.
         timeout: seconds for the whole.
         poll: seconds between reads.
+        ask: False: send nothing, only wait.
+        resend_after: seconds; see `reactivate_and_wait`.
+
+    Raises:
+        NotSettledError: none of `until` was reached in time: if `state` means canceled to you, name it there. Also: the
+            subscription was asked to be canceled, and then was not found any more (404); it is probably gone.
+        WorkflowError: the subscription is neither Active nor Suspended; nothing was sent.
+        SdkError: a call failed; see `reactivate_and_wait`.
     """
     if isinstance(until, str):
         raise TypeError("until must be several statuses, not one str")
-    return await _change_status(
-        client, operations.CANCEL_SUBSCRIPTION, customer_id, subscription_id, until=until, timing=_timing(timeout, poll)
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    change = _Cancellation(ids, operations.CANCEL_SUBSCRIPTION, until)
+    return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
 async def migrate_and_wait(
@@ -119,10 +133,14 @@ async def migrate_and_wait(
     billing_frequency: str | None = None,
     timeout: float = _TIMEOUT,
     poll: float = _POLL,
+    ask: bool = True,
 ) -> Settled[MigrationStatus]:
     """Migrate a legacy subscription, unless that is completed already, and return when it is.
 
-    Args: as of `CloudCockpitClient.start_migration` and `reactivate_and_wait`.
+    A migration places an order, so its request is sent once by a run, whatever happens. That one is under way can't be
+    read: another run sends another request, unless it is told to wait only (`ask=False`).
+
+    Args and errors: as of `CloudCockpitClient.start_migration` and `reactivate_and_wait`.
     """
     body = MigrationRequest(
         purchase_full_term=purchase_full_term,
@@ -130,69 +148,60 @@ async def migrate_and_wait(
         term_duration=term_duration,
         billing_frequency=billing_frequency,
     )
-
-    async def read() -> Reply[MigrationStatus]:
-        return await client.call_with_reply(
-            operations.GET_MIGRATION_STATUS, customer_id=customer_id, subscription_id=subscription_id
-        )
-
-    async def act(request: MigrationRequest) -> Reply[Accepted]:
-        return await client.call_with_reply(
-            operations.START_MIGRATION, customer_id=customer_id, subscription_id=subscription_id, body=request
-        )
-
-    async def choose(_status: MigrationStatus) -> MigrationRequest:
-        return body
-
-    return await settle(
-        client.retry_policy,
-        Procedure(
-            read=read,
-            reached=lambda status: status.is_completed,
-            choose=choose,
-            act=act,
-            describe=lambda status: "completed" if status.is_completed else "incomplete",
-        ),
-        **_timing(timeout, poll),
-    )
+    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
+    return await settle(client, _Migration(ids, body), timeout=timeout, poll=poll, ask=ask)
 
 
-async def _change_status(
-    client: CloudCockpitClient,
-    operation: Operation[Accepted],
-    customer_id: UUID | str,
-    subscription_id: UUID | str,
-    *,
-    until: Collection[str],
-    timing: _Timing,
-) -> Settled[Subscription]:
-    async def read() -> Reply[Subscription]:
-        return await client.call_with_reply(
-            operations.GET_SUBSCRIPTION, customer_id=customer_id, subscription_id=subscription_id
-        )
+@frozen
+class _Migration(Procedure[MigrationStatus]):
+    ids: Mapping[str, object]
+    body: MigrationRequest
 
-    async def act(_nothing: None) -> Reply[Accepted]:
-        return await client.call_with_reply(operation, customer_id=customer_id, subscription_id=subscription_id)
+    async def read(self, run: Run, /) -> Reply[MigrationStatus]:
+        return await run.call(operations.GET_MIGRATION_STATUS, **self.ids)
 
-    async def choose(subscription: Subscription) -> None:
-        if not subscription.status.is_known:
+    def reached(self, state: MigrationStatus, /) -> bool:
+        return state.is_completed
+
+    async def prepare(self, _run: Run, _state: MigrationStatus, /) -> Request:
+        return Request(operations.START_MIGRATION, {**self.ids, "body": self.body})
+
+    def describe(self, state: MigrationStatus, /) -> str:
+        return "completed" if state.is_completed else "incomplete"
+
+
+@frozen
+class _StatusChange(Procedure[Subscription]):
+    ids: Mapping[str, object]
+    operation: Operation[Accepted]
+    until: Collection[str]
+
+    async def read(self, run: Run, /) -> Reply[Subscription]:
+        return await run.call(operations.GET_SUBSCRIPTION, **self.ids)
+
+    def reached(self, state: Subscription, /) -> bool:
+        return state.status in self.until
+
+    async def prepare(self, _run: Run, state: Subscription, /) -> Request:
+        if not state.status.is_known:
             what = "the subscription is in a state this release does not know"
-            raise cannot(WorkflowError, what, state=subscription.status)
+            raise cannot(WorkflowError, what, state=state.status)
+        return Request(self.operation, self.ids)
 
-    return await settle(
-        client.retry_policy,
-        Procedure(
-            read=read,
-            reached=lambda subscription: subscription.status in until,
-            choose=choose,
-            act=act,
-            describe=lambda subscription: str(subscription.status),
-        ),
-        **timing,
-    )
+    def describe(self, state: Subscription, /) -> str:
+        return str(state.status)
 
 
-def _timing(timeout: float, poll: float) -> _Timing:
-    timeout = seconds("timeout", timeout)
-    # The change takes a while: half of the time is given to one whose fate is unknown, before it is asked for again.
-    return {"timeout": timeout, "poll": seconds("poll", poll), "patience": timeout / 2}
+@frozen
+class _Cancellation(_StatusChange):
+    async def prepare(self, run: Run, state: Subscription, /) -> Request:
+        request = await super().prepare(run, state)
+        if state.status not in _BEFORE_CANCELLATION:
+            what = "a cancellation may have led to this state: if it means canceled to you, name it in until"
+            raise cannot(WorkflowError, what, state=state.status)
+        return request
+
+    def end_of(self, failure: SdkError, /) -> str | None:
+        if isinstance(failure, NotFoundError):
+            return "the cancellation was sent, and now the subscription is not found (404): it is probably gone"
+        return None

@@ -18,14 +18,11 @@ from sdk_core.errors import (
     ConnectionFailedError,
     InvalidResponseError,
     NotFoundError,
-    NotOfferedError,
-    NotSettledError,
     PermissionDeniedError,
     RateLimitError,
     SdkError,
     ServerError,
     ServiceUnavailableError,
-    WorkflowError,
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
@@ -36,7 +33,7 @@ from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.transport.multipart import Document
 from sdk_core.transport.session import Connection
 from sdk_core.version import __version__
-from sdk_core.workflow import Settled
+from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
 
 __all__ = [
     "ApiError",
@@ -45,6 +42,7 @@ __all__ = [
     "BadRequestError",
     "CallInfo",
     "CallTimeoutError",
+    "Change",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",

@@ -8,11 +8,11 @@ __all__ = ["main"]
 def main() -> int:
     """Run the command line and return its exit code; 2 if the extra it needs is not installed."""
     try:
-        from membership_sdk.cli import run  # noqa: PLC0415  the SDK itself works without the extra
+        from membership_sdk.cli import run  # noqa: PLC0415  needs the extra `cli`
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "rich":
             raise
-        print("membership-sdk needs: pip install 'membership-cloudcockpit-sdk[cli]'", file=sys.stderr)  # noqa: T201
+        print("membership-sdk needs: pip install 'membership-cloudcockpit-sdk[cli]'", file=sys.stderr)
         return 2
     return run(sys.argv[1:])
 

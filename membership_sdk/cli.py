@@ -1,18 +1,20 @@
-"""The command `membership-sdk demo`: a cancelation and its withdrawal, in fair weather and foul."""
+"""The command `membership-sdk demo`: a cancelation and its withdrawal, without and with failures."""
 
 import warnings
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 from membership_sdk import operations
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import CancelationStatus, ContractData
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from membership_sdk.workflows import cancel_contract, withdraw_cancelation
-from sdk_core import narration
+from sdk_core import cli
+from sdk_core.cli.narration import ClaimError, Narration
 from sdk_core.errors import ConnectionFailedError
-from sdk_core.narration import ClaimError, Narration
 from sdk_core.outcome import Outcome
+from sdk_core.workflow import Change
 
 __all__ = ["demo", "run"]
 
@@ -21,21 +23,21 @@ _ABOUT = "The Membership Self-service SDK, shown on a sandbox: no account needed
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return narration.run("membership-sdk", _ABOUT, demo, argv)
+    return cli.run("membership-sdk", _ABOUT, demo, argv)
 
 
 async def demo(tell: Narration) -> None:
-    """Show the main job on a sandbox.
+    """Show the main task on a sandbox.
 
     Raises:
-        ClaimError: something did not happen as told.
-        SdkError: a call failed that should not have.
+        ClaimError: a statement of the demo does not hold.
+        SdkError: a call failed that should succeed.
     """
     async with MembershipSandbox() as sandbox, sandbox.client() as client:
         tell.say(f"A sandbox of the Membership API answers at {sandbox.url}")
         await _read(tell, sandbox, client)
         await _cancel(tell, sandbox, client)
-        await _withdraw_under_fire(tell, sandbox, client)
+        await _withdraw_despite_refusals(tell, sandbox, client)
         await _cancel_module(tell, sandbox, client)
         await _lose_the_answer(tell, sandbox, client)
         await _settle(tell, sandbox, client)
@@ -52,7 +54,7 @@ async def _read(tell: Narration, sandbox: MembershipSandbox, client: MembershipC
 
 
 async def _cancel(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
-    tell.step("Cancel one, and read it again: the answer itself says nothing")
+    tell.step("Cancel one, and read it again: the answer itself holds no state")
     contract = await _contract(sandbox, client)
     await client.create_contract_cancelation_amendment(
         customer_id=sandbox.CUSTOMER_ID,
@@ -69,7 +71,7 @@ async def _cancel(tell: Narration, sandbox: MembershipSandbox, client: Membershi
     )
 
 
-async def _withdraw_under_fire(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
+async def _withdraw_despite_refusals(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
     tell.step("Withdraw that, against a concurrent change (409) and a rate limit (429)")
     before = len(sandbox.ledger)
     sandbox.fail(Fault.status(409), Fault.status(429, retry_after=1))
@@ -77,12 +79,12 @@ async def _withdraw_under_fire(tell: Narration, sandbox: MembershipSandbox, clie
         operations.WITHDRAW_CONTRACT_CANCELATION, customer_id=sandbox.CUSTOMER_ID, contract_id=sandbox.CONTRACT_ID
     )
     tell.attempts(reply.attempts)
-    tell.check("the two refusals were sat out", [attempt.status for attempt in reply.attempts], [409, 429, 200])
+    tell.check("the two refusals were retried", [attempt.status for attempt in reply.attempts], [409, 429, 200])
     tell.check("the server's Retry-After of 1 s was respected", reply.attempts[2].delay >= 1, expected=True)
     tell.check(
         "three requests, one effect", _effects(sandbox)[before:], [operations.WITHDRAW_CONTRACT_CANCELATION.name]
     )
-    tell.check("the contract goes on", (await _contract(sandbox, client)).cancelation_status, None)
+    tell.check("the contract is not canceled", (await _contract(sandbox, client)).cancelation_status, None)
 
 
 async def _cancel_module(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
@@ -117,7 +119,7 @@ async def _cancel_module(tell: Narration, sandbox: MembershipSandbox, client: Me
 
 
 async def _lose_the_answer(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
-    tell.step("Cancel again, and lose the answer: it is done, but the connection drops")
+    tell.step("Cancel again, and lose the answer: the server cancels, but the connection drops")
     contract = await _contract(sandbox, client)
     before = len(sandbox.ledger)
     sandbox.fail(Fault.drop(after_applying=True))
@@ -130,28 +132,28 @@ async def _lose_the_answer(tell: Narration, sandbox: MembershipSandbox, client: 
         )
     except ConnectionFailedError as error:
         tell.attempts(error.attempts)
-        tell.check("the error says that nobody knows", error.outcome, Outcome.UNKNOWN)
-        tell.check("so the call was not repeated blindly", len(error.attempts), 1)
+        tell.check("the error says that the effect is unknown", error.outcome, Outcome.UNKNOWN)
+        tell.check("so the call was not repeated", len(error.attempts), 1)
     else:
         raise ClaimError("the connection did not drop")
     contract = await _contract(sandbox, client)
     _show(tell, [contract])
-    tell.check("reading the contract tells: it did happen", contract.cancelation_status, CancelationStatus.CANCELED)
+    tell.check("reading the contract shows that it happened", contract.cancelation_status, CancelationStatus.CANCELED)
     tell.check("and only once", _effects(sandbox)[before:], [operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name])
 
 
 async def _settle(tell: Narration, sandbox: MembershipSandbox, client: MembershipClient) -> None:
-    tell.step("Leave that to workflows: they read first, and read again when nobody knows")
-    ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CONTRACT_ID}
+    tell.step("Leave that to workflows: they read the state first, and again when the effect is unknown")
+    ids: dict[str, Any] = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CONTRACT_ID}
     withdrawn = await withdraw_cancelation(client, **ids)
     tell.check("withdraw_cancelation changed it", (withdrawn.changed, withdrawn.state.cancelation_status), (True, None))
     before = len(sandbox.ledger)
     sandbox.fail(Fault.drop(after_applying=True), operation=operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name)
     first = await cancel_contract(client, **ids, on="latest", reason="Moving away")
     _show(tell, [first.state])
-    tell.check("cancel_contract changed it, though the answer was lost", first.changed, expected=True)
+    tell.check("it is canceled; by whom, nobody knows: the answer was lost", first.change, Change.UNKNOWN)
     again = await cancel_contract(client, **ids, on="latest", reason="Moving away")
-    tell.check("run again, it finds it done", again.unchanged, expected=True)
+    tell.check("run again, it finds nothing to do", again.unchanged, expected=True)
     tell.check(
         "one effect on the server", _effects(sandbox)[before:], [operations.CREATE_CONTRACT_CANCELATION_AMENDMENT.name]
     )

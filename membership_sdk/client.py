@@ -1,4 +1,4 @@
-"""The client of the Membership Self-service API: a method is the signature users see, and one line."""
+"""The client of the Membership Self-service API: one method per operation, which builds the request's values."""
 
 import re
 from datetime import date
@@ -43,33 +43,32 @@ __all__ = ["MembershipClient"]
 _TENANT: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOCUMENT_TYPES: Final = frozenset({"image/jpeg", "image/png", "application/pdf", "image/heic"})
 _RATE_LIMIT: Final = 1000
-"""Requests a minute and endpoint, by default (general information)."""
+"""Requests a minute and endpoint: the documented default (general information)."""
 _RATE_LIMIT_WAIT: Final = 60.0
-"""Over the limit, the whole next minute is refused, and no header says so (general information)."""
+"""Seconds: above the limit all requests of the next minute are refused, and no header says so (same source)."""
 
 
 class MembershipClient(Client):
     """The Membership Self-service API of one studio.
 
-    Key and tenant belong together. All ids are positive 64-bit
-    integers and keyword-only, because the same place in a URL holds a customer id in some operations and a
-    contract id in others.
+    A key is valid for one tenant. All ids are positive 64-bit integers and keyword-only, because some paths take a
+    customer id where others take a contract id.
 
-    Every method raises TypeError or ValueError, before anything is sent, for an argument that can't be right;
-    and an `SdkError` when the call failed, whose `outcome` says what is known of its effect.
+    Every method raises TypeError or ValueError for an invalid argument, before anything is sent; and an `SdkError` when
+    the call failed, whose `outcome` says what is known of its effect.
 
     Args:
         base_url: `https://<tenant>.open-api.magicline.com`, or a sandbox's URL.
         api_key: the studio's key.
         language: `Accept-Language` for messages, like `de` or `de-CH`; None: the studio's language.
         **options: the options of `sdk_core.client.Client`: `session`, `retry` (a 429 that names no delay waits 60 s),
-            `attempt_timeout`, `total_timeout` (120 s sit out one blocked minute; a web app sets 10),
+            `attempt_timeout`, `total_timeout` (120 s: enough to wait out one refused minute; a web app sets 10),
             `correlation_id` (the API has no header for it: it is on errors, replies and log records),
             `rate_limiter` (default: 1000 calls a minute and operation, in this process), `telemetry`, `connection`,
             `max_response_bytes`.
 
     Raises:
-        ConfigurationError: a value can't be right; it is a ValueError too.
+        ConfigurationError: a value is invalid; it is a ValueError too.
     """
 
     def __init__(
@@ -108,11 +107,11 @@ class MembershipClient(Client):
         total_timeout: float | None = None,
         language: str | None = None,
     ) -> Self:
-        """Return a view of this client with other options, `language` among them; nothing is changed here."""
-        view = super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
+        """Return a client with other options, `language` among them, that shares connections; this one is unchanged."""
+        client = super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
         if language is None:
-            return view
-        return view.with_headers({"Accept-Language": header_text("language", language)})
+            return client
+        return client.with_headers({"Accept-Language": header_text("language", language)})
 
     async def verify_api_key(self) -> bool:
         """Return whether the API accepts the key; it says nothing about scopes or ids.
@@ -152,8 +151,8 @@ class MembershipClient(Client):
     ) -> VoidResult:
         """Cancel a main contract to a date.
 
-        The answer says nothing: depending on the studio's settings the cancelation takes effect at once or waits for
-        the studio. Read `get_contract_data` afterwards.
+        The answer holds no state: depending on the studio's settings the cancelation takes effect at once or after the
+        studio has verified it. Read `get_contract_data` afterwards.
 
         Args:
             customer_id: the member's id.
@@ -164,7 +163,7 @@ class MembershipClient(Client):
         Raises:
             BadRequestError: the API refused date or reason (REJECTED).
             NotFoundError: no such customer or contract (REJECTED).
-            ConflictError: still changed by others after all retries (REJECTED).
+            ConflictError: a concurrent change, after all retries (REJECTED).
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the contract before
                 canceling again; this call is not repeated for you.
 
@@ -184,7 +183,7 @@ class MembershipClient(Client):
 
         Raises:
             NotFoundError: no such customer or contract (REJECTED).
-            ConflictError: still changed by others after all retries (REJECTED).
+            ConflictError: a concurrent change, after all retries (REJECTED).
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the contract first.
 
         Source: withdrawContractCancelation. Scope MEMBERSHIP_SELF_SERVICE_WRITE.
@@ -243,7 +242,7 @@ class MembershipClient(Client):
         unlimited: bool | None = None,
         document: Document | None = None,
     ) -> IdlePeriod:
-        """Request an idle period; it is one once its `state` is ACCEPTED.
+        """Request an idle period; it takes effect once its `state` is ACCEPTED.
 
         Args:
             contract_id: the contract's id.
@@ -252,7 +251,7 @@ class MembershipClient(Client):
             temporal_unit: the unit of the contract's configuration; None for an unlimited period.
             term_value: length in units; None for an unlimited period.
             unlimited: open-ended, where the configuration allows it.
-            document: proof, where the reason needs one: jpeg, png, pdf or heic. Files are streamed.
+            document: proof, if the reason needs one: jpeg, png, pdf or heic. Files are streamed.
 
         Raises:
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, list the idle periods before
@@ -295,7 +294,7 @@ class MembershipClient(Client):
         end_date: date | None = None,
         document: Document | None = None,
     ) -> IdlePeriod:
-        """Request a change of an idle period; it applies once accepted.
+        """Request a change of an idle period; it takes effect once it is ACCEPTED.
 
         Args: as of `create_idle_period_amendment`, and
             idle_period_id: the period's id now.
@@ -453,7 +452,7 @@ class MembershipClient(Client):
         cancelation_date: date,
         cancelation_reason_id: int,
     ) -> VoidResult:
-        """Cancel a module contract to a date; whether at once or after the studio's check is the studio's setting.
+        """Cancel a module contract to a date: at once, or after the studio has verified it, as the studio has set.
 
         Args:
             contract_id: the main contract's id.
@@ -464,7 +463,7 @@ class MembershipClient(Client):
         Raises:
             BadRequestError: the API refused date or reason (REJECTED).
             NotFoundError: no such contract (REJECTED).
-            ConflictError: still changed by others after all retries (REJECTED).
+            ConflictError: a concurrent change, after all retries (REJECTED).
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the contract first.
 
         Source: createModuleContractCancelationAmendment. Scope
@@ -493,7 +492,7 @@ class MembershipClient(Client):
 
         Raises:
             NotFoundError: no such contract (REJECTED).
-            ConflictError: still changed by others after all retries (REJECTED).
+            ConflictError: a concurrent change, after all retries (REJECTED).
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the contract first.
 
         Source: withdrawAdditionalModuleContractCancelation. Scope

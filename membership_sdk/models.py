@@ -1,7 +1,7 @@
-"""The values of the Membership Self-service API (1.11.0); attribute names are the JSON names in snake_case.
+"""The models of the Membership Self-service API (1.11.0); attribute names are the JSON names in snake_case.
 
-Required here is what a careful client can rely on: where the documentation says "required" but reality
-gives reason to doubt it, the field is optional and its docstring says so. A list the API left out is empty.
+A field is required here only if a client can rely on it: where the documentation says "required" but there is reason
+to doubt it, the field is optional and its docstring says so. A list that the API left out is empty.
 """
 
 from collections.abc import Callable
@@ -111,21 +111,21 @@ class CancelationStatus(OpenEnum):
     CANCELED = "CANCELED"
     """Canceled; `cancelation_origin` says by whom."""
     PENDING_VERIFICATION = "PENDING_VERIFICATION"
-    """The cancelation waits for the studio."""
+    """The studio has not verified the cancelation yet."""
     PENDING_WITHDRAWAL_VERIFICATION = "PENDING_WITHDRAWAL_VERIFICATION"
-    """The withdrawal of the cancelation waits for the studio."""
+    """The studio has not verified the withdrawal of the cancelation yet."""
 
 
 class CancelationOrigin(OpenEnum):
     """Who canceled."""
 
     STUDIO = "STUDIO"
-    """The studio, dunning and contract switches included."""
+    """The studio; also for cancelations by dunning and by contract switches."""
     CUSTOMER = "CUSTOMER"
 
 
 class PaymentFrequencyType(OpenEnum):
-    """How a contract is paid; it decides which of the price fields is filled."""
+    """How a contract is paid; it decides which of the price fields has a value."""
 
     FREE = "FREE"
     """No charge."""
@@ -141,20 +141,20 @@ class PaymentFrequencyType(OpenEnum):
 
 @frozen(kw_only=True)
 class VoidResult(Empty):
-    """The answer of operations that only do something: the status code was a success.
+    """The answer of operations that return no data: the status code was a success.
 
-    The content of `success` is undocumented; nothing should be read into it.
+    The content of `success` is undocumented: do not rely on it.
     """
 
     success: Any = None
 
     @classmethod
-    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  the API has no such id
-        """Accept any JSON, or nothing."""
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  the API has no correlation id
+        """Accept any JSON, or an empty body."""
         try:
             return codec.load(body, cls)
         except codec.ShapeError:
-            # JSON, but no object.
+            # The body is JSON, but no object.
             return cls()
         except codec.NotJsonError:
             if body.strip():
@@ -181,7 +181,7 @@ class Term:
 
 @frozen(kw_only=True)
 class TimePeriod:
-    """A length of time, in the field names of `cancelation_period`."""
+    """A length of time, with the field names that `cancelation_period` has."""
 
     period_value: int
     period_unit: TemporalUnit
@@ -261,7 +261,7 @@ class ContractData:
     cancelation_status: CancelationStatus | None = None
     """None: not canceled. (Documented as required, but without a value for that.)"""
     cancelation_date: date | None = None
-    """When the contract ends, or will end, by cancelation."""
+    """The date to which the contract is canceled."""
     cancelation_reason: str | None = None
     """The reason's name, not its id."""
     cancelation_origin: CancelationOrigin | None = None
@@ -308,7 +308,7 @@ class AdditionalModuleContractTrialPeriod:
 
 @frozen(kw_only=True)
 class AdditionalModuleContractExtended:
-    """A contract of an additional module. It carries no id of its own: keep the one you asked with."""
+    """A contract of an additional module. The API sends no id with it: keep the one you asked with."""
 
     name: str
     price: Money
@@ -337,7 +337,7 @@ class IdleTemporalUnit(OpenEnum):
 
 
 class ReferencePeriod(OpenEnum):
-    """The year that `max_term_per_reference_period` counts in."""
+    """The year to which `max_term_per_reference_period` applies."""
 
     CALENDAR_YEAR = "CALENDAR_YEAR"
     """January to December."""
@@ -351,16 +351,16 @@ class IdlePeriodCreationStatus(OpenEnum):
     READ = "READ"
     """No changes possible."""
     CHANGES_REQUIRE_VERIFICATION = "CHANGES_REQUIRE_VERIFICATION"
-    """Changes wait for the studio."""
+    """Changes take effect after the studio has verified them."""
     CHANGES_WITHOUT_VERIFICATION = "CHANGES_WITHOUT_VERIFICATION"
-    """Changes apply at once."""
+    """Changes take effect at once."""
 
 
 class IdlePeriodState(OpenEnum):
     """State of an idle period."""
 
     PENDING_VERIFICATION = "PENDING_VERIFICATION"
-    """An amendment that waits for the studio."""
+    """An amendment that the studio has not verified yet."""
     ACCEPTED = "ACCEPTED"
 
 
@@ -387,7 +387,7 @@ class ChargeType(OpenEnum):
 
 
 class IdlePeriodValidationStatus(OpenEnum):
-    """Verdict on an idle period request; see `is_positive`."""
+    """Result of the validation of an idle period request; see `is_positive`."""
 
     IDLEPERIOD_CREATABLE = "IDLEPERIOD_CREATABLE"
     IDLEPERIOD_UPDATABLE = "IDLEPERIOD_UPDATABLE"
@@ -398,7 +398,7 @@ class IdlePeriodValidationStatus(OpenEnum):
     IDLEPERIOD_DATE_NOT_FIRSTDAY_OF_TEMPORALUNIT = "IDLEPERIOD_DATE_NOT_FIRSTDAY_OF_TEMPORALUNIT"
     """No longer used since 1.11.1; IDLEPERIOD_DEADLINE_VIOLATED covers it."""
     IDLEPERIOD_DEADLINE_VIOLATED = "IDLEPERIOD_DEADLINE_VIOLATED"
-    """The start breaks the submission deadline."""
+    """The start is earlier than the deadline for requests allows."""
     IDLEPERIOD_EXPECTED_STARTDATE_MISMATCH = "IDLEPERIOD_EXPECTED_STARTDATE_MISMATCH"
     """The start is not the only allowed date."""
     IDLEPERIOD_MAXIMUM_YEARS_VIOLATED = "IDLEPERIOD_MAXIMUM_YEARS_VIOLATED"
@@ -421,7 +421,7 @@ class IdlePeriodValidationStatus(OpenEnum):
 
 
 class AdditionalModuleValidationStatus(OpenEnum):
-    """Verdict on a module purchase; see `is_positive`."""
+    """Result of the validation of a module purchase; see `is_positive`."""
 
     ADDITIONAL_MODULE_PURCHASABLE = "ADDITIONAL_MODULE_PURCHASABLE"
     ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED = "ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED"
@@ -482,13 +482,13 @@ class IdlePeriodConfiguration:
 
     temporal_unit: IdleTemporalUnit
     max_terms: int
-    """Most terms for one idle period."""
+    """Maximum number of terms of one idle period."""
     first_possible_start_date: date
     next_possible_start_date_only: bool
     """Whether `first_possible_start_date` is the only allowed start."""
     idle_period_fee: Money
     access_refusal: bool
-    """Whether access is refused meanwhile."""
+    """Whether the member is refused access during an idle period."""
     idle_period_reasons: tuple[IdlePeriodReason, ...]
     idle_period_creation_status: IdlePeriodCreationStatus
     contract_has_extension: bool
@@ -578,7 +578,7 @@ class IdlePeriodUpdateRequest(IdlePeriodCreateRequest):
 
 @frozen(kw_only=True)
 class IdlePeriodValidationStatusResult:
-    """Verdict on an idle period request; a refusal is a value here, not an error."""
+    """Result of the validation of an idle period request; a refusal is a value here, not an error."""
 
     validation_status: IdlePeriodValidationStatus
 
@@ -604,7 +604,7 @@ class AccountPreviewItem:
 
 @frozen(kw_only=True)
 class IdlePeriodUpdatePreview:
-    """Verdict on a change, with what it would cost; a refusal is a value here, not an error."""
+    """Result of the validation of a change, and its cost; a refusal is a value here, not an error."""
 
     validation_status: IdlePeriodValidationStatus
     preview_end_date: date | None = None
@@ -670,7 +670,7 @@ class AdditionalModuleContractRequest:
 
 @frozen(kw_only=True)
 class AdditionalModuleContractValidationStatus:
-    """Verdict on a purchase; a refusal is a value here, not an error."""
+    """Result of the validation of a purchase; a refusal is a value here, not an error."""
 
     validation_status: AdditionalModuleValidationStatus
 

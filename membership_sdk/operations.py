@@ -1,4 +1,4 @@
-"""The Membership Self-service API as a table (version 1.11.0)."""
+"""The operations of the Membership Self-service API (version 1.11.0)."""
 
 from typing import Any, Final
 
@@ -50,8 +50,8 @@ __all__ = [
     "WITHDRAW_IDLE_PERIOD",
 ]
 
-# Every operation documents 409 as "Concurrent modification detected. The entity was modified by another
-# request": refused, and worth another try. Its error codes are not published.
+# Every operation documents 409 as "Concurrent modification detected. The entity was modified by another request". So
+# a 409 refuses the request, and a retry can succeed. Its error codes are not published.
 _CONCURRENT: Final = True
 _IDLE_PERIODS: Final = "/v1/memberships/{contract_id:int}/self-service/idle-periods"
 _MODULES: Final = "/v1/memberships/{contract_id:int}/self-service/additional-modules"
@@ -62,7 +62,7 @@ GET_CONTRACT_DATA: Final = Operation(
     method="GET",
     path="/v1/memberships/{customer_id:int}/self-service/contract-data",
     returns=list[ContractData],
-    # The page shows the fields at top level; the vendor's schema is an array of them.
+    # The page shows the fields of one contract at top level, the vendor's schema is an array: both are accepted.
     lone_item=True,
     effect=Effect.READ,
     retry_conflict=_CONCURRENT,
@@ -124,7 +124,7 @@ VALIDATE_IDLE_PERIOD_REQUEST: Final = Operation(
     returns=IdlePeriodValidationStatusResult,
     effect=Effect.READ,
     retry_conflict=_CONCURRENT,
-    # READ was enough up to 1.5.0.
+    # Up to 1.5.0, MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_READ was enough.
     scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE",),
     source=_DOCS + "validateIdlePeriodRequest",
 )
@@ -171,7 +171,7 @@ UPDATE_IDLE_PERIOD: Final = Operation(
     body=IdlePeriodUpdateRequest,
     multipart=True,
     returns=IdlePeriod,
-    # A PUT, but it may file an amendment each time.
+    # It is a PUT, but each request may create another amendment.
     effect=Effect.WRITE,
     retry_conflict=_CONCURRENT,
     scopes=("MEMBERSHIP_SELF_SERVICE_IDLE_PERIOD_WRITE",),
@@ -191,7 +191,7 @@ WITHDRAW_IDLE_PERIOD: Final = Operation(
 
 IDLE_PERIOD_UPDATE_PREVIEW: Final = Operation(
     name="idle_period_update_preview",
-    # A PUT that needs only a READ scope: it computes and changes nothing.
+    # It is a PUT, but it changes nothing: a READ scope is enough for it.
     method="PUT",
     path=_IDLE_PERIODS + "/{idle_period_id:int}/preview",
     body=IdlePeriodUpdateRequest,
@@ -245,7 +245,7 @@ VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST: Final = Operation(
     returns=AdditionalModuleContractValidationStatus,
     effect=Effect.READ,
     retry_conflict=_CONCURRENT,
-    # MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ was enough up to 1.5.0.
+    # Up to 1.5.0, MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ was enough.
     scopes=("MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_CONTRACT_WRITE",),
     source=_DOCS + "validateAdditionalModuleContractRequest",
 )
@@ -338,4 +338,4 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     CREATE_MODULE_CONTRACT_CANCELATION_AMENDMENT,
     WITHDRAW_ADDITIONAL_MODULE_CONTRACT_CANCELATION,
 )
-"""The documented operations, in the order of the documentation. (VERIFY_API_KEY is a property of all paths.)"""
+"""The operations, in the order of the documentation. VERIFY_API_KEY is none of them: it is documented for any path."""

@@ -16,7 +16,7 @@ import membership_sdk.__main__
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk import VoidResult
 from membership_sdk.sandbox import MembershipSandbox
-from sdk_core.sandbox import RefusalError
+from sdk_core.sandbox.requests import RefusalError
 from sdk_core.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +90,7 @@ class Forgetful(MembershipSandbox):
 class Locked(MembershipSandbox):
     """Takes no key."""
 
-    def admit(self, request: web.Request) -> None:
+    def authenticate(self, request: web.Request) -> None:
         raise RefusalError(401, "UNAUTHORIZED", "No.")
 
 
@@ -104,7 +104,12 @@ class Idle(CloudCockpitSandbox):
 @pytest.mark.parametrize(
     ("program", "main", "sandbox", "reason"),
     [
-        ("membership", membership_sdk.__main__.main, Forgetful, "the contract goes on: expected None, found CANCELED"),
+        (
+            "membership",
+            membership_sdk.__main__.main,
+            Forgetful,
+            "the contract is not canceled: expected None, found CANCELED",
+        ),
         ("membership", membership_sdk.__main__.main, Locked, "AuthenticationError"),
         ("cloudcockpit", cloudcockpit_sdk.__main__.main, Idle, "not reached within 0.1 s"),
     ],
@@ -134,7 +139,7 @@ def test_a_step_that_does_not_happen_makes_the_exit_code_1_and_is_named(
 def test_without_rich_one_line_says_what_to_install(
     package: ModuleType, program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("membership_sdk.cli", "cloudcockpit_sdk.cli", "sdk_core.narration"):
+    for name in ("membership_sdk.cli", "cloudcockpit_sdk.cli", "sdk_core.cli", "sdk_core.cli.narration"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "rich", None)
     assert package.main() == 2
@@ -175,5 +180,5 @@ def test_importing_an_sdk_imports_no_more_than_it_needs(package: str, sibling: s
     )
     imported = {tuple(name.split(".")) for name in done.stdout.split()}
     assert (package, "client") in imported
-    unwanted = {sibling, "rich", "cli", "narration", "sandbox", "sandbox_answers", "sandbox_idle_periods"}
+    unwanted = {sibling, "rich", "cli", "sandbox"}
     assert [name for name in imported if unwanted & {*name} or name[:2] == ("aiohttp", "web")] == []

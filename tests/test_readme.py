@@ -56,7 +56,7 @@ async def test_program_of_the_readme_runs(program: str) -> None:
         effects = [entry.operation for entry in (*membership.ledger, *cloudcockpit.ledger)]
     if "cancel_contract" in program:
         assert effects == ["create_contract_cancelation_amendment"]
-        assert out.splitlines() == ["changed CANCELED", "unchanged CANCELED"]
+        assert out.splitlines() == ["acknowledged CANCELED", "none CANCELED"]
     elif "cancel(customer_id" in program:
         assert effects == ["create_contract_cancelation_amendment"]
         assert "CANCELED" in out

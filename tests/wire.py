@@ -25,8 +25,8 @@ class WireRequest:
 
 
 @frozen
-class Reply:
-    """An answer; `raw` replaces everything, `drop` closes the connection instead."""
+class CannedAnswer:
+    """What the server answers to one request."""
 
     status: int = 200
     body: bytes | str | list[Any] | dict[str, Any] = b""
@@ -59,14 +59,14 @@ class Raw:
 
 
 Step = Any
-"""A Reply, DROP, STALL, Raw, or a (maybe async) function of the WireRequest that returns one of them."""
+"""A CannedAnswer, DROP, STALL, Raw, or a (maybe async) function of the WireRequest that returns one of them."""
 
 
 class WireServer:
     """`async with WireServer(step, step, ...) as server:` answers request n with step n, the last one for ever."""
 
     def __init__(self, *script: Step) -> None:
-        self.script = list(script) or [Reply()]
+        self.script = list(script) or [CannedAnswer()]
         self.requests: list[WireRequest] = []
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()

@@ -1,9 +1,11 @@
 """One request in the server's hands: read it, perform it, answer it, or fail to."""
 
 import json
+import select
 import socket
 import struct
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Sized
 from random import Random
 from typing import Any, Final
 
@@ -111,6 +113,14 @@ class Exchange:
             raise ConnectionResetError
         self.writer.write(data)
         await self.writer.drain()
+
+    def is_asked_again(self) -> bool:
+        """Return whether the next request has come, read or not."""
+        if self.writer.is_closing():
+            return True
+        waiting, _, _ = select.select([self.writer.get_extra_info("socket")], [], [], 0)
+        unread: Sized = getattr(self.reader, "_buffer", "")
+        return bool(waiting) or len(unread) > 0
 
     def hang_up(self) -> None:
         """Close the connection, politely or with a reset."""

@@ -14,7 +14,7 @@ from time import time
 from typing import Final
 
 from benchmarks.audit.exchange import Exchange, TokenExchange
-from benchmarks.audit.plan import ATTEMPT_TIMEOUT, MEMBERSHIP
+from benchmarks.audit.plan import ATTEMPT_TIMEOUT, INJECTED, MEMBERSHIP
 
 __all__ = ["AFTER_ANSWER", "FAULTS", "HUGE", "Fault", "obey"]
 
@@ -22,10 +22,12 @@ Fault = Callable[[Exchange], Awaitable[None]]
 
 HUGE: Final = 2**18
 """The longest answer that the clients accept."""
-AFTER_ANSWER: Final = "closed though kept alive"
-"""The fault that can meet the next request before it was read."""
+AFTER_ANSWER: Final = frozenset({"closed though kept alive", "408 while idle", "deaf after its answer"})
+"""The faults that can meet the next request before it was read."""
 _STALL: Final = 2 * ATTEMPT_TIMEOUT
 _BOMB: Final = gzip.compress(bytes(2**26), compresslevel=1)
+_BARE: Final = (408, 460, 499, 500, 502, 503, 504, 520, 524)
+"""Without the API's envelope, what is between it and us says that it gave up on a request, or failed."""
 _HTML: Final = b"<!doctype html><title>Gateway</title>"
 _ABSURD: Final = ("9999999999999", "-5", "soon", "1e400", "nan", "Fri, 31 Dec 9999 23:59:59 GMT", "0x10", "9" * 500)
 
@@ -240,6 +242,37 @@ async def _answer_twice(x: Exchange) -> None:
     await x.send(2 * x.encode(200, x.success()))
 
 
+async def _answer_twice_later(x: Exchange) -> None:
+    """Answer, and once more when the connection is idle."""
+    await x.read_body()
+    x.apply()
+    answer = x.encode(200, x.success())
+    await x.send(answer)
+    await _while_idle(x, answer)
+
+
+async def _push_408(x: Exchange) -> None:
+    """Answer, and tell the idle connection that its time is over, as some balancers do."""
+    await obey(x)
+    await _while_idle(x, x.encode(408, _HTML, "Content-Type: text/html", "Connection: close"))
+    x.hang_up()
+
+
+async def _while_idle(x: Exchange, unasked: bytes) -> None:
+    await asyncio.sleep(x.rng.uniform(0, 0.02))
+    # When the next request is out, what comes can't be told from its answer, by nobody. And an injected session has
+    # a connector of its owner's, which does not look.
+    if x.entry.plan.route != INJECTED and not x.is_asked_again():
+        await x.send(unasked)
+
+
+async def _go_deaf(x: Exchange) -> None:
+    """Answer, then keep the connection without ever reading from it again: a server that went away without a word."""
+    await obey(x)
+    await asyncio.sleep(_STALL)
+    x.hang_up()
+
+
 async def _interim_answers(x: Exchange) -> None:
     await x.read_body()
     x.apply()
@@ -266,9 +299,9 @@ FAULTS: Final[dict[str, Fault]] = {
     "slow drip": _drip,
     "502 with HTML": partial(_portal, status=502),
     "200 with HTML": partial(_portal, status=200),
-    **{f"{status} bare": partial(_server_error, status=status, envelope=False) for status in (500, 502, 503, 504)},
+    **{f"{status} bare": partial(_server_error, status=status, envelope=False) for status in _BARE},
     **{f"{status} with envelope": partial(_server_error, status=status, envelope=True) for status in (500, 503, 507)},
-    **{f"{status} with envelope": partial(_refuse, status=status) for status in (400, 403, 404, 409)},
+    **{f"{status} with envelope": partial(_refuse, status=status) for status in (400, 403, 404, 408, 409, 413)},
     "409 with HTML": partial(_refuse, status=409, envelope=False),
     "401": partial(_refuse, status=401),
     **{f"429, Retry-After {form}": partial(_limit_rate, form=form) for form in ("seconds", "date", "absurd")},
@@ -281,8 +314,11 @@ FAULTS: Final[dict[str, Fault]] = {
     "gzip bomb": _gzip_bomb,
     "gzip that is none": _no_gzip,
     "garbage before the status line": _garbage_first,
-    AFTER_ANSWER: _close_kept_alive,
+    "closed though kept alive": _close_kept_alive,
     "answered twice": _answer_twice,
+    "answered twice, later": _answer_twice_later,
+    "408 while idle": _push_408,
+    "deaf after its answer": _go_deaf,
     "interim answers": _interim_answers,
 }
 """By the name in the report; each is as likely as any other."""

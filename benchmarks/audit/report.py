@@ -16,13 +16,14 @@ from benchmarks.audit.ledger import Ledger
 from benchmarks.audit.runner import Share
 from benchmarks.audit.runtimes import RUNTIMES
 
-__all__ = ["Report", "audit"]
+__all__ = ["SHOWN", "Report", "audit", "table"]
 
 _WARM_UP: Final = 60
 _BLOCKS: Final = 20_000
 """Pieces of memory (a few hundred bytes each) that caches may have kept, however long the run: 1 of each of 20,000
 calls is a leak."""
-_SHOWN: Final = 20
+SHOWN: Final = 20
+"""Violations that are told in full."""
 
 
 @frozen
@@ -51,15 +52,15 @@ class Report:
         """Tell it."""
         rate = f"{self.seconds:.1f} s, longest pause of the event loop {self.longest_pause * 1000:.0f} ms"
         yield f"{self.calls} calls, {self.wire_requests} wire requests and {self.token_requests} for tokens, {rate}"
-        yield from _table("how calls ended", self.ends.most_common())
-        yield from _table(f"faults ({self.faults.total()})", sorted(self.faults.items()))
-        yield from _table("must be zero", [(lie.value, count) for lie, count in self.counts.items()])
-        yield from _table("must be gone", list(self.left.items()))
-        for lie, number, detail in self.violations[:_SHOWN]:
+        yield from table("how calls ended", self.ends.most_common())
+        yield from table(f"faults ({self.faults.total()})", sorted(self.faults.items()))
+        yield from table("must be zero", [(lie.value, count) for lie, count in self.counts.items()])
+        yield from table("must be gone", list(self.left.items()))
+        for lie, number, detail in self.violations[:SHOWN]:
             yield f"call {number}: {lie.value}: {detail}"
-        if len(self.violations) > _SHOWN:
-            yield f"... and {len(self.violations) - _SHOWN} more"
-        yield from self.complaints[:_SHOWN]
+        if len(self.violations) > SHOWN:
+            yield f"... and {len(self.violations) - SHOWN} more"
+        yield from self.complaints[:SHOWN]
         yield "all zero" if self.ok else "NOT all zero"
 
 
@@ -113,6 +114,7 @@ def _end(account: Account) -> str:
     return account.raised.__name__ + (f", {account.outcome.value}" if account.outcome else "")
 
 
-def _table(title: str, rows: Iterable[tuple[str, int]]) -> Iterator[str]:
+def table(title: str, rows: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Return the lines of one of the report's tables."""
     yield f"\n{title}"
     yield from (f"  {count:8d}  {name}" for name, count in rows)

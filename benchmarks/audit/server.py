@@ -223,7 +223,7 @@ class _Server(_Listener):
         name, fault = x.rng.choice(list(FAULTS.items())) if x.rng.random() < _FAULTY else ("none", obey)
         x.meet(name)
         self._note(name)
-        if name == AFTER_ANSWER:
+        if name in AFTER_ANSWER:
             self._miss_one()
         await fault(x)
         return True

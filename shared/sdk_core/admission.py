@@ -60,7 +60,7 @@ class Admission:
         here = self._sessions.current() or await self._open(call)
         headers = self._auth.headers or await self.fetch_token(call, here)
         if not here.slots.take():
-            await _wait_for_slot(call, here)
+            await self._wait_for_slot(call, here)
             # The token may have been refused meanwhile, and replaced.
             headers = self._auth.headers or headers
         return here, headers
@@ -69,12 +69,16 @@ class Admission:
         """Return the headers of a credential that must be fetched; SdkError, with the facts of `call`, if it can't."""
         try:
             async with timeout(call.remaining()):
-                return await self._auth.fetch(here.token_session)
+                headers = await self._auth.fetch(here.token_session)
         except SdkError as error:
             error.with_facts(**call.facts(Outcome.NOT_SENT))
             raise
         except TimeoutError:
             pass
+        else:
+            if not self._sessions.is_usable(here):
+                raise call.closed("the client was closed while a token was fetched")
+            return headers
         # Raised here and not in the handler, whose exception would be its context.
         what = "no token within the total timeout"
         raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
@@ -84,6 +88,16 @@ class Admission:
         if self._limiter is not None and refusal.retry_after is not None:
             pause = min(refusal.retry_after, call.options.retry.max_retry_after)
             await _tell(self._limiter.on_rate_limited, call.operation.name, pause)
+
+    async def _wait_for_slot(self, call: Call[Any], here: LoopSession) -> None:
+        with suppress(TimeoutError), Limit(here.timer, call.remaining()):
+            await here.slots.wait()
+            if self._sessions.is_usable(here):
+                return
+            here.slots.release()
+            raise call.closed("the client was closed while the call waited for a connection")
+        what = "no free connection within the total timeout"
+        raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
 
     async def _open(self, call: Call[Any]) -> LoopSession:
         try:
@@ -112,14 +126,6 @@ class Admission:
             except BaseException:
                 await _tell(limiter.give_back, call.operation.name, start - clock())
                 raise
-
-
-async def _wait_for_slot(call: Call[Any], here: LoopSession) -> None:
-    with suppress(TimeoutError), Limit(here.timer, call.remaining()):
-        await here.slots.wait()
-        return
-    what = "no free connection within the total timeout"
-    raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
 
 
 def _note_failure(error: BaseException) -> None:

@@ -24,14 +24,11 @@ __all__ = [
     "Facts",
     "InvalidResponseError",
     "NotFoundError",
-    "NotOfferedError",
-    "NotSettledError",
     "PermissionDeniedError",
     "RateLimitError",
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
-    "WorkflowError",
     "api_error_class",
 ]
 
@@ -48,6 +45,7 @@ class Facts(TypedDict, total=False):
     retry_at_once: bool
     retries_suppressed: bool
     correlation_id: str | None
+    correlation_ids: list[str]
     attempts: list[dict[str, Any]]
     cause: str | None
     limit: str
@@ -78,9 +76,14 @@ class SdkError(Exception):
         facts: Facts = self.args[1]
         return facts
 
-    def with_facts(self, **facts: Unpack[Facts]) -> Self:
-        """Add facts to this error, or put them in place of older ones, and return it."""
-        self._facts.update(facts)
+    @property
+    def facts(self) -> Facts:
+        """What the error is made of beside its message: a copy."""
+        return self._facts.copy()
+
+    def with_facts(self, message: str | None = None, /, **facts: Unpack[Facts]) -> Self:
+        """Put facts, and maybe a message, in place of older ones, and return the error."""
+        self.args = (self.message if message is None else message, {**self._facts, **facts})
         return self
 
     @property
@@ -263,23 +266,6 @@ class ServerError(ApiError):
 
 class ServiceUnavailableError(ServerError):
     """503: the server is throttling or down."""
-
-
-class WorkflowError(SdkError):
-    """A workflow can't go on: what it read leaves nothing to do that would be right. `state` says what it saw."""
-
-    @property
-    def state(self) -> str | None:
-        """The state read last, as the API spells it; a text that does not look like a code is not shown."""
-        return self._facts.get("state")
-
-
-class NotOfferedError(WorkflowError, ValueError):
-    """What was asked for is not among what the API offers; nothing was sent."""
-
-
-class NotSettledError(WorkflowError, TimeoutError):
-    """The state asked for was not reached in time; the API had taken the request."""
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {

@@ -1,16 +1,26 @@
 """The outcome table: what is known of a request's effect, and whether it may be repeated.
 
-| what happened                                             | outcome  | READ, IDEMPOTENT | WRITE |
-|-----------------------------------------------------------|----------|------------------|-------|
-| DNS, proxy, connect or TLS failed before a byte was sent  | NOT_SENT | repeat           | repeat|
-| the same for good: a certificate; 4xx of a proxy (not 408)| NOT_SENT | raise            | raise |
-| 409 the operation declares as "changed concurrently"      | REJECTED | repeat           | repeat|
-| 429; 503 with the API's envelope, where it throttles so   | REJECTED | repeat           | repeat|
-| other 4xx (401: a fresh token, once)                      | REJECTED | raise            | raise |
-| dropped, reset, timed out after sending; 500 502 503 504  | UNKNOWN  | repeat           | raise |
-| 2xx with JSON of another shape                            | APPLIED  | raise            | raise |
-| 2xx that is no JSON; 3xx; any other 5xx                   | UNKNOWN  | raise            | raise |
-| a head beyond the limits; misnamed Content-Encoding       | UNKNOWN  | raise            | raise |
+"In between" are proxies, load balancers and CDNs: they know nothing of the operation, and may have forwarded a request
+before they gave up on it. What they send lacks the API's own error envelope.
+
+| what happened                                    | who says so        | outcome  | READ, IDEMPOTENT | WRITE  |
+|--------------------------------------------------|--------------------|----------|------------------|--------|
+| DNS, proxy, connect or TLS failed: nothing sent  | nobody             | NOT_SENT | repeat           | repeat |
+| the same for good: a certificate, a proxy's 4xx  | the proxy, nobody  | NOT_SENT | raise            | raise  |
+| 409 declared as "changed concurrently"           | the API            | REJECTED | repeat           | repeat |
+| 429                                              | anybody            | REJECTED | repeat           | repeat |
+| 503 where the API documents it as throttling     | the API            | REJECTED | repeat           | repeat |
+| 401                                              | anybody            | REJECTED | a fresh token, once       ||
+| 408, 460, 499 without the API's envelope         | in between         | UNKNOWN  | repeat           | raise  |
+| 413, 431: too large to be taken in               | anybody            | REJECTED | raise            | raise  |
+| any other 4xx                                    | anybody            | REJECTED | raise            | raise  |
+| dropped, reset, timed out after sending          | nobody             | UNKNOWN  | repeat           | raise  |
+| 500, 502, 503, 504                               | anybody            | UNKNOWN  | repeat           | raise  |
+| 520 to 527                                       | a CDN, in between  | UNKNOWN  | repeat           | raise  |
+| any other 5xx                                    | anybody            | UNKNOWN  | raise            | raise  |
+| 2xx with JSON of another shape                   | the API            | APPLIED  | raise            | raise  |
+| 2xx that is no JSON; 3xx                         | in between         | UNKNOWN  | raise            | raise  |
+| a head or a compression that can't be read       | anybody            | UNKNOWN  | raise            | raise  |
 """
 
 from collections.abc import Mapping
@@ -25,7 +35,9 @@ from sdk_core.operation import Effect, Operation
 
 __all__ = ["Attempt", "Outcome", "may_repeat", "outcome_of_failure", "outcome_of_status"]
 
-_PASSING_SERVER_ERRORS = frozenset({500, 502, 503, 504})
+_PASSING_SERVER_ERRORS = frozenset({500, 502, 503, 504, *range(520, 528)})
+_GAVE_UP = frozenset({408, 460, 499})
+"""A timeout in between, or a client or balancer that hung up: by then the request may have been forwarded."""
 
 
 class Outcome(Enum):
@@ -89,6 +101,8 @@ def outcome_of_status(
             return Outcome.REJECTED, details.recognised and _declares(operation, details.code)
         case 503 if throttles_with_503 and details.recognised:
             return Outcome.REJECTED, True
+        case _ if status in _GAVE_UP and not details.recognised:
+            return Outcome.UNKNOWN, True
         case _ if status < 500:
             return Outcome.REJECTED, False
         case _:

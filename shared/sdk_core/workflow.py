@@ -1,196 +1,230 @@
-"""Procedures of several calls that end in a known state: read, act only if needed, and when unsure read again.
+"""What workflows are made of, and end with: procedures of several calls, that end in a known state.
 
-So each is safe to run twice, after a crash, or by a queue that delivers at least once.
+`settling.settle` runs them. What one call promises is kept over several:
+
+- A request whose outcome is UNKNOWN is not sent again, unless the caller asked for that with `resend_after`.
+- `timeout` is the whole of it. Each call inside gets what is left. Nothing is sent after the deadline; a last read
+  begins at the deadline and has `LAST_READ` seconds and one attempt.
+- Once a request may have had an effect, nothing but the deadline or a state that rules it out ends the run: a read that
+  fails is repeated. Whatever is raised then is an SdkError that says so.
+
+Reads are trusted. Where an API answers them from a replica that lags behind, a state may be read that is over: a run
+can then find that nothing needs to be done although it does, or ask for what has just been done, which the API has to
+refuse.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sdk_core.call import Reply
+from sdk_core.client import Client
 from sdk_core.details import safe_code
-from sdk_core.errors import BadRequestError, ConflictError, NotSettledError, SdkError, WorkflowError
-from sdk_core.outcome import Outcome
-from sdk_core.retry import RetryPolicy
+from sdk_core.errors import Facts, SdkError
+from sdk_core.operation import Operation
 
-__all__ = ["Procedure", "Settled", "cannot", "settle"]
+__all__ = [
+    "LAST_READ",
+    "Change",
+    "NotOfferedError",
+    "NotSettledError",
+    "Procedure",
+    "Request",
+    "Run",
+    "Settled",
+    "WithChange",
+    "WorkflowError",
+    "cannot",
+    "shown",
+]
 
 S = TypeVar("S")
-B = TypeVar("B")
-E = TypeVar("E", bound=WorkflowError)
+T = TypeVar("T")
+E = TypeVar("E", bound="WorkflowError")
 
-_MOST_ACTS: Final = 2
+LAST_READ: Final = 10.0
+"""Seconds that the read at the deadline may take."""
+_SHORTEST: Final = 0.001
+"""Less time than this is none."""
 
 
-@frozen
-class Settled(Generic[S]):
-    """How a workflow ended: in the state asked for."""
+class WorkflowError(SdkError):
+    """A workflow can't go on: what it read leaves nothing to do that would be right. `state` says what it saw."""
 
-    changed: bool
-    """Whether this run asked for it, and it is so now. False: it was so already, or somebody else did it meanwhile.
+    @property
+    def state(self) -> str | None:
+        """The state read last, as the API spells it; a text that does not look like a code is not shown."""
+        return self.facts.get("state")
 
-    After an answer that was lost, and a second run at the same moment, it may have been that one's doing.
-    """
-    state: S
-    """What was read last."""
-    correlation_ids: tuple[str, ...]
-    """Of the calls that read and changed the state, in order."""
+    @property
+    def correlation_ids(self) -> tuple[str, ...]:
+        """Of all calls of the workflow, in order; `operation` and `correlation_id` are of the request it sent."""
+        return tuple(self.facts.get("correlation_ids", ()))
+
+
+class NotOfferedError(WorkflowError, ValueError):
+    """What was asked for is not among what the API offers; nothing was sent."""
+
+
+class NotSettledError(WorkflowError, TimeoutError):
+    """The state asked for was not reached in time; `outcome` is UNKNOWN if it was asked for, and may still come."""
+
+
+class Change(Enum):
+    """What is known of a run's own part in the state that it ended in."""
+
+    ACKNOWLEDGED = "acknowledged"
+    """The run asked for it, and the API said yes."""
+    NONE = "none"
+    """The run changed nothing: it was so already, or the API refused what it asked for because somebody else did it."""
+    UNKNOWN = "unknown"
+    """The run asked for it, and the answer was lost: its request did it, or somebody else."""
+
+
+class WithChange:
+    """What ends with a `Change`."""
+
+    __slots__ = ()
+    change: Change
+
+    @property
+    def changed(self) -> bool:
+        """Whether the API said yes to what this run asked for. If its answer was lost, neither is True."""
+        return self.change is Change.ACKNOWLEDGED
 
     @property
     def unchanged(self) -> bool:
-        """Whether it was so already."""
-        return not self.changed
+        """Whether this run certainly changed nothing."""
+        return self.change is Change.NONE
 
 
-@frozen(kw_only=True, eq=False)
-class Procedure(Generic[S, B]):
+@frozen
+class Settled(WithChange, Generic[S]):
+    """How a workflow ended: in the state asked for."""
+
+    change: Change
+    state: S
+    """What was read last."""
+    correlation_ids: tuple[str, ...]
+    """Of all calls made, in order."""
+
+
+@frozen
+class Request:
+    """A call that is ready to be made."""
+
+    operation: Operation[Any]
+    arguments: Mapping[str, object]
+
+
+class Run:
+    """The calls of one run of a workflow: each gets the time that is left, and its correlation id is kept."""
+
+    def __init__(self, client: Client, timeout: float) -> None:
+        """Start the clock: the client's, as its retry policy has it."""
+        self._client = client
+        self._policy = client.retry_policy
+        self.timeout = timeout
+        self._deadline = self._policy.clock() + timeout
+        self.is_last_read = False
+        self.correlation_ids: list[str] = []
+        self.last_request: Facts = {}
+        """Of the call made last, what errors tell of it."""
+
+    @property
+    def now(self) -> float:
+        """Seconds on the clock."""
+        return self._policy.clock()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; 0 once it is there."""
+        left = self._deadline - self.now
+        return left if left >= _SHORTEST else 0.0
+
+    async def sleep(self, delay: float) -> None:
+        """Wait, but no longer than until the deadline."""
+        await self._policy.sleep(min(delay, max(0.0, self._deadline - self.now)))
+
+    async def call(self, operation: Operation[T], **arguments: object) -> Reply[T]:
+        """Make a call within the time that is left.
+
+        Raises:
+            NotSettledError: no time is left.
+            SdkError: the call failed.
+        """
+        left = self._deadline + LAST_READ - self.now if self.is_last_read else self.left
+        if left <= 0:
+            raise cannot(NotSettledError, "there was no time left", retryable=True)
+        retry = evolve(self._policy, max_attempts=1) if self.is_last_read else self._policy
+        client = self._client.with_options(total_timeout=left, retry=retry)
+        try:
+            reply = await client.call_with_reply(operation, **arguments)
+        except SdkError as error:
+            self._keep(operation, error)
+            raise
+        self._keep(operation, reply)
+        return reply
+
+    def _keep(self, operation: Operation[Any], end: SdkError | Reply[Any]) -> None:
+        self.last_request = {
+            "operation": operation.name,
+            "request": str(operation),
+            "correlation_id": end.correlation_id,
+            "attempts": [attempt.to_facts() for attempt in end.attempts],
+        }
+        if end.correlation_id is not None:
+            self.correlation_ids.append(end.correlation_id)
+
+
+class Procedure(ABC, Generic[S]):
     """What `settle` needs to know of one workflow."""
 
-    read: Callable[[], Awaitable[Reply[S]]]
-    reached: Callable[[S], bool]
-    """Whether this is the state asked for; raises if nothing would be right to do."""
-    choose: Callable[[S], Awaitable[B]]
-    """Decides once what to ask for, from the first state: a repetition asks for the same."""
-    act: Callable[[B], Awaitable[Reply[Any]]]
-    """Asks for it."""
-    describe: Callable[[S], str]
-    """A state as the API spells it, for errors."""
+    answer_says_all: ClassVar[bool] = False
+    """Whether nothing needs to be read any more once the request was answered."""
+
+    @abstractmethod
+    async def read(self, run: Run, /) -> Reply[S]:
+        """Read the state."""
+
+    @abstractmethod
+    def reached(self, state: S, /) -> bool:
+        """Return whether this is the state asked for; raise WorkflowError if it is one that rules it out.
+
+        A state that this release does not know is not: it may pass, and so is waited out.
+        """
+
+    @abstractmethod
+    async def prepare(self, run: Run, state: S, /) -> Request:
+        """Return the request that brings the state about; raise WorkflowError if nothing would be right to ask for.
+
+        Nothing is to be asked for in a state that this release does not know. It is called once, so that a repetition
+        sends the same.
+        """
+
+    @abstractmethod
+    def describe(self, state: S, /) -> str:
+        """Return a state as the API spells it, for errors."""
+
+    def accept(self, answer: object, /) -> None:
+        """Take the answer to the request."""
+
+    def end_of(self, _failure: SdkError, /) -> str | None:
+        """Return what it means that a read failed in this way after the request was sent; None: read on."""
+        return None
 
 
-async def settle(
-    policy: RetryPolicy, procedure: Procedure[S, B], *, timeout: float, poll: float, patience: float
-) -> Settled[S]:
-    """Bring about a state, and return when it is read.
-
-    Args:
-        policy: whose clock and sleep to wait with.
-        procedure: how to read and change the state.
-        timeout: seconds, from the first read on, until NotSettledError.
-        poll: seconds between reads; grows by half each time, up to ten times as long.
-        patience: seconds in which the effect of a request of UNKNOWN outcome shows. If it has not by then, it is sent
-            once more. (A refusal that somebody else's change explains shows within a few polls.)
-
-    Raises:
-        NotSettledError: the request may have been taken, but the state was not reached in time.
-        WorkflowError: what became of the request can't be read; or nothing would be right to do.
-        SdkError: a call failed before anything was changed.
-    """
-    run = _Run(policy, procedure, timeout=timeout, poll=poll, patience=patience)
-    deadline = policy.clock() + timeout
-    pause = poll
-    try:
-        while True:
-            reply = await procedure.read()
-            run.correlation_ids.append(reply.correlation_id)
-            if procedure.reached(reply.value):
-                return Settled(run.changed, reply.value, tuple(run.correlation_ids))
-            if run.may_act():
-                await run.act(reply.value)
-            elif policy.clock() + pause > deadline or run.is_hopeless():
-                raise run.not_settled(procedure.describe(reply.value))
-            else:
-                await policy.sleep(pause)
-                pause = min(pause * 1.5, poll * 10)
-    except NotSettledError:
-        raise
-    except SdkError as error:
-        if not run.changed:
-            raise
-        # The failure of this call says nothing of the change that was asked for before it.
-        raise cannot(
-            WorkflowError,
-            f"the change was asked for, but what became of it could not be read: {error.args[0]}",
-            outcome=Outcome.UNKNOWN,
-            retryable=True,
-            retry_after=error.retry_after,
-            correlation_id=error.correlation_id,
-        ) from error
+def shown(state: str) -> str:
+    """Return a state as errors may tell it: one that this release does not know may be any text of the server's."""
+    return safe_code(state) or "a text that is not shown"
 
 
-class _Run(Generic[S, B]):
-    """One run of a procedure: what it has done so far."""
-
-    def __init__(
-        self, policy: RetryPolicy, procedure: Procedure[S, B], *, timeout: float, poll: float, patience: float
-    ) -> None:
-        self._timeout = timeout
-        self._clock = policy.clock
-        self._procedure = procedure
-        self._patience = patience
-        self._patience_if_refused = min(patience, 3 * poll)
-        self._chosen: list[B] = []
-        self._acts = 0
-        self._acted_at = 0.0
-        self._failure: SdkError | None = None
-        self.changed = False
-        self.correlation_ids: list[str] = []
-
-    def may_act(self) -> bool:
-        """Return whether to ask for the change: at first, and once more if it was UNKNOWN and has not shown."""
-        return not self._acts or (self._is_unknown() and self._acts < _MOST_ACTS and self._waited(self._patience))
-
-    def is_hopeless(self) -> bool:
-        """Return whether waiting for the effect of what was asked for makes no sense any more."""
-        if self._failure is None:
-            return False
-        return self._waited(self._patience if self._is_unknown() else self._patience_if_refused)
-
-    async def act(self, state: S) -> None:
-        """Ask for the change; keep a failure if reading on can tell what became of it, raise any other."""
-        if not self._chosen:
-            self._chosen.append(await self._procedure.choose(state))
-        self._failure = await _attempt(self._procedure, self._chosen[0], self.correlation_ids)
-        self._acts += 1
-        self._acted_at = self._clock()
-        self.changed = self.changed or self._failure is None or self._is_unknown()
-
-    def not_settled(self, state: str) -> SdkError:
-        """Return the error to end with, with the state read last."""
-        # The traceback of what is raised leads to this run: if it held its error, only the collector would free it.
-        failure, self._failure = self._failure, None
-        if failure is not None and not self.changed:
-            return failure
-        error = cannot(
-            NotSettledError,
-            f"the state asked for was not reached within {self._timeout:g} s",
-            state=state,
-            outcome=Outcome.UNKNOWN,
-            retryable=True,
-            correlation_id=self.correlation_ids[-1],
-        )
-        error.__cause__ = failure
-        return error
-
-    def _is_unknown(self) -> bool:
-        return self._failure is not None and self._failure.outcome is Outcome.UNKNOWN
-
-    def _waited(self, patience: float) -> bool:
-        return self._clock() - self._acted_at >= patience
-
-
-async def _attempt(procedure: Procedure[S, B], body: B, ids: list[str]) -> SdkError | None:
-    """Act. Return a failure if reading on can tell what became of it; raise any other."""
-    try:
-        ids.append((await procedure.act(body)).correlation_id)
-    except SdkError as error:
-        if error.correlation_id is not None:
-            ids.append(error.correlation_id)
-        if error.outcome is Outcome.APPLIED:
-            return None
-        # A refusal may mean that somebody else is doing the same.
-        if error.outcome is Outcome.UNKNOWN or isinstance(error, BadRequestError | ConflictError):
-            return error
-        raise
-    return None
-
-
-def cannot(
-    kind: type[E], what: str, *, state: str | None = None, outcome: Outcome = Outcome.NOT_SENT, **facts: Any
-) -> E:
-    """Build the error of a workflow that can't go on."""
+def cannot(kind: type[E], what: str, *, state: str | None = None, **facts: Any) -> E:
+    """Build the error of a workflow that can't go on; what is known of its requests, `settle` adds."""
     if state is not None:
-        # A state that this release does not know may be any text of the server's.
-        facts["state"] = safe_code(state) or "a text that is not shown"
+        facts["state"] = shown(state)
         what = f"{what} (state: {facts['state']})"
-    return kind(what, {"outcome": outcome.value, **facts})
+    return kind(what, facts)

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from attrs import frozen
 from payloads import payload
-from wire import Raw, Reply, WireRequest, WireServer
+from wire import CannedAnswer, Raw, WireRequest, WireServer
 
 from cloudcockpit_sdk import (
     API_CLOUDCOCKPIT_COM,
@@ -42,10 +42,10 @@ RESELLER = UUID("66666666-6666-4666-8666-666666666666")
 OFFER = UUID("33333333-3333-4333-8333-333333333333")
 CORRELATION = "7f1f0c9e-43a2-4a55-8f1e-0c2d6f3b9a10"
 JWT = "made.up.jwt"
-ACCEPTED = Reply(202)
+ACCEPTED = CannedAnswer(202)
 DONE = Raw(b"HTTP/1.1 204 No Content\r\n\r\n", close=False)
-PAGE = Reply(body=payload("cloudcockpit_subscription_page"))
-LIST_ITEMS = Reply(body=json.loads(payload("cloudcockpit_subscription_page"))["items"])
+PAGE = CannedAnswer(body=payload("cloudcockpit_subscription_page"))
+LIST_ITEMS = CannedAnswer(body=json.loads(payload("cloudcockpit_subscription_page"))["items"])
 IDS: dict[str, Any] = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION}
 PATH = f"/v1/customers/{CUSTOMER}/subscriptions/{SUBSCRIPTION}"
 BERLIN = timezone(timedelta(hours=1))
@@ -91,7 +91,7 @@ CASES = (
         lambda c: c.get_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION.hex),
         "GET",
         f"/v1/customers/{CUSTOMER}/subscriptions/{SUBSCRIPTION}",
-        Reply(body=payload("cloudcockpit_subscription")),
+        CannedAnswer(body=payload("cloudcockpit_subscription")),
     ),
     Case(
         "update_subscription",
@@ -127,7 +127,7 @@ CASES = (
         lambda c: c.change_associated_reseller(**IDS, reseller_id=str(RESELLER).upper()),
         "PATCH",
         f"{PATH}/associated-reseller",
-        Reply(body="true"),
+        CannedAnswer(body="true"),
         f'"{RESELLER}"'.encode(),
     ),
     Case(
@@ -161,7 +161,7 @@ CASES = (
         lambda c: c.list_eligible_transitions(**IDS),
         "GET",
         f"{PATH}/eligible-transitions",
-        Reply(body=payload("cloudcockpit_transitions")),
+        CannedAnswer(body=payload("cloudcockpit_transitions")),
     ),
     Case(
         "upgrade_subscription",
@@ -187,7 +187,7 @@ CASES = (
         lambda c: c.get_migration_status(**IDS),
         "GET",
         f"{PATH}/migration",
-        Reply(body=payload("cloudcockpit_migration_status")),
+        CannedAnswer(body=payload("cloudcockpit_migration_status")),
     ),
     Case(
         "start_migration",
@@ -219,7 +219,7 @@ CASES = (
         ),
         "GET",
         f"/v1/customers/{CUSTOMER}/subscriptions/custom-term-end-dates?termDuration=OneYear&a%26b=c%3Dd",
-        Reply(body=[]),
+        CannedAnswer(body=[]),
     ),
     Case(
         "list_audit_logs",
@@ -238,7 +238,7 @@ CASES = (
         "/v1/AuditLogs?PageNumber=2&PageSize=2000&StartDate=2026-01-30T23:30:00%2B00:00"
         "&EndDate=2026-02-01T00:00:00%2B00:00&Operations=CreateOrder%7CCreateCustomer&Status=Succeded"
         f"&Reseller=Res+%26+Co&Customer=B%C3%BCro&resellerId={RESELLER}",
-        Reply(body=payload("cloudcockpit_audit_log_page")),
+        CannedAnswer(body=payload("cloudcockpit_audit_log_page")),
     ),
 )
 
@@ -314,7 +314,7 @@ async def test_nothing_is_in_the_query_unless_asked(
     call: Callable[[CloudCockpitClient], Awaitable[object]], target: str
 ) -> None:
     """The API's own defaults apply to what is left out: an empty list of operations is no filter."""
-    async with WireServer(Reply(body={})) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body={})) as server, api(server) as client:
         await call(client)
     assert server.requests[0].target == target
 
@@ -345,7 +345,7 @@ async def test_transition_is_sent_back_as_it_came() -> None:
     offered = json.loads(payload("cloudcockpit_transitions"))
     offered[0]["termDuration"] = {"name": "TermOfTomorrow"}
     offered[0]["undocumented"] = 1
-    async with WireServer(Reply(body=offered), ACCEPTED) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body=offered), ACCEPTED) as server, api(server) as client:
         (transition,) = await client.list_eligible_transitions(**IDS)
         await client.upgrade_subscription(**IDS, transition=transition)
     del offered[0]["undocumented"]
@@ -356,9 +356,9 @@ async def test_changes_are_taken_at_the_call() -> None:
     """The caller's mapping is neither changed nor looked at again when the request is repeated."""
     changes: dict[str, Any] = {"name": "before"}
 
-    def change(_request: WireRequest) -> Reply:
+    def change(_request: WireRequest) -> CannedAnswer:
         changes["name"] = "after"
-        return Reply(429, headers={"Retry-After": "0"})
+        return CannedAnswer(429, headers={"Retry-After": "0"})
 
     async with WireServer(change, ACCEPTED) as server, api(server) as client:
         await client.update_subscription(**IDS, changes=changes)
@@ -367,7 +367,7 @@ async def test_changes_are_taken_at_the_call() -> None:
 
 async def test_list_sends_no_query_unless_asked() -> None:
     """The API's own defaults apply to what is left out."""
-    async with WireServer(Reply(body={})) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body={})) as server, api(server) as client:
         await client.list_customer_subscriptions(customer_id=CUSTOMER)
     assert server.requests[0].target == f"/v1/customers/{CUSTOMER}/subscriptions"
 
@@ -375,7 +375,7 @@ async def test_list_sends_no_query_unless_asked() -> None:
 @pytest.mark.parametrize("text", ["a&b=c", "ä+ %2F", "x#y?z", "a|b"])
 async def test_query_values_arrive_unchanged(text: str) -> None:
     """Whatever a value holds, it can't become another parameter."""
-    async with WireServer(Reply(body={})) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body={})) as server, api(server) as client:
         await client.list_customer_subscriptions(customer_id=CUSTOMER, sort_property_name=text)
     assert parse_qsl(urlsplit(server.requests[0].target).query) == [("sortPropertyName", text)]
 
@@ -403,7 +403,7 @@ async def test_impossible_arguments_are_refused_before_anything_is_sent(argument
 
 async def test_correlation_id_is_a_fresh_uuid_unless_given() -> None:
     """Sent as X-Correlation-Id, and handed back with the acceptance."""
-    async with WireServer(Reply(202)) as server, api(server) as client:
+    async with WireServer(CannedAnswer(202)) as server, api(server) as client:
         fresh = await client.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
         with correlation_scope("from-the-caller"):
             given = await client.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
@@ -444,7 +444,7 @@ def tokens_seen(server: WireServer) -> list[str]:
 
 async def test_token_as_text() -> None:
     """Sent as it is, every time."""
-    async with WireServer(Reply(202)) as server, api(server, "text.of.jwt") as client:
+    async with WireServer(CannedAnswer(202)) as server, api(server, "text.of.jwt") as client:
         await reactivate(client)
         await reactivate(client)
     assert tokens_seen(server) == ["text.of.jwt"] * 2
@@ -459,7 +459,7 @@ async def test_token_from_an_async_callable(lifetime: float, fetches: int) -> No
         given.append(jwt(len(given), lifetime))
         return given[-1]
 
-    async with WireServer(Reply(202)) as server, api(server, provide) as client:
+    async with WireServer(CannedAnswer(202)) as server, api(server, provide) as client:
         await reactivate(client)
         await reactivate(client)
     assert len(given) == fetches
@@ -473,7 +473,10 @@ async def test_token_without_expiry_is_used_until_it_is_refused() -> None:
     async def provide() -> str:
         return next(given)
 
-    async with WireServer(Reply(202), Reply(202), Reply(401), Reply(202)) as server, api(server, provide) as client:
+    async with (
+        WireServer(CannedAnswer(202), CannedAnswer(202), CannedAnswer(401), CannedAnswer(202)) as server,
+        api(server, provide) as client,
+    ):
         for _ in range(3):
             await reactivate(client)
     assert tokens_seen(server) == ["opaque-1", "opaque-1", "opaque-1", "opaque-2"]
@@ -482,7 +485,7 @@ async def test_token_without_expiry_is_used_until_it_is_refused() -> None:
 async def test_client_credentials_send_exactly_the_documented_form() -> None:
     """One POST with the four documented fields and no header of the API; its token is used for all calls."""
     answer = {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "from.token.endpoint"}
-    async with WireServer(Reply(body=answer)) as login, WireServer(Reply(202)) as server:
+    async with WireServer(CannedAnswer(body=answer)) as login, WireServer(CannedAnswer(202)) as server:
         credentials = ClientCredentials("app-1", "s3cret&=+ ü", token_url=f"{login.url}/tenant/oauth2/v2.0/token")
         async with api(server, credentials) as client:
             await reactivate(client)
@@ -525,7 +528,7 @@ async def test_azure_identity_credential() -> None:
             asked.append(scopes)
             return SimpleNamespace(token=f"azure-{len(asked)}", expires_on=int(time.time()) + 3600)
 
-    async with WireServer(Reply(202)) as server, api(server, Credential()) as client:
+    async with WireServer(CannedAnswer(202)) as server, api(server, Credential()) as client:
         await reactivate(client)
         await reactivate(client)
     assert asked == [(DEFAULT_SCOPE,)]
@@ -554,12 +557,12 @@ def item(number: int) -> dict[str, str]:
     return {"id": str(UUID(int=number))}
 
 
-def paged(*pages: dict[str, Any]) -> Callable[[WireRequest], Reply]:
+def paged(*pages: dict[str, Any]) -> Callable[[WireRequest], CannedAnswer]:
     """Answer by page number; beyond the last page, the last page."""
 
-    def answer(request: WireRequest) -> Reply:
+    def answer(request: WireRequest) -> CannedAnswer:
         number = int(parse_qs(urlsplit(request.target).query)["pageNumber"][0])
-        return Reply(body=pages[min(number, len(pages)) - 1])
+        return CannedAnswer(body=pages[min(number, len(pages)) - 1])
 
     return answer
 
@@ -655,8 +658,8 @@ async def test_paginator_of_the_audit_log() -> None:
     """`iter_audit_logs`: raw entries, all filters on each page, even from an iterator that gives its names once."""
     pages = [{"items": [{"n": n}, None], "totalPages": 2} for n in (1, 2)]
 
-    def answer(request: WireRequest) -> Reply:
-        return Reply(body=pages[int(parse_qs(urlsplit(request.target).query)["PageNumber"][0]) - 1])
+    def answer(request: WireRequest) -> CannedAnswer:
+        return CannedAnswer(body=pages[int(parse_qs(urlsplit(request.target).query)["PageNumber"][0]) - 1])
 
     async with WireServer(answer) as server, api(server) as client:
         paginator = client.iter_audit_logs(
@@ -687,9 +690,9 @@ async def test_paginator_of_the_audit_log() -> None:
 
 async def test_paginator_goes_on_after_an_error() -> None:
     """The error keeps the position; iterating again fetches the failed page first."""
-    pages = [Reply(body={"items": [item(n)], "totalPages": 3}) for n in (1, 2, 3)]
+    pages = [CannedAnswer(body={"items": [item(n)], "totalPages": 3}) for n in (1, 2, 3)]
     async with (
-        WireServer(pages[0], Reply(500), pages[1], pages[2]) as server,
+        WireServer(pages[0], CannedAnswer(500), pages[1], pages[2]) as server,
         api(server, retry=RetryPolicy.none()) as client,
     ):
         paginator = client.iter_customer_subscriptions(customer_id=CUSTOMER)

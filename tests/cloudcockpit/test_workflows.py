@@ -9,6 +9,7 @@ from attrs import evolve
 from wire import FakeTime
 
 from cloudcockpit_sdk import (
+    Change,
     CloudCockpitClient,
     NotSettledError,
     Outcome,
@@ -34,19 +35,19 @@ def policy(fake_time: FakeTime) -> RetryPolicy:
     return RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
 
 
-async def reactivate(client: CloudCockpitClient, **options: float) -> Settled[Any]:
+async def reactivate(client: CloudCockpitClient, **options: Any) -> Settled[Any]:
     return await reactivate_and_wait(client, **SUSPENDED, **options)
 
 
-async def suspend(client: CloudCockpitClient, **options: float) -> Settled[Any]:
+async def suspend(client: CloudCockpitClient, **options: Any) -> Settled[Any]:
     return await suspend_and_wait(client, **ACTIVE, **options)
 
 
-async def cancel(client: CloudCockpitClient, **options: float) -> Settled[Any]:
+async def cancel(client: CloudCockpitClient, **options: Any) -> Settled[Any]:
     return await cancel_and_wait(client, **ACTIVE, **options)
 
 
-async def migrate(client: CloudCockpitClient, **options: float) -> Settled[Any]:
+async def migrate(client: CloudCockpitClient, **options: Any) -> Settled[Any]:
     return await migrate_and_wait(client, **LEGACY, purchase_full_term=False, quantity=3, **options)
 
 
@@ -81,18 +82,13 @@ async def test_twice_concurrently_is_one_effect(operation: str, run: Run, fake_t
 
 
 @each
-@pytest.mark.parametrize("after_applying", [False, True], ids=["before", "after"])
-async def test_dropped_connection_leaves_one_effect(
-    operation: str, run: Run, after_applying: bool, fake_time: FakeTime
-) -> None:
-    """Dropped after the effect it is only waited for; dropped before, it is asked for again after half of the time."""
+async def test_dropped_connection_leaves_one_effect(operation: str, run: Run, fake_time: FakeTime) -> None:
+    """Dropped after the effect it is only waited for."""
     async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
-        sandbox.fail(Fault.drop(after_applying=after_applying), operation=operation)
-        started = fake_time.now
+        sandbox.fail(Fault.drop(after_applying=True), operation=operation)
         settled = await run(client, timeout=100.0, poll=1.0)
-        assert settled.changed
+        assert settled.change is Change.UNKNOWN
         assert [entry.operation for entry in sandbox.ledger] == [operation]
-        assert (fake_time.now - started >= 50) is not after_applying
 
 
 async def test_last_state_seen_is_on_the_error(fake_time: FakeTime) -> None:
@@ -103,7 +99,7 @@ async def test_last_state_seen_is_on_the_error(fake_time: FakeTime) -> None:
             await reactivate(client, timeout=20.0, poll=1.0)
         assert isinstance(caught.value, TimeoutError)
         assert (caught.value.state, caught.value.outcome) == ("Suspended", Outcome.UNKNOWN)
-        assert caught.value.retryable
+        assert not caught.value.retryable
         assert fake_time.now - started <= 20
 
 
@@ -130,18 +126,6 @@ async def test_bad_timing_is_refused(wrong: dict[str, float]) -> None:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             await reactivate(client, **wrong)
         assert sandbox.requests == []
-
-
-@pytest.mark.parametrize("status", [400, 409])
-async def test_refusal_is_not_waited_out(status: int, fake_time: FakeTime) -> None:
-    """Three polls show whether somebody else is at it; not half of the time."""
-    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
-        started = fake_time.now
-        sandbox.fail(Fault.status(status), operation="suspend_subscription")
-        with pytest.raises(SdkError) as caught:
-            await suspend(client)
-        assert caught.value.outcome is Outcome.REJECTED
-        assert fake_time.now - started <= 40
 
 
 async def test_unknown_status_is_not_acted_upon(fake_time: FakeTime) -> None:

@@ -17,7 +17,7 @@ from attrs import frozen
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
-from wire import DROP, FakeTime, Raw, Reply, WireRequest, WireServer
+from wire import DROP, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
 
 from cloudcockpit_sdk import (
     AuthenticationError,
@@ -54,11 +54,11 @@ def _provider_of(value: Any) -> Callable[[], Awaitable[Any]]:
     return provide
 
 
-def token(name: str = "token-1", **more: object) -> Reply:
-    return Reply(body={"token_type": "Bearer", "access_token": name, "expires_in": 3599, **more})
+def token(name: str = "token-1", **more: object) -> CannedAnswer:
+    return CannedAnswer(body={"token_type": "Bearer", "access_token": name, "expires_in": 3599, **more})
 
 
-def numbered(login: WireServer) -> Reply:
+def numbered(login: WireServer) -> CannedAnswer:
     return token(f"token-{len(login.requests)}")
 
 
@@ -87,7 +87,7 @@ class Setup:
 @pytest.fixture
 async def setup(fake_time: FakeTime) -> AsyncIterator[Setup]:
     """An API that takes everything, and a token endpoint that numbers its tokens; tests replace the scripts."""
-    async with WireServer() as login, WireServer(Reply(body={})) as server:
+    async with WireServer() as login, WireServer(CannedAnswer(body={})) as server:
         login.script = [lambda _request: numbered(login)]
         policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
         credentials = ClientCredentials("app-1", SECRET, token_url=f"{login.url}/token")
@@ -134,7 +134,7 @@ async def test_cancelled_leader_takes_nobody_along(setup: Setup) -> None:
     """The call that started the fetch may go: the others still get their token, from the same fetch."""
     arrived, answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(_request: WireRequest) -> Reply:
+    async def slow(_request: WireRequest) -> CannedAnswer:
         arrived.set()
         await answer.wait()
         return token()
@@ -156,7 +156,7 @@ async def test_token_of_a_cancelled_call_is_kept(setup: Setup) -> None:
     """Nobody waits any more, but the fetch is under way: the next call uses what it brings."""
     arrived, answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(_request: WireRequest) -> Reply:
+    async def slow(_request: WireRequest) -> CannedAnswer:
         arrived.set()
         await answer.wait()
         return token()
@@ -177,9 +177,9 @@ async def test_failed_fetch_fails_all_who_wait_once(setup: Setup, auth_time: Fak
     """One request, fifty errors; and who comes within the pause does not ask again, but is told how long it takes."""
     gate = asyncio.Event()
 
-    async def refuse(_request: WireRequest) -> Reply:
+    async def refuse(_request: WireRequest) -> CannedAnswer:
         await gate.wait()
-        return Reply(status, {"error": "invalid_client"})
+        return CannedAnswer(status, {"error": "invalid_client"})
 
     setup.login.script = [refuse]
     setup.client = setup.client.with_options(retry=RetryPolicy.none())
@@ -222,7 +222,7 @@ async def test_two_loops_fetch_at_the_same_time() -> None:
         await asyncio.to_thread(both.wait)
         return "opaque"
 
-    async with WireServer(Reply(body={})) as server:
+    async with WireServer(CannedAnswer(body={})) as server:
         client = CloudCockpitClient("t.example", provide, base_url=server.url)
 
         def run() -> None:
@@ -304,7 +304,7 @@ async def test_endless_401_ends_after_one_fresh_token(
     setup: Setup, call: Callable[[Setup], Any], fake_time: FakeTime
 ) -> None:
     """Two requests, two tokens, no waiting - per call, and for each further call."""
-    setup.server.script = [Reply(401)]
+    setup.server.script = [CannedAnswer(401)]
     for calls in (1, 2, 3):
         before = setup.requests
         with pytest.raises(AuthenticationError) as caught:
@@ -319,14 +319,14 @@ async def test_endless_401_ends_after_one_fresh_token(
 @pytest.mark.parametrize("call", [Setup.read, Setup.write], ids=["READ", "WRITE"])
 async def test_401_is_cured_by_a_fresh_token(setup: Setup, call: Callable[[Setup], Any]) -> None:
     """A 401 was not processed: even a WRITE may go again."""
-    setup.server.script = [Reply(401), Reply(202, {})]
+    setup.server.script = [CannedAnswer(401), CannedAnswer(202, {})]
     await call(setup)
     assert setup.tokens_seen == ["token-1", "token-2"]
 
 
 async def test_retries_bring_no_further_tokens(setup: Setup) -> None:
     """One fresh token per call, however many attempts it takes: a second 401 is final, also after a 500."""
-    setup.server.script = [Reply(401), Reply(500), Reply(401), Reply(200, {})]
+    setup.server.script = [CannedAnswer(401), CannedAnswer(500), CannedAnswer(401), CannedAnswer(200, {})]
     with pytest.raises(AuthenticationError) as caught:
         await setup.read()
     assert [attempt.status for attempt in caught.value.attempts] == [401, 500, 401]
@@ -339,17 +339,17 @@ async def test_concurrent_401s_cause_one_refresh(setup: Setup) -> None:
     all_here, refreshed = asyncio.Event(), asyncio.Event()
     first = Counter[str]()
 
-    async def answer(request: WireRequest) -> Reply:
+    async def answer(request: WireRequest) -> CannedAnswer:
         if request.headers["authorization"] != "Bearer token-1":
             refreshed.set()
-            return Reply(202)
+            return CannedAnswer(202)
         first["old"] += 1
         if first["old"] == calls:
             all_here.set()
         await all_here.wait()
         if request is not setup.server.requests[0]:
             await refreshed.wait()
-        return Reply(401)
+        return CannedAnswer(401)
 
     setup.server.script = [answer]
     await asyncio.gather(*(setup.write() for _ in range(calls)))
@@ -359,8 +359,8 @@ async def test_concurrent_401s_cause_one_refresh(setup: Setup) -> None:
 
 async def test_failed_refresh_after_a_401_tells_of_both(setup: Setup) -> None:
     """The error is the endpoint's; the refused attempt is on record."""
-    setup.login.script = [token(), Reply(400, {"error": "invalid_client"})]
-    setup.server.script = [Reply(401)]
+    setup.login.script = [token(), CannedAnswer(400, {"error": "invalid_client"})]
+    setup.server.script = [CannedAnswer(401)]
     with pytest.raises(AuthenticationError, match="invalid_client") as caught:
         await setup.write()
     assert [attempt.status for attempt in caught.value.attempts] == [401]
@@ -369,7 +369,7 @@ async def test_failed_refresh_after_a_401_tells_of_both(setup: Setup) -> None:
 
 async def test_403_is_final(setup: Setup) -> None:
     """Another token would have the same rights."""
-    setup.server.script = [Reply(403)]
+    setup.server.script = [CannedAnswer(403)]
     with pytest.raises(PermissionDeniedError):
         await setup.read()
     assert setup.requests == (1, 1)
@@ -377,7 +377,7 @@ async def test_403_is_final(setup: Setup) -> None:
 
 async def test_policy_none_sends_one_request_even_after_a_401(setup: Setup) -> None:
     """One request on the wire means one; but the token is dropped for the next call."""
-    setup.server.script = [Reply(401), Reply(202)]
+    setup.server.script = [CannedAnswer(401), CannedAnswer(202)]
     once = setup.client.with_options(retry=RetryPolicy.none())
     with pytest.raises(AuthenticationError):
         await once.suspend_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
@@ -388,7 +388,7 @@ async def test_policy_none_sends_one_request_even_after_a_401(setup: Setup) -> N
 
 async def test_what_never_changes_is_not_tried_again() -> None:
     """An API key and a token given as text: one request each."""
-    async with WireServer(Reply(401)) as server:
+    async with WireServer(CannedAnswer(401)) as server:
         async with MembershipClient(server.url, "key") as membership:
             with pytest.raises(AuthenticationError):
                 await membership.get_contract_data(customer_id=1)
@@ -412,25 +412,25 @@ class Failure:
 
 FAILURES = {
     "wrong secret": Failure(
-        Reply(401, {"error": "invalid_client", "error_description": f"AADSTS7000215: '{SECRET}' is not valid"}),
+        CannedAnswer(401, {"error": "invalid_client", "error_description": f"AADSTS7000215: '{SECRET}' is not valid"}),
         AuthenticationError,
         retryable=False,
         code="invalid_client",
         text="check client id, secret",
     ),
     "wrong scope": Failure(
-        Reply(400, {"error": "invalid_scope"}), AuthenticationError, retryable=False, code="invalid_scope"
+        CannedAnswer(400, {"error": "invalid_scope"}), AuthenticationError, retryable=False, code="invalid_scope"
     ),
-    "code that is no code": Failure(Reply(400, {"error": f"{SECRET} no"}), AuthenticationError, retryable=False),
-    "html": Failure(Reply(200, f"<html>{SECRET}"), AuthenticationError, retryable=False, text="answered 200"),
-    "no token": Failure(Reply(200, {"access_token": None}), AuthenticationError, retryable=False),
-    "list": Failure(Reply(200, [SECRET]), AuthenticationError, retryable=False),
+    "code that is no code": Failure(CannedAnswer(400, {"error": f"{SECRET} no"}), AuthenticationError, retryable=False),
+    "html": Failure(CannedAnswer(200, f"<html>{SECRET}"), AuthenticationError, retryable=False, text="answered 200"),
+    "no token": Failure(CannedAnswer(200, {"access_token": None}), AuthenticationError, retryable=False),
+    "list": Failure(CannedAnswer(200, [SECRET]), AuthenticationError, retryable=False),
     "token with a line break": Failure(token(f"{SECRET}\r\nX: y"), AuthenticationError, retryable=False),
     "redirect": Failure(
-        Reply(302, headers={"Location": f"http://127.0.0.1:9/{SECRET}"}), AuthenticationError, retryable=False
+        CannedAnswer(302, headers={"Location": f"http://127.0.0.1:9/{SECRET}"}), AuthenticationError, retryable=False
     ),
-    "busy": Failure(Reply(503, SECRET), AuthenticationError, retryable=True, text="answered 503"),
-    "too many": Failure(Reply(429, headers={"Retry-After": "5"}), AuthenticationError, retryable=True),
+    "busy": Failure(CannedAnswer(503, SECRET), AuthenticationError, retryable=True, text="answered 503"),
+    "too many": Failure(CannedAnswer(429, headers={"Retry-After": "5"}), AuthenticationError, retryable=True),
     "dropped": Failure(DROP, ConnectionFailedError, retryable=True),
     "garbage": Failure(Raw(f"{SECRET}\r\n\r\n".encode()), ConnectionFailedError, retryable=True),
     "truncated": Failure(
@@ -484,7 +484,7 @@ async def test_unreachable_token_endpoint(setup: Setup) -> None:
     assert setup.requests == (0, 0)
 
 
-@pytest.mark.parametrize("step", [Reply(503), Reply(429), DROP], ids=["busy", "too many", "dropped"])
+@pytest.mark.parametrize("step", [CannedAnswer(503), CannedAnswer(429), DROP], ids=["busy", "too many", "dropped"])
 async def test_passing_failure_of_the_endpoint_is_retried_in_earnest(
     setup: Setup, auth_time: FakeTime, step: Any
 ) -> None:
@@ -499,7 +499,7 @@ async def test_passing_failure_of_the_endpoint_is_retried_in_earnest(
 
 async def test_endpoints_retry_after_is_kept(setup: Setup, auth_time: FakeTime) -> None:
     """The wait the endpoint asks for is the wait that is made."""
-    setup.login.script = [Reply(429, headers={"Retry-After": "7"}), token()]
+    setup.login.script = [CannedAnswer(429, headers={"Retry-After": "7"}), token()]
     await setup.write()
     (waited,) = auth_time.sleeps
     assert 7 <= waited <= 8
@@ -721,12 +721,12 @@ async def test_token_that_was_replaced_meanwhile_is_not_sent_after_waiting_in_li
 
     arrived, refuse = asyncio.Event(), asyncio.Event()
 
-    async def refused_late(_request: WireRequest) -> Reply:
+    async def refused_late(_request: WireRequest) -> CannedAnswer:
         arrived.set()
         await refuse.wait()
-        return Reply(401)
+        return CannedAnswer(401)
 
-    async with WireServer(refused_late, Reply(body={"items": []})) as server:
+    async with WireServer(refused_late, CannedAnswer(body={"items": []})) as server:
         options: dict[str, Any] = {"base_url": server.url, "connection": Connection(limit=1)}
         async with CloudCockpitClient("portal.example.com", provide, **options) as client:
             calls = [asyncio.create_task(client.list_customer_subscriptions(customer_id=CUSTOMER)) for _ in range(2)]

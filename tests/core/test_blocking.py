@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 
 from membership_sdk import MembershipClient, NotFoundError, RetryPolicy
 
@@ -21,7 +21,7 @@ import asyncio, ssl, sys, threading
 from uuid import UUID
 from pathlib import Path
 import trustme
-from wire import DROP, FakeTime, Reply, WireServer
+from wire import DROP, FakeTime, CannedAnswer, WireServer
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
 from membership_sdk import Document, MembershipClient, RetryPolicy, SdkError, VoidResult
 from sdk_core.operation import Effect, Operation
@@ -59,16 +59,17 @@ async def main():
     global guarded
     time = FakeTime()
     retry = RetryPolicy(sleep=time.sleep, clock=time.clock)
-    busy = [Reply(429, {"errorMessage": "no"}, headers={"Retry-After": when})
+    busy = [CannedAnswer(429, {"errorMessage": "no"}, headers={"Retry-After": when})
             for when in ("1", "Fri, 31 Dec 2100 23:59:59 GMT")]
-    token = Reply(body={"access_token": "t", "expires_in": 3600})
+    token = CannedAnswer(body={"access_token": "t", "expires_in": 3600})
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     unknown = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    ok = CannedAnswer()
     async with (
         unknown,
-        WireServer(Reply(), Reply(), Reply(500), DROP, Reply(), busy[0], Reply(), Reply(body=[]), busy[1]) as one,
-        WireServer(token, Reply(202), Reply(401), token, Reply(202), Reply(404)) as two,
+        WireServer(ok, ok, CannedAnswer(500), DROP, ok, busy[0], ok, CannedAnswer(body=[]), busy[1]) as one,
+        WireServer(token, CannedAnswer(202), CannedAnswer(401), token, CannedAnswer(202), CannedAnswer(404)) as two,
     ):
         # What a server's first connection takes is not the client's doing.
         for server in (one, two):
@@ -133,7 +134,13 @@ def test_no_step_of_a_call_is_slow(caplog: pytest.LogCaptureFixture) -> None:
         # In the thread's own time: how long a busy machine lets us wait says nothing of what we do.
         loop.time = time.thread_time  # type: ignore[method-assign]
         async with (
-            WireServer(Reply(body="[]"), Reply(body="[]"), Reply(500), Reply(body="[]"), Reply(404, large)) as server,
+            WireServer(
+                CannedAnswer(body="[]"),
+                CannedAnswer(body="[]"),
+                CannedAnswer(500),
+                CannedAnswer(body="[]"),
+                CannedAnswer(404, large),
+            ) as server,
             MembershipClient(server.url, "key", retry=RetryPolicy(backoff_base=0)) as client,
         ):
             for _ in range(3):

@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 import trustme
 from attrs import frozen
-from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, Step, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import LocalRateLimiter, MembershipClient, SdkError, VoidResult
@@ -29,7 +29,7 @@ UPLOAD = Operation(
     name="upload_it", method="POST", path="/it", body=dict, multipart=True, returns=VoidResult, effect=Effect.WRITE
 )
 PROBE = Operation(name="probe_it", method="GET", path="/probe", returns=VoidResult, effect=Effect.READ)
-LARGE = Reply(body={"text": "x" * 2**19})
+LARGE = CannedAnswer(body={"text": "x" * 2**19})
 """An answer that comes in pieces."""
 
 
@@ -114,16 +114,16 @@ async def in_line(client: Client, path: Path) -> Any:
 
 
 TRANSFER = {"connect", "start", "read_at_most"}
-BUSY = Reply(429, headers={"Retry-After": "1"})
+BUSY = CannedAnswer(429, headers={"Retry-After": "1"})
 CASES = {
     "read": Case((LARGE,), read, TRANSFER),
-    "read-retried": Case((Reply(500, LARGE.body), DROP, LARGE), read, {*TRANSFER, "sleep"}),
+    "read-retried": Case((CannedAnswer(500, LARGE.body), DROP, LARGE), read, {*TRANSFER, "sleep"}),
     "write": Case((LARGE,), write, TRANSFER),
     "write-retried": Case((BUSY, LARGE), write, {*TRANSFER, "sleep"}),
     "upload": Case((LARGE,), upload, TRANSFER),
     "upload-retried": Case((BUSY, LARGE), upload, {*TRANSFER, "sleep"}),
     "tls": Case((LARGE,), write, {*TRANSFER, "create_connection"}, tls=True),
-    "token": Case((Reply(401), LARGE), write, {*TRANSFER, "fetch_token"}, token=True),
+    "token": Case((CannedAnswer(401), LARGE), write, {*TRANSFER, "fetch_token"}, token=True),
     "line": Case((LARGE, LARGE), in_line, {"_wait_for_slot", "wait", "start", "read_at_most"}),
     "limiter": Case((BUSY, LARGE), read, {*TRANSFER, "acquire", "on_rate_limited"}, asking=True),
     "slot": Case((LARGE,), read, {*TRANSFER, "_wait_for_limiter"}, limited=True),
@@ -209,7 +209,7 @@ async def assert_nothing_is_held(server: WireServer, client: Client, requests: i
     connector: Any = (client._sessions.current() or await client._sessions.open()).session.connector
     assert not connector._acquired
     assert not connector._waiters
-    server.script[:] = [Reply()]
+    server.script[:] = [CannedAnswer()]
     async with asyncio.timeout(1):
         await client.call(PROBE)
     assert [request.target for request in server.requests[requests:]] == ["/probe"]
@@ -250,7 +250,7 @@ async def _run(steps: Steps) -> Any:
 # -- What callers put around a call ------------------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n"
-STALLS: dict[str, Step] = {"headers": STALL, "body": Raw(HEAD + b"{", close=False), "backoff": Reply(500)}
+STALLS: dict[str, Step] = {"headers": STALL, "body": Raw(HEAD + b"{", close=False), "backoff": CannedAnswer(500)}
 
 
 async def for_ever(_seconds: float) -> None:
@@ -298,9 +298,9 @@ async def test_cancelled_place_in_line_is_passed_on() -> None:
     """With one connection: of three calls in line the middle one is cancelled; the others still get their turn."""
     go_on = asyncio.Event()
 
-    async def answer(_request: Any) -> Reply:
+    async def answer(_request: Any) -> CannedAnswer:
         await go_on.wait()
-        return Reply()
+        return CannedAnswer()
 
     async with WireServer(answer) as server:
         async with MembershipClient(server.url, "key", connection=Connection(limit=1)) as client:

@@ -15,7 +15,7 @@ import yarl
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import DROP, STALL, FakeTime, Reply, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
@@ -57,7 +57,7 @@ async def failure(call: Awaitable[Any]) -> SdkError:
 
 async def test_one_correlation_id_for_all_attempts(fake_time: FakeTime) -> None:
     """Minted once a call, sent with each of its three requests, and on the error; the next call has another."""
-    async with WireServer(Reply(500)) as server, cloudcockpit(server, retry=policy(fake_time)) as client:
+    async with WireServer(CannedAnswer(500)) as server, cloudcockpit(server, retry=policy(fake_time)) as client:
         errors = [await failure(client.call(READ)) for _ in range(2)]
     sent = [request.headers[HEADER] for request in server.requests]
     assert sent == [errors[0].correlation_id] * 3 + [errors[1].correlation_id] * 3
@@ -75,7 +75,7 @@ async def test_correlation_id_comes_back_with_a_success() -> None:
 
 async def test_correlation_id_is_sent_only_where_the_api_has_a_header() -> None:
     """Membership documents none: there the id is ours alone, and still on the error."""
-    async with WireServer(Reply(404)) as server, membership(server) as client:
+    async with WireServer(CannedAnswer(404)) as server, membership(server) as client:
         with correlation_scope("mine"):
             error = await failure(client.call(READ))
     assert error.correlation_id == "mine"
@@ -144,7 +144,10 @@ def test_new_correlation_ids_are_random_uuids() -> None:
 
 async def test_with_options_changes_nothing_of_the_client(fake_time: FakeTime) -> None:
     """A view of the same kind on the same connection; both are used at once, each with its own options."""
-    async with WireServer(Reply(500)) as server, membership(server, retry=policy(fake_time, budget=None)) as client:
+    async with (
+        WireServer(CannedAnswer(500)) as server,
+        membership(server, retry=policy(fake_time, budget=None)) as client,
+    ):
         once = client.with_options(retry=RetryPolicy.none())
         assert type(once) is MembershipClient
         calls = [failure(view.call(READ)) for _ in range(10) for view in (client, once)]
@@ -163,7 +166,7 @@ async def test_with_options_keeps_what_is_not_named(fake_time: FakeTime) -> None
 
 async def test_language_of_a_view_is_its_own() -> None:
     """Another Accept-Language for the view, none or the old one for the client, on one connection."""
-    async with WireServer(Reply(body=b"[]")) as server, membership(server, language="de") as german:
+    async with WireServer(CannedAnswer(body=b"[]")) as server, membership(server, language="de") as german:
         french = german.with_options(language="fr-LU")
         swiss = french.with_options(language="de-CH").with_options(attempt_timeout=9)
         for view in (german, french, swiss, german):
@@ -174,7 +177,7 @@ async def test_language_of_a_view_is_its_own() -> None:
 
 async def test_client_without_a_language_stays_without() -> None:
     """The studio's language, unless a view says otherwise; all other headers are the same."""
-    async with WireServer(Reply(body=b"[]")) as server, membership(server) as client:
+    async with WireServer(CannedAnswer(body=b"[]")) as server, membership(server) as client:
         await client.with_options(language="pl").get_contract_data(customer_id=1)
         await client.get_contract_data(customer_id=1)
     polish, plain = (request.headers for request in server.requests)
@@ -184,7 +187,10 @@ async def test_client_without_a_language_stays_without() -> None:
 
 async def test_concurrent_calls_of_views_keep_their_options(fake_time: FakeTime) -> None:
     """R-38: 60 calls at once, three languages, attempts of each after its own policy."""
-    async with WireServer(Reply(500)) as server, membership(server, retry=policy(fake_time, budget=None)) as client:
+    async with (
+        WireServer(CannedAnswer(500)) as server,
+        membership(server, retry=policy(fake_time, budget=None)) as client,
+    ):
         views = {
             "de": (client.with_options(language="de"), 3),
             "en": (client.with_options(language="en", retry=RetryPolicy.none()), 1),
@@ -232,7 +238,10 @@ async def test_declared_operation_gets_all_of_it(fake_time: FakeTime) -> None:
         },
     )
     answer = [{"cancelationReasonId": 7, "cancelationReasonName": "moved", "new": 1}]
-    async with WireServer(DROP, Reply(body=answer)) as server, membership(server, retry=policy(fake_time)) as client:
+    async with (
+        WireServer(DROP, CannedAnswer(body=answer)) as server,
+        membership(server, retry=policy(fake_time)) as client,
+    ):
         [reason] = await client.call(
             declared,
             name="a/../ü?#%2e",
@@ -259,7 +268,7 @@ async def test_declared_operation_gets_all_of_it(fake_time: FakeTime) -> None:
 
 async def test_call_with_reply_tells_everything(fake_time: FakeTime) -> None:
     """Status, headers without case, all attempts with the successful one last, the correlation id."""
-    steps = [Reply(500), Reply(202, headers={"X-Remaining": "7"})]
+    steps = [CannedAnswer(500), CannedAnswer(202, headers={"X-Remaining": "7"})]
     async with WireServer(*steps) as server, membership(server, retry=policy(fake_time)) as client:
         with correlation_scope("mine"):
             reply = await client.call_with_reply(READ)
@@ -439,7 +448,7 @@ async def test_wrong_arguments_of_a_paginator_send_nothing(arguments: dict[str, 
 )
 async def test_any_mapping_is_a_body(arguments: dict[str, Any]) -> None:
     """And it is sent as it was at the time of the call."""
-    async with WireServer(Reply(202)) as server, cloudcockpit(server) as client:
+    async with WireServer(CannedAnswer(202)) as server, cloudcockpit(server) as client:
         await client.update_subscription(**SUBSCRIPTION, **arguments)
     assert server.requests[0].body == b'{"name":"x"}'
 
@@ -456,7 +465,7 @@ async def test_any_mapping_is_a_body(arguments: dict[str, Any]) -> None:
 async def test_right_arguments_are_not_refused(value: dict[str, Any]) -> None:
     """A unit of tomorrow among them, and a False that must not be left out."""
     async with (
-        WireServer(Reply(body={"validationStatus": "IDLEPERIOD_CREATABLE"})) as server,
+        WireServer(CannedAnswer(body={"validationStatus": "IDLEPERIOD_CREATABLE"})) as server,
         membership(server) as client,
     ):
         await client.validate_idle_period_request(contract_id=1, start_date=DAY, **value)
@@ -590,7 +599,7 @@ async def test_deprecation_as_an_error_sends_nothing() -> None:
 @pytest.mark.parametrize("header", ["Deprecation", "Sunset"])
 async def test_server_announces_the_end_of_an_operation(header: str) -> None:
     """The header warns once; as an error it is only logged: the result must not be lost."""
-    async with WireServer(Reply(headers={header: "Fri, 31 Dec 2027 23:59:59 GMT"})) as server:
+    async with WireServer(CannedAnswer(headers={header: "Fri, 31 Dec 2027 23:59:59 GMT"})) as server:
         async with membership(server) as client:
             with pytest.warns(OperationDeprecatedWarning, match="read_it"):
                 await client.call(READ)
@@ -662,7 +671,7 @@ async def test_429_of_one_client_pauses_the_other(fake_time: FakeTime) -> None:
     options: dict[str, Any] = {"rate_limiter": limiter, "total_timeout": 500}
     once = policy(fake_time, max_attempts=1)
     async with (
-        WireServer(Reply(429, headers={"Retry-After": "30"}), Reply()) as server,
+        WireServer(CannedAnswer(429, headers={"Retry-After": "30"}), CannedAnswer()) as server,
         membership(server, retry=once, **options) as one,
         membership(server, retry=once, **options) as other,
     ):
@@ -701,7 +710,7 @@ class BrokenLimiter:
 
 async def test_failing_limiter_never_fails_a_call(fake_time: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and the call goes on without it, through a 429 as well."""
-    async with WireServer(Reply(429), Reply()) as server:
+    async with WireServer(CannedAnswer(429), CannedAnswer()) as server:
         async with membership(server, rate_limiter=BrokenLimiter(), retry=policy(fake_time)) as client:
             await client.call(READ)
         assert len(server.requests) == 2
@@ -749,7 +758,7 @@ LIMITERS = {
 async def test_limiter_may_answer_at_once_or_later(limiter: Limiter, waits: list[float], fake_time: FakeTime) -> None:
     """`def` or `async def`, int or float; one that fails, or in which something was cancelled, is done without."""
     options: dict[str, Any] = {"rate_limiter": limiter, "retry": policy(fake_time)}
-    async with WireServer(Reply(429, headers={"Retry-After": "0"}), Reply()) as server:
+    async with WireServer(CannedAnswer(429, headers={"Retry-After": "0"}), CannedAnswer()) as server:
         async with membership(server, **options) as client:
             await client.call(READ)
         assert len(server.requests) == 2
@@ -780,7 +789,7 @@ async def test_cancelled_wait_for_a_slot_sends_nothing() -> None:
 
 async def test_membership_limits_itself_by_default(fake_time: FakeTime) -> None:
     """1000 a minute and operation, as documented; CloudCockpit documents no limit and has none."""
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server) as client:
             limiter = client._admission._limiter
             assert isinstance(limiter, LocalRateLimiter)

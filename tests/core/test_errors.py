@@ -18,7 +18,7 @@ from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
 from payloads import payload
-from wire import DROP, STALL, Reply, WireServer
+from wire import DROP, STALL, CannedAnswer, WireServer
 
 import cloudcockpit_sdk
 import membership_sdk
@@ -194,7 +194,7 @@ def test_text_in_place_of_a_code_is_not_kept(code: str) -> None:
 
 async def test_traceback_leads_to_the_caller() -> None:
     """And through few frames of the SDK, none of tenacity's or aiohttp's on the first attempt."""
-    async with WireServer(Reply(404)) as server, MembershipClient(server.url, "key") as client:
+    async with WireServer(CannedAnswer(404)) as server, MembershipClient(server.url, "key") as client:
         with pytest.raises(membership_sdk.NotFoundError) as caught:
             await client.get_contract_data(customer_id=1)
     files = [Path(frame.filename).name for frame in traceback.extract_tb(caught.value.__traceback__)]
@@ -241,12 +241,12 @@ def nowhere() -> str:
 
 
 FAILURES: dict[str, Call] = {
-    "404": at_server(Reply(404)),
-    "500": at_server(Reply(500)),
-    "no JSON": at_server(Reply(200, "<html>")),
+    "404": at_server(CannedAnswer(404)),
+    "500": at_server(CannedAnswer(500)),
+    "no JSON": at_server(CannedAnswer(200, "<html>")),
     "dropped": at_server(DROP),
     "stalled": at_server(STALL, attempt_timeout=0.02),
-    "500, then stalled": at_server(Reply(500), STALL, total_timeout=0.05),
+    "500, then stalled": at_server(CannedAnswer(500), STALL, total_timeout=0.05),
     "refused": lambda retry: MembershipClient(nowhere(), "key", retry=retry),
     "no token": with_token(provide_nothing),
     "no token yet": with_token(provide_not_yet),
@@ -326,7 +326,7 @@ def test_body_of_an_error_is_kept_in_part(read: Any) -> None:
 
 
 REPLIES = st.builds(
-    Reply,
+    CannedAnswer,
     status=STATUSES,
     body=BODIES,
     headers=st.fixed_dictionaries(
@@ -347,9 +347,9 @@ REPLIES = st.builds(
 
 @fuzzed(30)
 @given(st.lists(REPLIES, min_size=5, max_size=5))
-@example([Reply(400, b'{"errorMessage": "x", "statusCode": 1, "a": 1e99999999999999999999}')] * 5)
-@example([Reply(200, b'{"a": 1e99999999999999999999}')] * 5)
-def test_calls_raise_nothing_but_sdk_errors(replies: list[Reply]) -> None:
+@example([CannedAnswer(400, b'{"errorMessage": "x", "statusCode": 1, "a": 1e99999999999999999999}')] * 5)
+@example([CannedAnswer(200, b'{"a": 1e99999999999999999999}')] * 5)
+def test_calls_raise_nothing_but_sdk_errors(replies: list[CannedAnswer]) -> None:
     """Any status, body and content type, on the wire: an answer or an SdkError, and the connection stays usable."""
 
     async def scenario() -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 from attrs import evolve
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
 from membership_sdk import Connection, LocalRateLimiter, MembershipClient, RetryBudget, RetryPolicy
@@ -55,7 +55,7 @@ OPTIONS: dict[str, tuple[Callable[[Any], dict[str, Any]], list[Any]]] = {
     "sleep": (policy("sleep"), OTHERS[:-3]),
     "clock": (policy("clock"), OTHERS[:-3]),
     "wall_clock": (policy("wall_clock"), OTHERS[:-3]),
-    "capacity": (lambda value: {"retry": RetryPolicy(budget=RetryBudget(value))}, NUMBERS),
+    "capacity": (lambda value: {"retry": RetryPolicy(budget=RetryBudget(value, 0))}, NUMBERS),
     "refill": (lambda value: {"retry": RetryPolicy(budget=RetryBudget(100, value))}, [*NUMBERS, 0.5]),
     "limit of a limiter": (lambda value: {"rate_limiter": LocalRateLimiter(value)}, NUMBERS),
     "period": (lambda value: {"rate_limiter": LocalRateLimiter(9, value)}, SECONDS),
@@ -79,7 +79,7 @@ def made(make: Callable[[], T], name: str) -> T | None:
 async def call_with_each(name: str) -> int:
     make, values = OPTIONS[name]
     calls = 0
-    async with WireServer(Reply(body=[])) as server:
+    async with WireServer(CannedAnswer(body=[])) as server:
         for value in values:
             client = made(
                 lambda value=value: MembershipClient(server.url, "key", **make(value)), name.partition(" ")[0]
@@ -118,7 +118,9 @@ async def call_after_a_refusal(name: str) -> None:
         retry = made(lambda value=value: make(value)["retry"], name)
         if retry is None:
             continue
-        async with WireServer(Reply(429), Reply(503, {"errorMessage": "x"}), Reply(body=[])) as server:
+        async with WireServer(
+            CannedAnswer(429), CannedAnswer(503, {"errorMessage": "x"}), CannedAnswer(body=[])
+        ) as server:
             patient = evolve(retry, sleep=sleep, rate_limit_wait=0)
             async with MembershipClient(server.url, "key", retry=patient, total_timeout=3.1e9) as client:
                 await client.get_contract_data(customer_id=1)
@@ -135,7 +137,10 @@ CREDENTIALS = ["", " ", "x\n", "\ud800", "x" * 10_000, None, 5, b"x"]
 @pytest.mark.parametrize("name", ["client_id", "client_secret", "scope", "token_url"])
 @pytest.mark.parametrize("value", CREDENTIALS, ids=lambda value: repr(value)[:12])
 async def test_credentials_are_refused_or_sent(name: str, value: Any) -> None:
-    async with WireServer(Reply(body={"access_token": "t"})) as login, WireServer(Reply(body={})) as server:
+    async with (
+        WireServer(CannedAnswer(body={"access_token": "t"})) as login,
+        WireServer(CannedAnswer(body={})) as server,
+    ):
         given: dict[str, Any] = {"client_id": "id", "client_secret": "secret", "token_url": login.url, name: value}
         credentials = made(lambda: ClientCredentials(**given), name)
         if credentials is None:

@@ -20,7 +20,7 @@ import yarl
 from aiohttp import ClientSession, ClientTimeout
 from attrs import frozen
 from payloads import payload
-from wire import STALL, Reply, WireServer
+from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import LocalRateLimiter, MembershipClient, RetryPolicy, SdkError
@@ -33,7 +33,7 @@ SUBSCRIPTION = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
 class Case:
     """A successful call."""
 
-    answer: Reply
+    answer: CannedAnswer
     client: Callable[[str], Any]
     call: Callable[[Any], Awaitable[Any]]
 
@@ -54,29 +54,29 @@ def cancel(client: MembershipClient) -> Awaitable[Any]:
 
 CASES = {
     "membership-get": Case(
-        Reply(body=payload("membership_contract_data")),
+        CannedAnswer(body=payload("membership_contract_data")),
         membership,
         lambda client: client.get_contract_data(customer_id=1),
     ),
-    "membership-post": Case(Reply(), membership, cancel),
+    "membership-post": Case(CannedAnswer(), membership, cancel),
     "membership-post-without-body": Case(
-        Reply(), membership, lambda client: client.withdraw_contract_cancelation(customer_id=1, contract_id=2)
+        CannedAnswer(), membership, lambda client: client.withdraw_contract_cancelation(customer_id=1, contract_id=2)
     ),
     "cloudcockpit-get": Case(
-        Reply(body=payload("cloudcockpit_subscription")),
+        CannedAnswer(body=payload("cloudcockpit_subscription")),
         cloudcockpit,
         lambda client: client.get_subscription(**SUBSCRIPTION),
     ),
     "cloudcockpit-get-with-query": Case(
-        Reply(body=payload("cloudcockpit_subscription_page")),
+        CannedAnswer(body=payload("cloudcockpit_subscription_page")),
         cloudcockpit,
         lambda client: client.list_customer_subscriptions(customer_id=UUID(int=1), page_number=2, page_size=50),
     ),
     "cloudcockpit-patch": Case(
-        Reply(), cloudcockpit, lambda client: client.change_po_number(**SUBSCRIPTION, po_number="PO-1")
+        CannedAnswer(), cloudcockpit, lambda client: client.change_po_number(**SUBSCRIPTION, po_number="PO-1")
     ),
     "cloudcockpit-post-without-body": Case(
-        Reply(202), cloudcockpit, lambda client: client.suspend_subscription(**SUBSCRIPTION)
+        CannedAnswer(202), cloudcockpit, lambda client: client.suspend_subscription(**SUBSCRIPTION)
     ),
 }
 
@@ -197,7 +197,7 @@ async def test_failures_made_good_leave_no_reference_cycles(failures: int) -> No
     async def sleep(_seconds: float) -> None:
         pass
 
-    script = [*[Reply(503)] * failures, Reply(body=payload("membership_contract_data"))]
+    script = [*[CannedAnswer(503)] * failures, CannedAnswer(body=payload("membership_contract_data"))]
     async with WireServer(*script) as server:
         async with MembershipClient(server.url, "key", retry=RetryPolicy(sleep=sleep)) as client:
             with collecting() as left:

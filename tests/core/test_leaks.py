@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire import DROP, FakeTime, Raw, Reply, WireServer
+from wire import DROP, CannedAnswer, FakeTime, Raw, WireServer
 
 from membership_sdk import ConnectionFailedError, MembershipClient, Outcome, VoidResult
 from sdk_core.operation import Effect, Operation
@@ -24,7 +24,7 @@ WRITE = Operation(name="write_it", method="POST", path="/it", returns=VoidResult
 _STORM = """
 import asyncio, gc, logging, time
 from attrs import evolve
-from wire import DROP, STALL, Raw, Reply, WireServer
+from wire import DROP, STALL, Raw, CannedAnswer, WireServer
 from membership_sdk import Connection, MembershipClient, RetryPolicy, SdkError
 from membership_sdk.operations import GET_CONTRACT_DATA
 
@@ -32,22 +32,22 @@ from membership_sdk.operations import GET_CONTRACT_DATA
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 HEAD = b"HTTP/1.1 200 X\\r\\nContent-Type: application/json\\r\\n"
 STEPS = {
-    "html": Reply(502, "<html>" + "x" * 5000, content_type="text/html"),
-    "json_cut": Reply(body='[{"id":'),
+    "html": CannedAnswer(502, "<html>" + "x" * 5000, content_type="text/html"),
+    "json_cut": CannedAnswer(body='[{"id":'),
     "body_cut": Raw(HEAD + b"Content-Length: 99\\r\\n\\r\\n{"),
     "bad_chunk": Raw(HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n"),
-    "undecodable": Reply(body=[{"id": "seven"}]),
-    "oversized": Reply(body=b"x" * 100_000),
-    "redirect": Reply(302, "elsewhere", headers={"Location": "https://studio.example/"}),
+    "undecodable": CannedAnswer(body=[{"id": "seven"}]),
+    "oversized": CannedAnswer(body=b"x" * 100_000),
+    "redirect": CannedAnswer(302, "elsewhere", headers={"Location": "https://studio.example/"}),
     "upgraded": Raw(b"HTTP/1.1 101 X\\r\\nConnection: upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n", close=False),
-    "not_found": Reply(404, {"errorMessage": "no"}),
+    "not_found": CannedAnswer(404, {"errorMessage": "no"}),
     "dropped": DROP,
     "cancelled": STALL,
 }
 ROUNDS = 100
 
 def answer(request):
-    return STEPS.get(request.target.rpartition("/")[2], Reply(body=[]))
+    return STEPS.get(request.target.rpartition("/")[2], CannedAnswer(body=[]))
 
 async def cancel_when_seen(server, call):
     seen = len(server.requests)
@@ -105,7 +105,7 @@ def client_for(server: WireServer, time: FakeTime, **options: Any) -> Membership
 
 async def test_server_that_closes_after_each_answer(fake_time: FakeTime) -> None:
     """Without announcing it: 100 calls, one after the other, no error, no wait."""
-    answer = Raw(Reply().encode())
+    answer = Raw(CannedAnswer().encode())
     async with WireServer(answer) as server, client_for(server, fake_time) as client:
         for _ in range(100):
             await client.call(READ)
@@ -117,7 +117,10 @@ async def test_server_that_closes_after_each_answer(fake_time: FakeTime) -> None
 @pytest.mark.parametrize("operation", [READ, PUT], ids=lambda operation: operation.effect.value)
 async def test_stale_connection_is_replaced_at_once(operation: Operation[Any], fake_time: FakeTime) -> None:
     """The server hangs up on the first reuse, without a byte: each call succeeds on a new one, with no wait."""
-    async with WireServer(*[Reply(), DROP] * 100) as server, client_for(server, fake_time, budget=None) as client:
+    async with (
+        WireServer(*[CannedAnswer(), DROP] * 100) as server,
+        client_for(server, fake_time, budget=None) as client,
+    ):
         replies = [await client.call_with_reply(operation) for _ in range(100)]
         assert len(server.requests) == 199
         assert server.connections == 100
@@ -127,7 +130,7 @@ async def test_stale_connection_is_replaced_at_once(operation: Operation[Any], f
 
 async def test_write_on_a_stale_connection_is_not_repeated(fake_time: FakeTime) -> None:
     """Nobody knows whether the server had read it: one request, outcome UNKNOWN."""
-    async with WireServer(Reply(), DROP) as server, client_for(server, fake_time) as client:
+    async with WireServer(CannedAnswer(), DROP) as server, client_for(server, fake_time) as client:
         await client.call(READ)
         with pytest.raises(ConnectionFailedError) as caught:
             await client.call(WRITE)
@@ -137,15 +140,15 @@ async def test_write_on_a_stale_connection_is_not_repeated(fake_time: FakeTime) 
 
 TROUBLE: dict[str, list[Any]] = {
     "new-connection": [DROP],
-    "head-begun": [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Type: text/html\r\n")],
-    "body-begun": [Reply(), Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")],
+    "head-begun": [CannedAnswer(), Raw(b"HTTP/1.1 200 X\r\nContent-Type: text/html\r\n")],
+    "body-begun": [CannedAnswer(), Raw(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")],
 }
 
 
 @pytest.mark.parametrize("script", TROUBLE.values(), ids=TROUBLE)
 async def test_server_in_trouble_is_given_time(script: list[Any], fake_time: FakeTime) -> None:
     """Dropped on a new connection, or in the middle of an answer: that is no stale one, and the retry backs off."""
-    async with WireServer(*script, Reply()) as server, client_for(server, fake_time) as client:
+    async with WireServer(*script, CannedAnswer()) as server, client_for(server, fake_time) as client:
         for _ in script:
             await client.call(READ)
         assert len(server.requests) == len(script) + 1
@@ -155,7 +158,7 @@ async def test_server_in_trouble_is_given_time(script: list[Any], fake_time: Fak
 
 async def test_only_the_first_drop_of_a_call_is_made_good_at_once(fake_time: FakeTime) -> None:
     """From the second on it is an outage, and the retries back off."""
-    async with WireServer(Reply(), DROP) as server, client_for(server, fake_time, max_attempts=4) as client:
+    async with WireServer(CannedAnswer(), DROP) as server, client_for(server, fake_time, max_attempts=4) as client:
         await client.call(READ)
         with pytest.raises(ConnectionFailedError):
             await client.call(READ)
@@ -167,7 +170,7 @@ async def test_only_the_first_drop_of_a_call_is_made_good_at_once(fake_time: Fak
 
 async def test_one_request_stays_one_on_a_stale_connection() -> None:
     """`RetryPolicy.none()` allows no second one, however it came to the first."""
-    async with WireServer(Reply(), DROP) as server:
+    async with WireServer(CannedAnswer(), DROP) as server:
         async with MembershipClient(server.url, "key", retry=RetryPolicy.none()) as client:
             await client.call(READ)
             with pytest.raises(ConnectionFailedError):

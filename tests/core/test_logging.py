@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire import DROP, FakeTime, Reply, WireServer
+from wire import DROP, CannedAnswer, FakeTime, WireServer
 
 from membership_sdk import MembershipClient, RetryPolicy, SdkError, VoidResult
 from sdk_core.operation import Effect, Operation
@@ -37,15 +37,15 @@ async def use(time: FakeTime, *script: Any, **policy: Any) -> SdkError | None:
 async def test_success_says_nothing(caplog: pytest.LogCaptureFixture, fake_time: FakeTime) -> None:
     """Not one record at INFO, from any logger: a line per request is noise in the application's log."""
     caplog.set_level(logging.INFO)
-    assert await use(fake_time, Reply(body=ANSWER)) is None
+    assert await use(fake_time, CannedAnswer(body=ANSWER)) is None
     assert caplog.records == []
 
 
 RETRIED = {
-    "500": (Reply(500, ANSWER), Reply(500, ANSWER), Reply(body=ANSWER)),
-    "429": (Reply(429, ANSWER, {"Retry-After": "1"}), Reply(body=ANSWER)),
-    "dropped": (DROP, DROP, Reply(body=ANSWER)),
-    "given-up": (Reply(502, "page"), Reply(502, "page"), Reply(502, "page")),
+    "500": (CannedAnswer(500, ANSWER), CannedAnswer(500, ANSWER), CannedAnswer(body=ANSWER)),
+    "429": (CannedAnswer(429, ANSWER, {"Retry-After": "1"}), CannedAnswer(body=ANSWER)),
+    "dropped": (DROP, DROP, CannedAnswer(body=ANSWER)),
+    "given-up": (CannedAnswer(502, "page"), CannedAnswer(502, "page"), CannedAnswer(502, "page")),
 }
 
 
@@ -63,7 +63,7 @@ async def test_a_retry_is_one_warning(
 
 async def test_warning_tells_what_is_needed(caplog: pytest.LogCaptureFixture, fake_time: FakeTime) -> None:
     """Operation, kind of failure, number of the attempt, the wait, and the id that is on the error too."""
-    error = await use(fake_time, Reply(500), max_attempts=2)
+    error = await use(fake_time, CannedAnswer(500), max_attempts=2)
     [record] = our_records(caplog)
     assert error is not None
     message = record.getMessage()
@@ -91,10 +91,10 @@ handlers = {name: [type(handler) for handler in logger.handlers] for name, logge
 assert handlers == {"sdk_core": [logging.NullHandler]}, handlers
 
 import asyncio
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 
 async def main():
-    async with WireServer(Reply(500), Reply(body=[])) as server:
+    async with WireServer(CannedAnswer(500), CannedAnswer(body=[])) as server:
         async with membership_sdk.MembershipClient(
             server.url, "key", retry=membership_sdk.RetryPolicy(backoff_base=0)
         ) as client:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 from attrs import NOTHING, fields, frozen, resolve_types
-from wire import DROP, STALL, FakeTime, Raw, Reply, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from cloudcockpit_sdk.operations import OPERATIONS as CLOUDCOCKPIT
@@ -194,7 +194,7 @@ def _status(
 ) -> Case:
     notes = [str(status), "envelope" if body is ENVELOPE else "page", *headers.values(), *([only] if only else [])]
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Case("-".join(notes), Reply(status, body, headers), error, outcome, repeated, written, only)
+    return Case("-".join(notes), CannedAnswer(status, body, headers), error, outcome, repeated, written, only)
 
 
 _CUT_HEAD = Raw(b"HTTP/1.1 200 OK\r\nContent-Le")
@@ -224,6 +224,10 @@ CASES = (
     _status(404, NotFoundError, REJECTED, 1, 1),
     _status(404, NotFoundError, REJECTED, 1, 1, body=PAGE),
     Case("404-cut-in-body", Raw(_HALF_AN_ERROR), NotFoundError, REJECTED, 1, 1),
+    # A thing in between that gave up on a request it may have forwarded.
+    *(_status(status, ApiError, UNKNOWN, 3, 1, body=PAGE) for status in (408, 460, 499)),
+    *(_status(status, ApiError, REJECTED, 1, 1) for status in (408, 460, 499)),
+    *(_status(status, ApiError, REJECTED, 1, 1, body=body) for status in (413, 431) for body in (ENVELOPE, PAGE)),
     _status(409, ConflictError, REJECTED, 3, 3, only="membership"),
     _status(409, ConflictError, REJECTED, 1, 1, only="cloudcockpit"),
     _status(409, ConflictError, REJECTED, 1, 1, body=PAGE),
@@ -237,15 +241,16 @@ CASES = (
     # Server errors.
     *(_status(status, ServerError, UNKNOWN, 3, 1) for status in (500, 502, 504)),
     *(_status(status, ServerError, UNKNOWN, 3, 1, body=PAGE) for status in (500, 502, 504)),
-    _status(501, ServerError, UNKNOWN, 1, 1),
+    *(_status(status, ServerError, UNKNOWN, 3, 1, body=PAGE) for status in (520, 524, 527)),
+    *(_status(status, ServerError, UNKNOWN, 1, 1) for status in (501, 528)),
     # Successes that are none.
-    Case("200-garbage", Reply(body=b"\x00\xff\xfe"), InvalidResponseError, UNKNOWN, 1, 1),
-    Case("200-html", Reply(body=PAGE, content_type="text/html"), InvalidResponseError, UNKNOWN, 1, 1),
-    Case("200-half-json", Reply(body='{"items": ['), InvalidResponseError, UNKNOWN, 1, 1),
-    Case("200-empty", Reply(), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID),
+    Case("200-garbage", CannedAnswer(body=b"\x00\xff\xfe"), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-html", CannedAnswer(body=PAGE, content_type="text/html"), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-half-json", CannedAnswer(body='{"items": ['), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-empty", CannedAnswer(), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID),
     Case("204", Raw(b"HTTP/1.1 204 X\r\n\r\n"), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID),
-    Case("200-other-shape", Reply(body="42"), InvalidResponseError, APPLIED, 1, 1, success_if=_VOID | {RAW}),
-    Case("302", Reply(302, headers={"Location": "/elsewhere"}), InvalidResponseError, UNKNOWN, 1, 1),
+    Case("200-other-shape", CannedAnswer(body="42"), InvalidResponseError, APPLIED, 1, 1, success_if=_VOID | {RAW}),
+    Case("302", CannedAnswer(302, headers={"Location": "/elsewhere"}), InvalidResponseError, UNKNOWN, 1, 1),
 )
 
 
@@ -275,8 +280,8 @@ async def test_the_table_holds(api: Api, operation: Operation[Any], case: Case, 
     effect, answer = DOCUMENTED[operation.name]
     attempts = case.written if effect is WRITE else case.repeated
     step = case.step
-    if isinstance(step, Reply) and step.body is ENVELOPE:
-        step = Reply(step.status, api.envelope, step.headers)
+    if isinstance(step, CannedAnswer) and step.body is ENVELOPE:
+        step = CannedAnswer(step.status, api.envelope, step.headers)
 
     with _nobody() as nobody:
         async with WireServer(step) as server:
@@ -325,7 +330,9 @@ def _nobody() -> Iterator[str]:
 
 async def test_error_counts_attempts_of_every_kind(fake_time: FakeTime) -> None:
     """Dropped, 500, 429, 404: the error tells them all, in order, with the delays before them."""
-    async with WireServer(DROP, Reply(500), Reply(429, headers={"Retry-After": "3"}), Reply(404)) as server:
+    async with WireServer(
+        DROP, CannedAnswer(500), CannedAnswer(429, headers={"Retry-After": "3"}), CannedAnswer(404)
+    ) as server:
         policy = RetryPolicy(max_attempts=9, sleep=fake_time.sleep, clock=fake_time.clock)
         async with MembershipClient(server.url, "key", retry=policy) as client:
             error = await _failure(client.get_contract_data(customer_id=7))
@@ -339,8 +346,8 @@ async def test_error_counts_attempts_of_every_kind(fake_time: FakeTime) -> None:
 
 async def test_write_is_repeated_after_refusals_but_not_beyond_an_unknown_outcome(fake_time: FakeTime) -> None:
     """409, then 500: the second attempt of the WRITE may have happened, so there is no third."""
-    conflict = Reply(409, APIS[0].envelope)
-    async with WireServer(conflict, Reply(500), Reply()) as server:
+    conflict = CannedAnswer(409, APIS[0].envelope)
+    async with WireServer(conflict, CannedAnswer(500), CannedAnswer()) as server:
         policy = RetryPolicy(max_attempts=9, sleep=fake_time.sleep, clock=fake_time.clock)
         async with MembershipClient(server.url, "key", retry=policy) as client:
             error = await _failure(client.withdraw_contract_cancelation(customer_id=7, contract_id=8))
@@ -351,8 +358,8 @@ async def test_write_is_repeated_after_refusals_but_not_beyond_an_unknown_outcom
 
 async def test_write_that_was_refused_at_first_succeeds(fake_time: FakeTime) -> None:
     """The same request, byte for byte, goes out again after a concurrent modification."""
-    conflict = Reply(409, APIS[0].envelope)
-    async with WireServer(conflict, conflict, Reply(body={"success": True})) as server:
+    conflict = CannedAnswer(409, APIS[0].envelope)
+    async with WireServer(conflict, conflict, CannedAnswer(body={"success": True})) as server:
         policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
         async with MembershipClient(server.url, "key", retry=policy) as client:
             operation = next(o for o in MEMBERSHIP if o.body is not None and o.effect is WRITE and not o.multipart)
@@ -373,7 +380,7 @@ async def test_conflict_codes_of_an_operation_decide(fake_time: FakeTime) -> Non
         retry_conflict=frozenset({"LOCKED"}),
     )
     for code, requests in (("LOCKED", 3), ("OTHER", 1), (None, 1)):
-        async with WireServer(Reply(409, {"errorMessage": "no", "errorCode": code})) as server:
+        async with WireServer(CannedAnswer(409, {"errorMessage": "no", "errorCode": code})) as server:
             policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
             async with MembershipClient(server.url, "key", retry=policy) as client:
                 await _failure(client.call(operation))

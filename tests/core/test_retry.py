@@ -15,7 +15,7 @@ import pytest
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
-from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireRequest, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
@@ -114,7 +114,7 @@ async def test_retry_after_is_sat_out_or_raised(text: str, delay: float | None, 
     without a usable one the client backs off."""
     headers = {"Retry-After": text.encode().decode("latin-1")}
     async with (
-        WireServer(Reply(429, headers=headers), Reply()) as server,
+        WireServer(CannedAnswer(429, headers=headers), CannedAnswer()) as server,
         cloudcockpit(server, policy(fake_time, backoff_base=0.25)) as client,
     ):
         if delay is not None and delay > 120:
@@ -135,7 +135,7 @@ async def test_retry_after_counts_on_every_status_that_is_repeated(fake_time: Fa
     """Not on 429 alone: a 503 may name a delay as well, and a date is measured by the wall clock."""
     headers = {"Retry-After": formatdate(NOW + 30, usegmt=True)}
     async with (
-        WireServer(Reply(503, headers=headers), Reply()) as server,
+        WireServer(CannedAnswer(503, headers=headers), CannedAnswer()) as server,
         membership(server, policy(fake_time)) as client,
     ):
         await client.call(READ)
@@ -145,7 +145,7 @@ async def test_retry_after_counts_on_every_status_that_is_repeated(fake_time: Fa
 @pytest.mark.parametrize("total_timeout", [9.9, 4])
 async def test_retry_after_beyond_the_deadline_is_raised_at_once(total_timeout: float, fake_time: FakeTime) -> None:
     """A wait that can't end in time is not begun, and the queue learns how long it would have been."""
-    async with WireServer(Reply(429, headers={"Retry-After": "10"})) as server:
+    async with WireServer(CannedAnswer(429, headers={"Retry-After": "10"})) as server:
         async with cloudcockpit(server, policy(fake_time), total_timeout=total_timeout) as client:
             error = await failure(client.call(READ))
         assert len(server.requests) == 1
@@ -156,7 +156,7 @@ async def test_retry_after_beyond_the_deadline_is_raised_at_once(total_timeout: 
 async def test_jitter_leaves_time_for_the_attempt(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited on top of Retry-After must not eat up the time that is left: the next attempt has to be made."""
     monkeypatch.setattr(random, "random", lambda: 0.999)
-    async with WireServer(Reply(429, headers={"Retry-After": "10"}), Reply()) as server:
+    async with WireServer(CannedAnswer(429, headers={"Retry-After": "10"}), CannedAnswer()) as server:
         async with cloudcockpit(server, policy(fake_time), total_timeout=10.5) as client:
             await client.call(READ)
         assert len(server.requests) == 2
@@ -165,7 +165,7 @@ async def test_jitter_leaves_time_for_the_attempt(fake_time: FakeTime, monkeypat
 async def test_429_without_a_delay_waits_as_the_api_implies(fake_time: FakeTime) -> None:
     """Membership refuses the whole next minute and says so nowhere: 60 s. CloudCockpit documents nothing: back-off."""
     for make, least, most in ((membership, 60, 61), (cloudcockpit, 0, 0.5)):
-        async with WireServer(Reply(429), Reply()) as server:
+        async with WireServer(CannedAnswer(429), CannedAnswer()) as server:
             async with make(server, policy(fake_time)) as client:
                 await client.call(WRITE)
             assert len(server.requests) == 2
@@ -176,7 +176,7 @@ async def test_rate_limit_wait_of_the_policy_wins(fake_time: FakeTime) -> None:
     """`rate_limit_wait` replaces what the API implies, and a Retry-After replaces both."""
     for headers, wait in (({}, 7), ({"Retry-After": "3"}, 3)):
         async with (
-            WireServer(Reply(429, headers=headers), Reply()) as server,
+            WireServer(CannedAnswer(429, headers=headers), CannedAnswer()) as server,
             membership(server, policy(fake_time, rate_limit_wait=7)) as client,
         ):
             await client.call(READ)
@@ -185,7 +185,7 @@ async def test_rate_limit_wait_of_the_policy_wins(fake_time: FakeTime) -> None:
 
 async def test_blocked_minute_that_does_not_fit_is_raised(fake_time: FakeTime) -> None:
     """A web application with a total timeout of 10 s gets the 429 at once, with the minute in `.retry_after`."""
-    async with WireServer(Reply(429)) as server:
+    async with WireServer(CannedAnswer(429)) as server:
         async with membership(server, policy(fake_time), total_timeout=10) as client:
             error = await failure(client.call(READ))
         assert len(server.requests) == 1
@@ -212,7 +212,7 @@ async def test_backoff_is_capped_exponential_with_full_jitter() -> None:
 async def test_backoff_grows_from_attempt_to_attempt(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The n-th retry waits for the n-th delay; the last failure is raised without another wait."""
     monkeypatch.setattr(random, "uniform", lambda _low, high: high)
-    async with WireServer(Reply(502)) as server:
+    async with WireServer(CannedAnswer(502)) as server:
         async with membership(server, policy(fake_time, max_attempts=6, backoff_cap=5)) as client:
             await failure(client.call(READ))
         assert len(server.requests) == 6
@@ -223,12 +223,12 @@ FAILURES: dict[str, Step] = {
     "dropped": DROP,
     "cut": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
     "stalled": STALL,
-    "401": Reply(401),
-    "409": Reply(409, {"errorMessage": "no"}),
-    "429": Reply(429),
-    "429-hint": Reply(429, headers={"Retry-After": "0"}),
-    "500": Reply(500),
-    "503": Reply(503, {"errorMessage": "no"}),
+    "401": CannedAnswer(401),
+    "409": CannedAnswer(409, {"errorMessage": "no"}),
+    "429": CannedAnswer(429),
+    "429-hint": CannedAnswer(429, headers={"Retry-After": "0"}),
+    "500": CannedAnswer(500),
+    "503": CannedAnswer(503, {"errorMessage": "no"}),
 }
 
 
@@ -259,9 +259,9 @@ def _counting(tokens: list[str]) -> Callable[[], Awaitable[str]]:
 
 async def test_401_costs_no_attempt_and_no_wait(fake_time: FakeTime) -> None:
     """A fresh token is tried once, at once, for a WRITE too; a second 401 is final."""
-    for second, requests in ((Reply(), 2), (Reply(401), 2)):
+    for second, requests in ((CannedAnswer(), 2), (CannedAnswer(401), 2)):
         tokens: list[str] = []
-        async with WireServer(Reply(401), second) as server:
+        async with WireServer(CannedAnswer(401), second) as server:
             async with cloudcockpit(server, policy(fake_time), token=_counting(tokens)) as client:
                 result = await asyncio.gather(client.call(WRITE), return_exceptions=True)
             assert len(server.requests) == requests
@@ -276,7 +276,7 @@ async def test_401_costs_no_attempt_and_no_wait(fake_time: FakeTime) -> None:
 
 async def test_concurrent_failing_calls_have_their_own_attempts(fake_time: FakeTime) -> None:
     """50 calls at once each get their three attempts; a shared tenacity object would share out the count."""
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server, policy(fake_time, budget=None)) as client:
             errors = await asyncio.gather(*(failure(client.call(READ)) for _ in range(50)))
         assert len(server.requests) == 150
@@ -320,7 +320,7 @@ def test_max_attempts_is_a_positive_whole_number(max_attempts: Any) -> None:
 
 async def test_exhausted_budget_raises_the_original_error(fake_time: FakeTime) -> None:
     """In an outage the retries stop after the bucket is empty; the error is the same, and tells why."""
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server, policy(fake_time, budget=RetryBudget(3, 0))) as client:
             errors = [await failure(client.call(READ)) for _ in range(4)]
         assert len(server.requests) == 4 + 3
@@ -335,7 +335,7 @@ async def test_exhausted_budget_raises_the_original_error(fake_time: FakeTime) -
 
 async def test_budget_bounds_a_storm(fake_time: FakeTime) -> None:
     """R-09: 1000 calls into an outage make no more than 1000 requests and the bucket's worth of retries."""
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server, policy(fake_time)) as client:
             await asyncio.gather(*(failure(client.call(READ)) for _ in range(1000)))
         assert len(server.requests) == 1000 + 100
@@ -345,7 +345,7 @@ async def test_budget_refills_by_successes(fake_time: FakeTime) -> None:
     """Ten successes earn one retry; failures earn nothing; it never holds more than its capacity."""
     outage = True
     async with (
-        WireServer(lambda _request: Reply(500) if outage else Reply()) as server,
+        WireServer(lambda _request: CannedAnswer(500) if outage else CannedAnswer()) as server,
         membership(server, policy(fake_time, budget=RetryBudget(1, 0.125), max_attempts=2)) as client,
     ):
 
@@ -363,7 +363,7 @@ async def test_budget_refills_by_successes(fake_time: FakeTime) -> None:
 
 async def test_budget_is_per_policy(fake_time: FakeTime) -> None:
     """Two clients with policies of their own do not share a bucket; those with one policy do."""
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         shared = policy(fake_time, budget=RetryBudget(1, 0), max_attempts=2)
         own = policy(fake_time, max_attempts=2)
         counts = []
@@ -376,7 +376,9 @@ async def test_budget_is_per_policy(fake_time: FakeTime) -> None:
 # -- What is raised (R-20), cancellation (R-12) ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", [*FAILURES.values(), Reply(body="nope"), Reply(302)], ids=[*FAILURES, "junk", "302"])
+@pytest.mark.parametrize(
+    "step", [*FAILURES.values(), CannedAnswer(body="nope"), CannedAnswer(302)], ids=[*FAILURES, "junk", "302"]
+)
 async def test_no_foreign_exception_escapes(step: Step, fake_time: FakeTime) -> None:
     """Neither the error nor its causes, nor what a traceback prints, come from tenacity, aiohttp or cattrs."""
     async with WireServer(step) as server, membership(server, policy(fake_time), attempt_timeout=0.03) as client:
@@ -398,7 +400,7 @@ async def test_cancellation_during_backoff_sends_nothing_more() -> None:
         asleep.set()
         await asyncio.Event().wait()
 
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server, RetryPolicy(sleep=sleep)) as client:
             call = asyncio.create_task(client.call(READ))
             await asleep.wait()
@@ -411,7 +413,7 @@ async def test_cancellation_during_backoff_sends_nothing_more() -> None:
 
 async def test_timeout_around_a_call_that_backs_off() -> None:
     """`asyncio.timeout()` works around a call, which does not swallow the cancellation."""
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server, RetryPolicy(backoff_base=60, backoff_cap=60, max_attempts=9)) as client:
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(0.05):
@@ -426,7 +428,7 @@ async def test_mistake_in_the_injected_sleep_is_not_hidden() -> None:
     async def sleep(_seconds: float) -> None:
         raise LookupError("bug")
 
-    async with WireServer(Reply(500)) as server:
+    async with WireServer(CannedAnswer(500)) as server:
         async with membership(server, RetryPolicy(sleep=sleep)) as client:
             with pytest.raises(LookupError):
                 await client.call(READ)
@@ -436,7 +438,7 @@ async def test_mistake_in_the_injected_sleep_is_not_hidden() -> None:
 # -- The echo of our own attempt (R-03) --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("first", [DROP, Reply(500)], ids=["dropped", "500"])
+@pytest.mark.parametrize("first", [DROP, CannedAnswer(500)], ids=["dropped", "500"])
 @pytest.mark.parametrize(("status", "kind"), [(409, ConflictError), (404, NotFoundError)])
 async def test_refused_replay_may_be_our_own_doing(
     first: Step, status: int, kind: type[ApiError], fake_time: FakeTime
@@ -450,7 +452,7 @@ async def test_refused_replay_may_be_our_own_doing(
         effect=Effect.IDEMPOTENT,
         retry_conflict=True,
     )
-    async with WireServer(first, Reply(status, {"errorMessage": "no"}), Reply()) as server:
+    async with WireServer(first, CannedAnswer(status, {"errorMessage": "no"}), CannedAnswer()) as server:
         async with membership(server, policy(fake_time)) as client:
             error = await failure(client.call(operation))
         assert len(server.requests) == 2
@@ -477,13 +479,13 @@ class IdlePeriods:
         if self.asked == 1 and not self.applied:
             return self.first_answer
         if request.target not in self.periods:
-            return Reply(404, {"errorMessage": "no such idle period", "errorCode": "NOT_FOUND"})
+            return CannedAnswer(404, {"errorMessage": "no such idle period", "errorCode": "NOT_FOUND"})
         self.periods.remove(request.target)
         self.withdrawn.append(request.target)
-        return self.first_answer if self.asked == 1 else Reply(body={})
+        return self.first_answer if self.asked == 1 else CannedAnswer(body={})
 
 
-LOST = {"dropped": DROP, "500": Reply(500), "502": Reply(502, "<html>")}
+LOST = {"dropped": DROP, "500": CannedAnswer(500), "502": CannedAnswer(502, "<html>")}
 
 
 @pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
@@ -510,7 +512,7 @@ async def test_withdrawal_that_did_not_arrive_is_repeated(answer: Step, fake_tim
 
 async def test_withdrawal_of_nothing_is_a_plain_404(fake_time: FakeTime) -> None:
     """Without an earlier attempt there is nothing it could be the echo of."""
-    api = IdlePeriods(Reply(body={}), applied=True)
+    api = IdlePeriods(CannedAnswer(body={}), applied=True)
     async with WireServer(api) as server, membership(server, policy(fake_time)) as client:
         error = await failure(client.withdraw_idle_period(contract_id=1, idle_period_id=3))
     assert isinstance(error, NotFoundError)
@@ -532,16 +534,16 @@ SETTERS: dict[str, tuple[Callable[[CloudCockpitClient], Awaitable[object]], byte
 async def test_setting_a_value_is_repeated(name: str, step: Step, fake_time: FakeTime) -> None:
     """A PATCH that sets one value says the same again: the second attempt's success is the call's."""
     call, answer = SETTERS[name]
-    async with WireServer(step, Reply(body=answer)) as server, cloudcockpit(server, policy(fake_time)) as client:
+    async with WireServer(step, CannedAnswer(body=answer)) as server, cloudcockpit(server, policy(fake_time)) as client:
         await call(client)
     assert len(server.requests) == 2
     assert server.requests[0].body == server.requests[1].body != b""
 
 
-@pytest.mark.parametrize("first", [Reply(429), Reply(409, {"errorMessage": "no"})], ids=["429", "409"])
+@pytest.mark.parametrize("first", [CannedAnswer(429), CannedAnswer(409, {"errorMessage": "no"})], ids=["429", "409"])
 async def test_replay_after_a_refusal_is_no_echo(first: Step, fake_time: FakeTime) -> None:
     """A refused attempt did nothing: the 404 that follows is a plain 404."""
-    async with WireServer(first, Reply(404)) as server:
+    async with WireServer(first, CannedAnswer(404)) as server:
         async with membership(server, policy(fake_time)) as client:
             operation = Operation(
                 name="write_it", method="POST", path="/it", returns=VoidResult, effect=Effect.WRITE, retry_conflict=True
@@ -555,7 +557,7 @@ async def test_replay_after_a_refusal_is_no_echo(first: Step, fake_time: FakeTim
 
 async def test_reading_leaves_no_echo(fake_time: FakeTime) -> None:
     """A READ has no effect that a 404 could be the echo of."""
-    async with WireServer(DROP, Reply(404)) as server, membership(server, policy(fake_time)) as client:
+    async with WireServer(DROP, CannedAnswer(404)) as server, membership(server, policy(fake_time)) as client:
         error = await failure(client.call(READ))
     assert isinstance(error, NotFoundError)
     assert not error.maybe_own_previous_attempt
@@ -580,9 +582,9 @@ async def test_requests_of_all_attempts_are_the_same(fake_time: FakeTime) -> Non
     """Method, target, body and headers do not change from attempt to attempt."""
     seen: list[WireRequest] = []
 
-    def answer(request: WireRequest) -> Reply:
+    def answer(request: WireRequest) -> CannedAnswer:
         seen.append(request)
-        return Reply(500)
+        return CannedAnswer(500)
 
     async with WireServer(answer) as server, cloudcockpit(server, policy(fake_time)) as client:
         await failure(client.call(PUT))

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from wire import DROP, FakeTime, Raw, Reply, Step, WireRequest, WireServer
+from wire import DROP, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import (
@@ -67,9 +67,9 @@ def once_failing() -> Callable[[WireRequest], Step]:
     def answer(request: WireRequest) -> Step:
         call = request.headers["x-correlation-id"]
         if call in seen:
-            return Reply(202)
+            return CannedAnswer(202)
         seen.add(call)
-        return Reply(500)
+        return CannedAnswer(500)
 
     return answer
 
@@ -125,7 +125,7 @@ def test_client_works_in_worker_processes(method: str, tmp_path: Path) -> None:
     failing = once_failing()
 
     def answer(request: WireRequest) -> Step:
-        return Reply(404, {"type": "NotFound"}) if request.method == "GET" else failing(request)
+        return CannedAnswer(404, {"type": "NotFound"}) if request.method == "GET" else failing(request)
 
     with serving(answer) as server:
         done = subprocess.run(
@@ -200,10 +200,15 @@ ENDS: dict[str, tuple[Step, type[SdkError], Outcome, int]] = {
     "cut": (Raw(HEAD + b"{"), ConnectionFailedError, Outcome.UNKNOWN, 1),
     "stalled": (Raw(HEAD, close=False), CallTimeoutError, Outcome.UNKNOWN, 1),
     "garbage": (Raw(b"\x00\x01\r\n\r\n"), ConnectionFailedError, Outcome.UNKNOWN, 1),
-    "html": (Reply(200, "<html>", content_type="text/html"), InvalidResponseError, Outcome.UNKNOWN, 1),
-    "redirect": (Reply(302, headers={"Location": "https://studio.example"}), InvalidResponseError, Outcome.UNKNOWN, 1),
-    "not-found": (Reply(404), NotFoundError, Outcome.REJECTED, 1),
-    "busy": (Reply(429, headers={"Retry-After": "0"}), SdkError, Outcome.REJECTED, 3),
+    "html": (CannedAnswer(200, "<html>", content_type="text/html"), InvalidResponseError, Outcome.UNKNOWN, 1),
+    "redirect": (
+        CannedAnswer(302, headers={"Location": "https://studio.example"}),
+        InvalidResponseError,
+        Outcome.UNKNOWN,
+        1,
+    ),
+    "not-found": (CannedAnswer(404), NotFoundError, Outcome.REJECTED, 1),
+    "busy": (CannedAnswer(429, headers={"Retry-After": "0"}), SdkError, Outcome.REJECTED, 3),
 }
 
 
@@ -225,7 +230,7 @@ def test_outcomes_are_the_same_on_uvloop(step: Step, kind: type[SdkError], outco
             assert (caught.value.outcome, len(caught.value.attempts)) == (outcome, requests)
             await client.with_options(attempt_timeout=5).call(READ)
 
-    with serving(*[step] * requests, Reply()) as server:
+    with serving(*[step] * requests, CannedAnswer()) as server:
         run_on_uvloop(main())
         assert len(server.requests) == requests + 1
 
@@ -319,12 +324,12 @@ async def test_a_429_holds_back_everybody_once() -> None:
     blocked_until = time.now + 2
     arrivals: list[float] = []
 
-    async def answer(_request: WireRequest) -> Reply:
+    async def answer(_request: WireRequest) -> CannedAnswer:
         if time.now < blocked_until:
             await asyncio.sleep(0)
-            return Reply(429, headers={"Retry-After": "2"})
+            return CannedAnswer(429, headers={"Retry-After": "2"})
         arrivals.append(time.now)
-        return Reply()
+        return CannedAnswer()
 
     options: dict[str, Any] = {
         "retry": RetryPolicy(sleep=time.sleep, clock=time.clock),

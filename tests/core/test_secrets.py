@@ -23,7 +23,7 @@ import trustme
 from aiohttp import ClientSession
 from multidict import CIMultiDict, CIMultiDictProxy
 from payloads import payload
-from wire import DROP, STALL, FakeTime, Raw, Reply, WireRequest, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
 from yarl import URL
 
 import membership_sdk
@@ -170,18 +170,18 @@ ENVELOPE = {
 }
 CUT = b"HTTP/1.1 200 CANARY\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\nCANARY"
 ANSWERS: dict[str, Any] = {
-    "400": Reply(400, ENVELOPE),
-    "401": Reply(401, ENVELOPE, {"WWW-Authenticate": SERVER_TEXT}),
-    "403": Reply(403, ENVELOPE),
-    "404": Reply(404, ENVELOPE),
-    "409": Reply(409, ENVELOPE),
-    "429": Reply(429, ENVELOPE, {"Retry-After": SERVER_TEXT}),
-    "500 HTML": Reply(500, f"<html>{SERVER_TEXT}", content_type="text/CANARY html"),
-    "503": Reply(503, ENVELOPE),
-    "redirect": Reply(302, SERVER_TEXT, {"Location": "http://127.0.0.1:9/CANARY"}),
-    "other JSON": Reply(200, [{"id": SERVER_TEXT, SERVER_TEXT: SERVER_TEXT}]),
-    "HTML": Reply(200, f"<html>{SERVER_TEXT}", content_type="text/html; CANARY"),
-    "odd content type": Reply(200, f"{SERVER_TEXT}", content_type="CANARY at the gate"),
+    "400": CannedAnswer(400, ENVELOPE),
+    "401": CannedAnswer(401, ENVELOPE, {"WWW-Authenticate": SERVER_TEXT}),
+    "403": CannedAnswer(403, ENVELOPE),
+    "404": CannedAnswer(404, ENVELOPE),
+    "409": CannedAnswer(409, ENVELOPE),
+    "429": CannedAnswer(429, ENVELOPE, {"Retry-After": SERVER_TEXT}),
+    "500 HTML": CannedAnswer(500, f"<html>{SERVER_TEXT}", content_type="text/CANARY html"),
+    "503": CannedAnswer(503, ENVELOPE),
+    "redirect": CannedAnswer(302, SERVER_TEXT, {"Location": "http://127.0.0.1:9/CANARY"}),
+    "other JSON": CannedAnswer(200, [{"id": SERVER_TEXT, SERVER_TEXT: SERVER_TEXT}]),
+    "HTML": CannedAnswer(200, f"<html>{SERVER_TEXT}", content_type="text/html; CANARY"),
+    "odd content type": CannedAnswer(200, f"{SERVER_TEXT}", content_type="CANARY at the gate"),
     "drop": DROP,
     "garbage": Raw(f"{SERVER_TEXT}\r\n\r\n".encode()),
     "garbage header": Raw(b"HTTP/1.1 200 OK\r\nCANARY\x00: CANARY\r\n\r\n"),
@@ -284,7 +284,7 @@ def with_login(*script: Any) -> Way:
 
     @asynccontextmanager
     async def way(options: dict[str, Any]) -> AsyncIterator[list[Make]]:
-        async with WireServer(*script) as login, WireServer(Reply(401, ENVELOPE)) as server:
+        async with WireServer(*script) as login, WireServer(CannedAnswer(401, ENVELOPE)) as server:
             credentials = ClientCredentials("app", SECRET, token_url=f"{login.url}/{TENANT}/token", scope=BODY)
             async with CloudCockpitClient(TENANT, credentials, base_url=server.url, **options) as client:
                 yield cloudcockpit_calls(client)
@@ -381,7 +381,7 @@ async def wrong_arguments(options: dict[str, Any]) -> AsyncIterator[list[Make]]:
     await cloudcockpit.aclose()
 
 
-def _odd_state(request: WireRequest) -> Reply:
+def _odd_state(request: WireRequest) -> CannedAnswer:
     """A state that is a sentence, wherever the APIs have one."""
     name = request.target.partition("?")[0].rpartition("/")[2]
     answers: dict[str, Any] = {
@@ -395,7 +395,7 @@ def _odd_state(request: WireRequest) -> Reply:
         answer[0] |= {"id": CONTRACT, "cancelationStatus": SERVER_TEXT}
     elif "status" in answer:
         answer["status"]["name"] = SERVER_TEXT
-    return Reply(body=answer)
+    return CannedAnswer(body=answer)
 
 
 @asynccontextmanager
@@ -430,21 +430,21 @@ WAYS: dict[str, Way] = {name: answered(step) for name, step in ANSWERS.items() i
     "no such host": no_such_host,
     "other name": over_tls("other.example", TRUST),
     "unknown authority": over_tls(HOST, True),
-    "refused over TLS": over_tls(HOST, TRUST, Reply(500, ENVELOPE)),
+    "refused over TLS": over_tls(HOST, TRUST, CannedAnswer(500, ENVELOPE)),
     "dropped over TLS": over_tls(HOST, TRUST, DROP),
-    "proxy refuses": by_proxy(Reply(407, SERVER_TEXT)),
+    "proxy refuses": by_proxy(CannedAnswer(407, SERVER_TEXT)),
     "proxy drops": by_proxy(DROP),
     "proxy is gone": proxy_is_gone,
     "closed": closed,
     "session is closed": session_is_closed,
     "no slot": no_slot,
     "token refused": with_login(
-        Reply(400, {"error": "invalid_client", "error_description": f"{SERVER_TEXT}: {SECRET}"})
+        CannedAnswer(400, {"error": "invalid_client", "error_description": f"{SERVER_TEXT}: {SECRET}"})
     ),
-    "token is a sentence": with_login(Reply(400, {"error": SERVER_TEXT})),
+    "token is a sentence": with_login(CannedAnswer(400, {"error": SERVER_TEXT})),
     "token endpoint drops": with_login(DROP),
-    "token endpoint talks": with_login(Reply(body={"access_token": {"is": TOKEN}})),
-    "token is of no use": with_login(Reply(body={"access_token": TOKEN, "expires_in": 3600})),
+    "token endpoint talks": with_login(CannedAnswer(body={"access_token": {"is": TOKEN}})),
+    "token is of no use": with_login(CannedAnswer(body={"access_token": TOKEN, "expires_in": 3600})),
     "token can't be sent": provided(provide_refused_text),
     "no token": provided(provide_nothing),
     "no token in time": provided(provide_after_hours, total_timeout=0.05),
@@ -519,8 +519,8 @@ async def test_no_secret_is_told_by_a_task(step: Any, caplog: pytest.LogCaptureF
 async def test_no_secret_is_told_by_a_success(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever was answered, and the token that was fetched for it: it went through several tasks."""
     log_everything(caplog)
-    token = Reply(body={"access_token": TOKEN, "expires_in": 3600})
-    audit = Reply(body=json.loads(payload("cloudcockpit_audit_log_page")) | {SERVER_TEXT: SERVER_TEXT})
+    token = CannedAnswer(body={"access_token": TOKEN, "expires_in": 3600})
+    audit = CannedAnswer(body=json.loads(payload("cloudcockpit_audit_log_page")) | {SERVER_TEXT: SERVER_TEXT})
     with correlation_scope(CORRELATION):
         async with WireServer(token) as login, WireServer(audit) as server:
             credentials = ClientCredentials("app", SECRET, token_url=login.url)
@@ -547,7 +547,7 @@ async def test_no_secret_is_told_by_a_sandbox(caplog: pytest.LogCaptureFixture) 
 
 async def test_cookies_are_not_kept() -> None:
     """Nor sent back: calls for different members share nothing but a connection."""
-    answer = Reply(body=[], headers={"Set-Cookie": f"session={SERVER_TEXT.replace(' ', '-')}; Path=/"})
+    answer = CannedAnswer(body=[], headers={"Set-Cookie": f"session={SERVER_TEXT.replace(' ', '-')}; Path=/"})
     async with WireServer(answer) as server:
         # By name: of an address aiohttp would keep no cookie anyway.
         async with MembershipClient(server.url.replace("127.0.0.1", "localhost"), KEY) as client:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from wire import STALL, Reply, WireServer
+from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import AuthenticationError, CloudCockpitClient
 from membership_sdk import ClientClosedError, Connection, MembershipClient, Outcome, RetryPolicy
@@ -77,7 +77,7 @@ async def test_refused_token_that_can_be_replaced_is_worth_another_call(token: s
         return "fresh"
 
     async with (
-        WireServer(Reply(401)) as server,
+        WireServer(CannedAnswer(401)) as server,
         CloudCockpitClient("t", token or provide, base_url=server.url, retry=RetryPolicy.none()) as client,
     ):
         with pytest.raises(AuthenticationError) as caught:

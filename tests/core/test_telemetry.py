@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from wire import DROP, STALL, FakeTime, Reply, Step, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer
 
 import cloudcockpit_sdk
 import membership_sdk
@@ -66,7 +66,7 @@ SEARCH = Operation(
     returns=VoidResult,
     effect=Effect.IDEMPOTENT,
 )
-BUSY = Reply(429, headers={"Retry-After": "1"})
+BUSY = CannedAnswer(429, headers={"Retry-After": "1"})
 IDS: dict[str, Any] = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
 HOOKS = ("on_call_start", "on_attempt_start", "on_attempt_end", "on_retry", "on_give_up", "on_call_end")
 
@@ -144,7 +144,7 @@ class AsyncNotes(Notes):
 async def test_hooks_are_told_of_a_retried_call(kind: type[Notes], fake_time: FakeTime) -> None:
     """Each in its turn, of the same CallInfo, with the id the reply has too."""
     notes = kind()
-    async with WireServer(BUSY, BUSY, Reply()) as server, client_for(server, notes, fake_time) as client:
+    async with WireServer(BUSY, BUSY, CannedAnswer()) as server, client_for(server, notes, fake_time) as client:
         reply = await client.call_with_reply(READ)
     assert notes.told == [
         ("call",),
@@ -163,8 +163,8 @@ async def test_hooks_are_told_of_a_retried_call(kind: type[Notes], fake_time: Fa
 
 
 FAILURES: dict[str, tuple[Step, int | None, type[SdkError] | None, type[SdkError]]] = {
-    "refused": (Reply(404), 404, None, NotFoundError),
-    "unknown": (Reply(500), 500, None, ServerError),
+    "refused": (CannedAnswer(404), 404, None, NotFoundError),
+    "unknown": (CannedAnswer(500), 500, None, ServerError),
     "dropped": (DROP, None, ConnectionFailedError, ConnectionFailedError),
     "timeout": (STALL, None, CallTimeoutError, CallTimeoutError),
 }
@@ -209,7 +209,7 @@ async def test_fresh_token_is_a_second_attempt(fake_time: FakeTime) -> None:
     async def provide() -> str:
         return next(tokens)
 
-    async with cloudcockpit(notes, Reply(401), Reply(202), token=provide) as (client, _server):
+    async with cloudcockpit(notes, CannedAnswer(401), CannedAnswer(202), token=provide) as (client, _server):
         await client.suspend_subscription(**IDS)
     assert notes.told == [
         ("call",),
@@ -285,7 +285,7 @@ async def test_call_can_be_cancelled_in_a_hook(
 
     setattr(notes, hook, hang)
     retry = RetryPolicy(max_attempts=2, backoff_base=0, sleep=fake_time.sleep, clock=fake_time.clock)
-    async with WireServer(Reply(500)) as server, client_for(server, notes, fake_time, retry=retry) as client:
+    async with WireServer(CannedAnswer(500)) as server, client_for(server, notes, fake_time, retry=retry) as client:
         task = asyncio.create_task(client.call(READ))
         await hooked.wait()
         task.cancel()
@@ -347,7 +347,10 @@ async def test_broken_hooks_break_no_call(
     hooks = Telemetry()
     for name in HOOKS:
         setattr(hooks, name, hook)
-    async with WireServer(BUSY, Reply(), Reply(), Reply(404)) as server, client_for(server, hooks, fake_time) as client:
+    async with (
+        WireServer(BUSY, CannedAnswer(), CannedAnswer(), CannedAnswer(404)) as server,
+        client_for(server, hooks, fake_time) as client,
+    ):
         assert await client.call(READ) == VoidResult()
         assert await client.with_options(total_timeout=50).call(READ) == VoidResult()
         for _ in range(2):
@@ -366,7 +369,7 @@ async def test_headers_of_a_hook_are_sent(fake_time: FakeTime) -> None:
             headers |= {"X-Trace": f"attempt {number}", f"X-Only-{number}": "1"}
             headers |= dict.fromkeys(OWN, "1")
 
-    async with WireServer(Reply(), BUSY, Reply()) as server:
+    async with WireServer(CannedAnswer(), BUSY, CannedAnswer()) as server:
         for telemetry in (None, Tracing()):
             async with client_for(server, telemetry, fake_time) as client:
                 await client.call(WRITE, body={"a": 1})
@@ -394,7 +397,7 @@ async def test_correlation_header_and_token_are_the_sdks(fake_time: FakeTime) ->
         def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> None:
             headers |= dict.fromkeys(("authorization", "x-correlation-id", "X-TENANT", "x-mine"), "1")
 
-    async with cloudcockpit(Tracing(), Reply(202)) as (client, server):
+    async with cloudcockpit(Tracing(), CannedAnswer(202)) as (client, server):
         accepted = await client.suspend_subscription(**IDS)
         headers = server.requests[0].headers
     names = ("authorization", "x-correlation-id", "x-tenant", "x-mine")
@@ -424,7 +427,7 @@ async def test_headers_that_cannot_be_sent_are_refused(
         def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> None:
             headers |= {"x-good": "1", name: value}
 
-    async with WireServer(BUSY, Reply()) as server, client_for(server, Tracing(), fake_time) as client:
+    async with WireServer(BUSY, CannedAnswer()) as server, client_for(server, Tracing(), fake_time) as client:
         await client.call(READ)
     assert all(not request.headers.keys() & {"x-good", "x-trace", "x trace"} for request in server.requests)
     assert [request.headers["x-api-key"] for request in server.requests] == ["key", "key"]
@@ -442,7 +445,7 @@ async def test_upload_takes_the_headers_too(fake_time: FakeTime, tmp_path: Path)
 
     notes, path = Tracing(), tmp_path / "proof.png"
     path.write_bytes(b"x")
-    async with WireServer(Reply()) as server, client_for(server, notes, fake_time) as client:
+    async with WireServer(CannedAnswer()) as server, client_for(server, notes, fake_time) as client:
         await client.call(UPLOAD, body={}, document=Document(source=path, content_type="image/png"))
         [request] = server.requests
     assert request.headers["x-trace"] == "1"
@@ -456,7 +459,7 @@ async def test_file_that_is_not_there_ends_attempt_and_call(
     """Its name is the caller's: a hook that breaks over it does not bring it into the log."""
     notes = Notes()
     document = Document(source=tmp_path / "canary.png", content_type="image/png")
-    async with WireServer(Reply()) as server, client_for(server, notes, fake_time) as client:
+    async with WireServer(CannedAnswer()) as server, client_for(server, notes, fake_time) as client:
         with pytest.raises(FileNotFoundError, match="canary"):
             await client.call(UPLOAD, body={}, document=document)
     assert notes.told[1:] == [
@@ -465,7 +468,7 @@ async def test_file_that_is_not_there_ends_attempt_and_call(
         ("call ended", FileNotFoundError),
     ]
     notes.on_attempt_end = notes.on_call_end = broken  # type: ignore[method-assign]
-    async with WireServer(Reply()) as server, client_for(server, notes, fake_time) as client:
+    async with WireServer(CannedAnswer()) as server, client_for(server, notes, fake_time) as client:
         with pytest.raises(FileNotFoundError):
             await client.call(UPLOAD, body={}, document=document)
     assert "BrokenError" in caplog.text
@@ -475,7 +478,7 @@ async def test_file_that_is_not_there_ends_attempt_and_call(
 async def test_without_telemetry_nothing_is_built(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CallInfo", "Observer"):
         monkeypatch.setattr(client_module, name, None)
-    async with WireServer(BUSY, Reply()) as server, client_for(server, None, fake_time) as client:
+    async with WireServer(BUSY, CannedAnswer()) as server, client_for(server, None, fake_time) as client:
         assert await client.call(READ) == VoidResult()
 
 
@@ -548,7 +551,7 @@ async def test_one_span_for_the_call_and_one_for_each_attempt(traces: Traces) ->
         await time.sleep(seconds)
 
     retry = RetryPolicy(sleep=sleep, clock=time.clock)
-    async with WireServer(BUSY, BUSY, Reply()) as server:
+    async with WireServer(BUSY, BUSY, CannedAnswer()) as server:
         async with client_for(server, traces.telemetry, time, retry=retry) as client:
             reply = await client.call_with_reply(READ)
         sent = [request.headers["traceparent"] for request in server.requests]
@@ -583,8 +586,8 @@ async def test_one_span_for_the_call_and_one_for_each_attempt(traces: Traces) ->
 
 
 TOLD: dict[str, tuple[Step, str, str, str]] = {
-    "refused": (Reply(404), "404", "NotFoundError", "rejected"),
-    "unknown": (Reply(500), "500", "ServerError", "unknown"),
+    "refused": (CannedAnswer(404), "404", "NotFoundError", "rejected"),
+    "unknown": (CannedAnswer(500), "500", "ServerError", "unknown"),
     "dropped": (DROP, "ConnectionFailedError", "ConnectionFailedError", "unknown"),
     "timeout": (STALL, "CallTimeoutError", "CallTimeoutError", "unknown"),
 }
@@ -613,9 +616,9 @@ async def test_spans_tell_of_a_failure(
     assert (attempt.attributes or {})["error.type"] == attempt_error
 
 
-@pytest.mark.parametrize("answer", [Reply(body="<html>"), Reply(302)], ids=["html", "redirect"])
+@pytest.mark.parametrize("answer", [CannedAnswer(body="<html>"), CannedAnswer(302)], ids=["html", "redirect"])
 async def test_answer_that_cannot_be_used_fails_the_call_only(
-    answer: Reply, traces: Traces, fake_time: FakeTime
+    answer: CannedAnswer, traces: Traces, fake_time: FakeTime
 ) -> None:
     """Below 400, HTTP has done its part."""
     async with WireServer(answer) as server, client_for(server, traces.telemetry, fake_time) as client:
@@ -649,7 +652,7 @@ async def test_cancelled_call_ends_its_spans(traces: Traces, fake_time: FakeTime
 async def test_spans_of_a_file_that_is_not_there(traces: Traces, fake_time: FakeTime, tmp_path: Path) -> None:
     """A failure; its text, with the file's name, is the caller's."""
     document = Document(source=tmp_path / "canary.png", content_type="image/png")
-    async with WireServer(Reply()) as server, client_for(server, traces.telemetry, fake_time) as client:
+    async with WireServer(CannedAnswer()) as server, client_for(server, traces.telemetry, fake_time) as client:
         with pytest.raises(FileNotFoundError):
             await client.call(UPLOAD, body={}, document=document)
     call, [attempt] = traces.one_call
@@ -663,10 +666,10 @@ async def test_concurrent_calls_have_their_own_spans(traces: Traces, fake_time: 
     """Ten at a time, each retried: attempts are under their own call, calls under the caller's span."""
     seen: set[str] = set()
 
-    def busy_once(request: Any) -> Reply:
+    def busy_once(request: Any) -> CannedAnswer:
         first = request.target not in seen
         seen.add(request.target)
-        return BUSY if first else Reply()
+        return BUSY if first else CannedAnswer()
 
     async with WireServer(busy_once) as server, client_for(server, traces.telemetry, fake_time) as client:
         with traces.tracer.start_as_current_span("mine", kind=SpanKind.SERVER) as mine:
@@ -685,7 +688,7 @@ async def test_concurrent_calls_have_their_own_spans(traces: Traces, fake_time: 
 async def test_pages_leave_the_callers_span_current(traces: Traces) -> None:
     """An iterator that is left in the middle, and closed in another context, holds no span."""
     page = {"items": [{"id": str(UUID(int=5))}], "totalPages": 3}
-    async with cloudcockpit(traces.telemetry, Reply(body=page)) as (client, _server):
+    async with cloudcockpit(traces.telemetry, CannedAnswer(body=page)) as (client, _server):
         with traces.tracer.start_as_current_span("mine", kind=SpanKind.SERVER) as mine:
             pages: Any = client.iter_customer_subscriptions(customer_id=UUID(int=1)).pages()
             for _ in range(2):
@@ -713,7 +716,7 @@ def test_coroutine_that_is_thrown_away_ends_its_spans(traces: Traces) -> None:
 
 
 async def test_nothing_is_kept_of_a_call(traces: Traces, fake_time: FakeTime) -> None:
-    script = (BUSY, Reply(), Reply(404))
+    script = (BUSY, CannedAnswer(), CannedAnswer(404))
     async with WireServer(*script) as server, client_for(server, traces.telemetry, fake_time) as client:
         await client.call(READ)
         with pytest.raises(SdkError):
@@ -734,9 +737,9 @@ def instrumented(traces: Traces) -> Iterator[None]:
 
 async def test_no_second_span_from_the_instrumentation_of_aiohttp(traces: Traces) -> None:
     """Of an attempt; a token's request has one, inside the call. Other requests keep theirs."""
-    token = Reply(body={"access_token": "t", "expires_in": 3600})
+    token = CannedAnswer(body={"access_token": "t", "expires_in": 3600})
     with instrumented(traces):
-        async with WireServer(token, Reply(401), token, Reply(202), Reply()) as server:
+        async with WireServer(token, CannedAnswer(401), token, CannedAnswer(202), CannedAnswer()) as server:
             credentials = ClientCredentials("id", "secret", token_url=server.url + "/token")
             async with CloudCockpitClient(
                 "tenant.example", credentials, base_url=server.url, telemetry=traces.telemetry
@@ -766,12 +769,14 @@ async def test_no_second_span_in_a_traced_session(traces: Traces, fake_time: Fak
 
 async def test_spans_hold_nothing_of_what_was_sent_or_answered(traces: Traces, fake_time: FakeTime) -> None:
     """Canaries in key, ids, names, query, body, file, tenant, client id and secret, tokens, answers and errors."""
-    hush = Reply(500, {"errorMessage": "canary-text", "errorCode": "no code: canary"}, {"X-Request": "canary-header"})
-    token = Reply(body={"access_token": "canary-token", "expires_in": 3600})
+    hush = CannedAnswer(
+        500, {"errorMessage": "canary-text", "errorCode": "no code: canary"}, {"X-Request": "canary-header"}
+    )
+    token = CannedAnswer(body={"access_token": "canary-token", "expires_in": 3600})
     search = {"customer_id": 7331007, "name": "canary-name", "q": "canary-query", "body": {"name": "canary-body"}}
     document = Document(source=b"canary", content_type="image/png", filename="canary.png")
     retry = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
-    script = (Reply(body={"a": "canary"}), hush, DROP, Reply(404, "canary"), Reply(), hush)
+    script = (CannedAnswer(body={"a": "canary"}), hush, DROP, CannedAnswer(404, "canary"), CannedAnswer(), hush)
     with instrumented(traces):
         async with (
             WireServer(*script) as server,
@@ -783,8 +788,8 @@ async def test_spans_hold_nothing_of_what_was_sent_or_answered(traces: Traces, f
             await client.call(UPLOAD, body={"name": "canary-body"}, document=document)
             with pytest.raises(ServerError):
                 await client.call(UPLOAD, body={"name": "canary-body"}, document=document)
-        refusal = Reply(404, {"type": "no code: canary", "title": "canary"})
-        async with WireServer(token, Reply(401), token, refusal) as server:
+        refusal = CannedAnswer(404, {"type": "no code: canary", "title": "canary"})
+        async with WireServer(token, CannedAnswer(401), token, refusal) as server:
             credentials = ClientCredentials("canary-id", "canary-secret", token_url=server.url + "/token")
             async with CloudCockpitClient(
                 "canary.example", credentials, base_url=server.url, retry=retry, telemetry=traces.telemetry

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, TCPConnector
-from wire import DROP, STALL, FakeTime, Raw, Reply, Step, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, Step, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
@@ -85,7 +85,7 @@ async def test_attempt_timeout_is_per_attempt() -> None:
 
 async def test_stalled_attempt_is_made_good_by_the_next() -> None:
     """A READ that stalls once succeeds within the total timeout, over a new connection."""
-    async with WireServer(STALL, Reply()) as server, client_for(server, attempt_timeout=0.1) as client:
+    async with WireServer(STALL, CannedAnswer()) as server, client_for(server, attempt_timeout=0.1) as client:
         await client.call(READ)
         assert (len(server.requests), server.connections) == (2, 2)
 
@@ -145,7 +145,7 @@ async def test_total_timeout_bounds_all_attempts() -> None:
 
 async def test_last_real_failure_is_the_cause() -> None:
     """500, then a stall until the deadline: the timeout carries the 500, live and as an attempt."""
-    async with WireServer(Reply(500), STALL) as server, client_for(server, total_timeout=0.15) as client:
+    async with WireServer(CannedAnswer(500), STALL) as server, client_for(server, total_timeout=0.15) as client:
         error = await failure(client.call(READ))
     assert isinstance(error, CallTimeoutError)
     assert isinstance(error.__cause__, ServerError)
@@ -175,7 +175,7 @@ async def test_limits_can_be_set_per_call(limit: str, options: dict[str, float])
 async def test_no_sleep_is_begun_that_ends_after_the_deadline(fake_time: FakeTime) -> None:
     """All waits together stay within the total timeout; instead of one that would not, the failure is raised."""
     policy = RetryPolicy(max_attempts=99, sleep=fake_time.sleep, clock=fake_time.clock, budget=None)
-    async with WireServer(Reply(429, headers={"Retry-After": "7"})) as server:
+    async with WireServer(CannedAnswer(429, headers={"Retry-After": "7"})) as server:
         async with client_for(server, policy, total_timeout=30) as client:
             error = await failure(client.call(READ))
         assert len(server.requests) == len(fake_time.sleeps) + 1
@@ -204,7 +204,7 @@ async def test_overslept_deadline_sends_nothing_more(fake_time: FakeTime) -> Non
         await fake_time.sleep(seconds + 3600)
 
     policy = RetryPolicy(sleep=oversleep, clock=fake_time.clock)
-    async with WireServer(Reply(500)) as server, client_for(server, policy) as client:
+    async with WireServer(CannedAnswer(500)) as server, client_for(server, policy) as client:
         error = await failure(client.call(READ))
         assert len(server.requests) == 1
     assert isinstance(error, CallTimeoutError)
@@ -244,7 +244,7 @@ async def test_total_timeout_bounds_the_token_fetch_after_a_401() -> None:
             await asyncio.sleep(0.5)
         return tokens.pop()
 
-    async with WireServer(Reply(401)) as server:
+    async with WireServer(CannedAnswer(401)) as server:
         async with CloudCockpitClient("tenant.example", provide, base_url=server.url, total_timeout=0.15) as client:
             with within(0.15, 0.15):
                 error = await failure(client.call(WRITE))
@@ -281,7 +281,10 @@ async def test_total_timeout_bounds_waiting_for_a_connection(injected: bool) -> 
 @pytest.mark.parametrize("limits", [None, {"limit": 1}, {"limit": 0, "limit_per_host": 1}])
 async def test_call_in_line_is_sent_when_its_turn_comes(limits: dict[str, int] | None) -> None:
     """Standing in line for a connection is no attempt, whoever limits them: only the whole call's time goes by."""
-    async with WireServer(STALL, Reply()) as server, ClientSession(connector=TCPConnector(**limits or {})) as session:
+    async with (
+        WireServer(STALL, CannedAnswer()) as server,
+        ClientSession(connector=TCPConnector(**limits or {})) as session,
+    ):
         options: dict[str, Any] = {"session": session} if limits else {"connection": Connection(limit=1)}
         async with client_for(server, attempt_timeout=0.1, total_timeout=5, **options) as client:
             first = asyncio.create_task(client.with_options(attempt_timeout=0.25).call(WRITE))

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 import pytest
 import trustme
 from aiohttp import ClientConnectorError, ClientOSError
-from wire import FakeTime, Reply, WireRequest, WireServer, read_request
+from wire import CannedAnswer, FakeTime, WireRequest, WireServer, read_request
 from yarl import URL
 
 from membership_sdk import (
@@ -165,7 +165,7 @@ def strict_server(version: ssl.TLSVersion) -> Iterator[str]:
             try:
                 tls.do_handshake()
                 tls.recv(2**16)
-                tls.sendall(Reply().encode())
+                tls.sendall(CannedAnswer().encode())
             except ssl.SSLError:
                 # Closed with bytes unread, the connection would be reset, and the alert lost.
                 tls.shutdown(socket.SHUT_WR)
@@ -322,7 +322,7 @@ def test_error_without_a_reason_is_no_reason_to_fail(failed: OSError) -> None:
 class Proxy(WireServer):
     """Opens a tunnel for CONNECT, or answers it with `refusal`; answers everything else itself."""
 
-    def __init__(self, refusal: Reply | None = None) -> None:
+    def __init__(self, refusal: CannedAnswer | None = None) -> None:
         super().__init__()
         self._refusal = refusal
 
@@ -336,7 +336,7 @@ class Proxy(WireServer):
                 self.requests.append(request)
                 if request.method == "CONNECT" and self._refusal is None:
                     return await self._tunnel(request, reader, writer)
-                writer.write((self._refusal or Reply(body={"via": "proxy"})).encode())
+                writer.write((self._refusal or CannedAnswer(body={"via": "proxy"})).encode())
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -435,7 +435,7 @@ async def test_proxy_that_refuses_the_tunnel(status: int, passing: bool, caplog:
 
     A password or a rule of the proxy's that refuses once refuses again: it is not asked twice.
     """
-    async with Proxy(Reply(status, "<html>")) as proxy, TlsServer(LOCAL) as server:
+    async with Proxy(CannedAnswer(status, "<html>")) as proxy, TlsServer(LOCAL) as server:
         connection = Connection(proxy=with_password(proxy.url), ssl=trusting(AUTHORITY))
         retry = RetryPolicy(max_attempts=2, backoff_base=0)
         async with MembershipClient(server.url, "key", retry=retry, connection=connection) as client:
@@ -470,7 +470,7 @@ async def test_environment_counts_only_if_asked(trust_env: bool, monkeypatch: py
 
 async def test_refusal_from_behind_the_tunnel_is_the_apis() -> None:
     """A 401 of the server is an API error as ever; only the proxy's own answers are about the way there."""
-    async with Proxy() as proxy, TlsServer(LOCAL, Reply(401)) as server:
+    async with Proxy() as proxy, TlsServer(LOCAL, CannedAnswer(401)) as server:
         connection = Connection(proxy=proxy.url, ssl=trusting(AUTHORITY))
         async with MembershipClient(server.url, "key", connection=connection) as client:
             error = await failure(client.call(WRITE, body={}))
@@ -492,12 +492,12 @@ sys.modules["aiodns"] = types.SimpleNamespace(DNSResolver=DNSResolver)
 
 import aiohttp
 from membership_sdk import MembershipClient
-from wire import Reply, WireServer
+from wire import CannedAnswer, WireServer
 
 assert aiohttp.DefaultResolver is aiohttp.AsyncResolver
 
 async def main():
-    async with WireServer(Reply(body=[])) as server:
+    async with WireServer(CannedAnswer(body=[])) as server:
         async with MembershipClient(server.url.replace("127.0.0.1", "localhost"), "key") as client:
             assert await client.get_contract_data(customer_id=1) == []
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 from payloads import payload
-from wire import DROP, STALL, Reply, WireRequest, WireServer
+from wire import DROP, STALL, CannedAnswer, WireRequest, WireServer
 
 from membership_sdk import (
     CallTimeoutError,
@@ -298,7 +298,7 @@ def test_every_operation_has_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.operation)
 async def test_request_is_exactly_the_documented_one(case: Case) -> None:
     """Method, path without query, every header, and the body."""
-    async with WireServer(Reply(body=case.answer)) as server, MembershipClient(server.url, KEY) as client:
+    async with WireServer(CannedAnswer(body=case.answer)) as server, MembershipClient(server.url, KEY) as client:
         await case.call(client)
         (request,) = server.requests
         kind = {"content-type": request.headers["content-type"]} if case.multipart else {}
@@ -338,7 +338,7 @@ async def test_idle_period_requests_leave_out_what_is_not_given(more: dict[str, 
     """Neither unit nor term in an unlimited period or a shortening; False is sent, None is not."""
     period = {"idle_period_id": 4004}
     async with (
-        WireServer(Reply(body=IDLE_PERIOD), Reply(body=IDLE_VERDICT)) as server,
+        WireServer(CannedAnswer(body=IDLE_PERIOD), CannedAnswer(body=IDLE_VERDICT)) as server,
         MembershipClient(server.url, KEY) as client,
     ):
         await client.update_idle_period(**REASON, **period, **more)
@@ -352,14 +352,17 @@ async def test_idle_period_requests_leave_out_what_is_not_given(more: dict[str, 
 
 async def test_smallest_validation_names_only_the_start() -> None:
     """The reason is no part of it."""
-    async with WireServer(Reply(body=IDLE_VERDICT)) as server, MembershipClient(server.url, KEY) as client:
+    async with WireServer(CannedAnswer(body=IDLE_VERDICT)) as server, MembershipClient(server.url, KEY) as client:
         await client.validate_idle_period_request(contract_id=1, start_date=DAY)
     assert server.requests[0].body == b'{"startDate":"2023-01-25"}'
 
 
 async def test_language_is_sent_as_accept_language() -> None:
     """Exactly as given, and in no other header."""
-    async with WireServer(Reply(body=b"[]")) as server, MembershipClient(server.url, KEY, language="de-CH") as client:
+    async with (
+        WireServer(CannedAnswer(body=b"[]")) as server,
+        MembershipClient(server.url, KEY, language="de-CH") as client,
+    ):
         await client.get_contract_data(customer_id=1)
         (request,) = server.requests
         assert request.headers == expected_headers(server, request, **{"accept-language": "de-CH"})
@@ -367,14 +370,17 @@ async def test_language_is_sent_as_accept_language() -> None:
 
 async def test_base_url_may_have_a_path() -> None:
     """Behind a gateway, the API's paths follow the gateway's."""
-    async with WireServer(Reply(body=b"[]")) as server, MembershipClient(f"{server.url}/gate%2Fway/", KEY) as client:
+    async with (
+        WireServer(CannedAnswer(body=b"[]")) as server,
+        MembershipClient(f"{server.url}/gate%2Fway/", KEY) as client,
+    ):
         await client.get_contract_data(customer_id=1)
     assert server.requests[0].target == "/gate%2Fway/v1/memberships/1/self-service/contract-data"
 
 
 async def test_connection_is_kept_between_calls() -> None:
     """Ten calls, one connection."""
-    async with WireServer(Reply(body=b"[]")) as server, MembershipClient(server.url, KEY) as client:
+    async with WireServer(CannedAnswer(body=b"[]")) as server, MembershipClient(server.url, KEY) as client:
         for _ in range(10):
             await client.get_contract_data(customer_id=1)
     assert (len(server.requests), server.connections) == (10, 1)
@@ -383,7 +389,7 @@ async def test_connection_is_kept_between_calls() -> None:
 @pytest.mark.parametrize("status", [200, 401], ids=["accepted", "refused"])
 async def test_verify_api_key_sends_head_and_answers_yes_or_no(status: int) -> None:
     """HEAD runs no logic and answers 200 or 401."""
-    async with WireServer(Reply(status)) as server, MembershipClient(server.url, KEY) as client:
+    async with WireServer(CannedAnswer(status)) as server, MembershipClient(server.url, KEY) as client:
         assert await client.verify_api_key() is (status == 200)
         (request,) = server.requests
         assert request.headers == expected_headers(server, request)
@@ -394,8 +400,8 @@ async def test_verify_api_key_sends_head_and_answers_yes_or_no(status: int) -> N
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        (Reply(403), PermissionDeniedError),
-        (Reply(500), ServerError),
+        (CannedAnswer(403), PermissionDeniedError),
+        (CannedAnswer(500), ServerError),
         (DROP, ConnectionFailedError),
         (STALL, CallTimeoutError),
     ],
@@ -435,7 +441,7 @@ def test_for_tenant_refuses_what_could_lead_to_another_host(tenant: str) -> None
 async def test_module_cancelation_warns_once() -> None:
     """The operation one copy of the documentation marks as deprecated."""
     case = next(case for case in CASES if case.operation == "create_module_contract_cancelation_amendment")
-    async with WireServer(Reply(body=b"{}")) as server, MembershipClient(server.url, KEY) as client:
+    async with WireServer(CannedAnswer(body=b"{}")) as server, MembershipClient(server.url, KEY) as client:
         with pytest.warns(OperationDeprecatedWarning, match="no replacement is known"):
             await case.call(client)
         # Warnings are errors here: a second one would raise.

@@ -9,39 +9,89 @@ standing still, has not seen it: then a write would fail and nobody knew whether
               --> kept connection --> under suspicion? ---------- yes --> abort it, take another
                                   --> bytes or an end waiting? -- yes --> abort it, take another
                                   --------------------------------------> use it
+
+Before Python 3.12, aiohttp writes a request with a body one turn of the event loop after it took the connection. So
+such a body looks once more, when it is written.
 """
 
+import os
 import select
+import socket
 from asyncio import BaseTransport
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.payload import BytesPayload, Payload
 from aiohttp.tracing import Trace
 
-__all__ = ["CheckedConnector", "ConnectionInUse", "connection_in_use"]
+__all__ = [
+    "CheckedBody",
+    "CheckedConnector",
+    "CheckedPayload",
+    "DisturbedError",
+    "KnownConnection",
+    "connection_in_use",
+]
 
 
-class ConnectionInUse(NamedTuple):
-    """The connection a request is sent over."""
+class KnownConnection:
+    """A connection that a request was sent over.
 
-    transport: BaseTransport | None
-    is_kept: bool
-    """Whether another request was sent over it before."""
+    Args:
+        protocol: aiohttp's end of it.
+    """
+
+    __slots__ = ("_look", "_protocol", "_transport", "is_kept")
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._look = _look_into(protocol.transport)
+        self.is_kept: bool = False
+        """Whether the request is not the first."""
+
+    def is_disturbed(self) -> bool:
+        """Return whether something is on it that nobody asked for: bytes, an end or an error."""
+        # What the event loop has read is in the protocol, what it has not read yet in the socket.
+        return self._protocol.should_close or bool(self._look())
+
+    def suspect(self) -> None:
+        """Count as disturbed from now on."""
+        self._look = _suspicious
 
     def abort(self) -> None:
         """Close it without a farewell, for which a peer that hangs would be waited for, and read on, for 30 s."""
-        abort: Callable[[], None] | None = getattr(self.transport, "abort", None)
+        abort: Callable[[], None] | None = getattr(self._transport, "abort", None)
         if abort is not None:
             abort()
 
+    def disown(self) -> None:
+        """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
+        shared = None if self._transport is None else self._transport.get_extra_info("socket")
+        if shared is not None and shared.fileno() >= 0:
+            ended, peer = socket.socketpair()
+            peer.close()
+            os.dup2(ended.fileno(), shared.fileno())
+            ended.close()
 
-connection_in_use: ContextVar[ConnectionInUse | None] = ContextVar("sdk_connection_in_use", default=None)
+    @property
+    def is_over(self) -> bool:
+        """Whether it will not be used again."""
+        return not self._protocol.is_connected()
+
+
+connection_in_use: ContextVar[KnownConnection | None] = ContextVar("sdk_connection_in_use", default=None)
 """What the running task was given last. aiohttp itself names the connection of an answer, but not of a failure."""
+
+
+class DisturbedError(OSError):
+    """Something came over the kept connection before the request was written: nothing was sent."""
 
 
 class CheckedConnector(TCPConnector):
@@ -49,30 +99,62 @@ class CheckedConnector(TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
-        self._looks: WeakKeyDictionary[object, Callable[[], object]] = WeakKeyDictionary()
-        """For each connection what tells whether something is waiting in its socket."""
+        self._known: dict[ResponseHandler, KnownConnection] = {}
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol, transport = connection.protocol, connection.transport
-            look = self._looks.get(protocol)
-            in_use = ConnectionInUse(transport, is_kept=look is not None)
-            if look is None:
-                self._looks[protocol] = _look_into(transport)
-            # What the event loop has read is in the protocol, what it has not read yet in the socket.
-            elif protocol is None or protocol.should_close or look():
-                in_use.abort()
+            protocol = connection.protocol
+            if protocol is None:
+                return connection
+            known = self._known.get(protocol)
+            if known is None:
+                known = self._remember(protocol)
+            elif known.is_disturbed():
+                known.abort()
                 connection.close()
                 continue
-            connection_in_use.set(in_use)
+            else:
+                known.is_kept = True
+            connection_in_use.set(known)
             return connection
+
+    def _remember(self, protocol: ResponseHandler) -> KnownConnection:
+        # A pool opens few connections: then is the time to forget those that are over.
+        self._known = {other: known for other, known in self._known.items() if not known.is_over}
+        known = self._known[protocol] = KnownConnection(protocol)
+        return known
 
     def suspect_kept(self) -> None:
         """Use no connection again that is open now: one of them was dead, and there was nothing to see on it."""
-        for protocol in list(self._looks):
-            self._looks[protocol] = _suspicious
+        for known in self._known.values():
+            known.suspect()
+
+    def disown(self) -> None:
+        """In a forked child, let go of the parent's connections.
+
+        Parent and child share the sockets, and on an inherited event loop the list of those it listens to as well: the
+        child would read the parent's answers. What its loop finds instead is the end of each connection, and whatever
+        it sends goes nowhere.
+        """
+        for known in self._known.values():
+            known.disown()
+
+
+class CheckedPayload(Payload):
+    """A base of bodies that are not written to a kept connection that is disturbed."""
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Look at the connection, then write."""
+        connection = connection_in_use.get()
+        if connection is not None and connection.is_kept and connection.is_disturbed():
+            raise DisturbedError
+        await super().write_with_length(writer, content_length)
+
+
+class CheckedBody(CheckedPayload, BytesPayload):
+    """A body of bytes."""
 
 
 def _suspicious() -> bool:
@@ -80,12 +162,11 @@ def _suspicious() -> bool:
 
 
 def _look_into(transport: BaseTransport | None) -> Callable[[], object]:
-    """Return a function that tells whether there is something to read in the socket: bytes, an end or an error."""
-    socket = None if transport is None else transport.get_extra_info("socket")
-    if socket is None:
+    connected = None if transport is None else transport.get_extra_info("socket")
+    if connected is None:
         return _suspicious
     if not hasattr(select, "poll"):
-        return lambda: select.select([socket], [], [], 0)[0]
+        return lambda: select.select([connected], [], [], 0)[0]
     poll = select.poll()
-    poll.register(socket, select.POLLIN)
+    poll.register(connected, select.POLLIN)
     return partial(poll.poll, 0)

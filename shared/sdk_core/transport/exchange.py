@@ -19,7 +19,7 @@ from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkErro
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
-from sdk_core.transport.connector import connection_in_use
+from sdk_core.transport.connector import CheckedBody, DisturbedError, connection_in_use
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
@@ -77,19 +77,23 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
-        if self._sessions.closed or here.closed:
-            raise call.closed("the client was closed during the call")
         request = self._request(call, here, credential, added)
-        try:
-            if not isinstance(call.body, Multipart):
-                return await self._transfer(call, here, request)
-            async with AsyncExitStack() as stack:
-                parts = await _opened(call, call.body, here, stack)
-                return await self._transfer(call, here, {**request, "data": parts})
-        except SdkError as failure:
-            # The exception it was made from must not follow it: aiohttp's name URLs.
-            failure.__context__ = None
-            raise
+        while True:
+            try:
+                if not isinstance(call.body, Multipart):
+                    return await self._transfer(call, here, request)
+                async with AsyncExitStack() as stack:
+                    parts = await _opened(call, call.body, here, stack)
+                    if not self._sessions.is_usable(here):
+                        raise call.closed("the client was closed while a file was opened")
+                    return await self._transfer(call, here, {**request, "data": parts})
+            except DisturbedError:
+                # Nothing was sent: that was no attempt, and another connection is taken.
+                continue
+            except SdkError as failure:
+                # The exception it was made from must not follow it: aiohttp's name URLs.
+                failure.__context__ = None
+                raise
 
     def _request(
         self, call: Call[Any], here: LoopSession, credential: Mapping[str, str], added: Mapping[str, str]
@@ -103,6 +107,7 @@ class Exchange:
         if self._correlation_header is not None:
             headers[self._correlation_header] = call.correlation_id
         if type(body) is bytes:
+            # Here too: an injected session may have a Content-Type for all its requests, which would go before.
             headers[hdrs.CONTENT_TYPE] = _JSON
         for name, value in added.items():
             headers.setdefault(name, value)
@@ -111,7 +116,7 @@ class Exchange:
             "method": method,
             "url": url.with_query(call.query) if call.query else url,
             "headers": headers,
-            "data": body,
+            "data": CheckedBody(body, content_type=_JSON) if type(body) is bytes else None,
             "skip_auto_headers": _NO_CONTENT_TYPE if body is None and method in _METHODS_WITH_BODY else None,
             "allow_redirects": False,
             "raise_for_status": False,
@@ -141,6 +146,8 @@ class Exchange:
             self._sessions.keeps_connections = True
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
+            if isinstance(error.__cause__, DisturbedError):
+                raise error.__cause__ from None
             call.elapsed = clock() - started
             # An error status says what it says without its body; a success is one only with all of it.
             if head is not None and head.status >= 400:

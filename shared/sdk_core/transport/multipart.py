@@ -18,6 +18,7 @@ from aiohttp.payload import BytesPayload, Payload
 from attrs import field, frozen
 
 from sdk_core.arguments import header_text, text, valid
+from sdk_core.transport.connector import CheckedPayload
 from sdk_core.transport.fork import Lock
 
 __all__ = ["Document", "Multipart"]
@@ -164,6 +165,10 @@ class _FilePart(Payload):
             await writer.write(piece)
 
 
+class _CheckedWriter(CheckedPayload, MultipartWriter):
+    """A multipart body that is not written to a kept connection that is disturbed."""
+
+
 @frozen(eq=False)
 class Multipart:
     """The body of a `multipart/form-data` request."""
@@ -175,7 +180,7 @@ class Multipart:
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[MultipartWriter]:
         """Give the body for one attempt."""
-        writer = MultipartWriter("form-data")
+        writer = _CheckedWriter("form-data")
         data = BytesPayload(self.data, content_type="application/json")
         data.set_content_disposition("form-data", name="data")
         writer.append_payload(data)

@@ -127,6 +127,11 @@ class LoopSession:
         if isinstance(self._owner, CheckedConnector):
             self._owner.suspect_kept()
 
+    def disown_connections(self) -> None:
+        """In a forked child, let go of the parent's connections, if they are ours."""
+        if isinstance(self._owner, CheckedConnector):
+            self._owner.disown()
+
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once: the session itself, or a copy, which is to be detached after use.
 
@@ -165,6 +170,10 @@ class Sessions:
         entry = self._open.get(get_running_loop())
         return None if entry is None or entry[1].closed else entry[1]
 
+    def is_usable(self, session: LoopSession) -> bool:
+        """Return whether neither `session` nor the client was closed, while something was waited for."""
+        return not (self.closed or session.closed)
+
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
         if self.closed:
@@ -197,6 +206,8 @@ class Sessions:
 
     def renew(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
+        for _lifetime, session in self._open.values():
+            session.disown_connections()
         _inherited.append(self._open)
         self._open = {}
         self.keeps_connections = False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientRequest, ClientResponse, ClientSession
 from aiohttp.http_parser import HttpResponseParserPy
-from wire import DROP, STALL, FakeTime, Raw, Reply, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 
 from membership_sdk import (
     ApiError,
@@ -88,8 +88,8 @@ async def test_answer_that_is_not_taken_in_is_named_and_not_asked_for_again(
 @pytest.mark.usefixtures("parser")
 async def test_limit_of_the_head_is_the_connections() -> None:
     """What is within it is taken in, also where aiohttp's own limit is lower; a lower one holds too."""
-    step = Reply(body={}, headers={"X": "x" * 30_000})
-    many = Reply(body={}, headers={f"X-{number}": "x" for number in range(400)})
+    step = CannedAnswer(body={}, headers={"X": "x" * 30_000})
+    many = CannedAnswer(body={}, headers={f"X-{number}": "x" for number in range(400)})
     async with WireServer(step, many, step) as server:
         async with MembershipClient(server.url, "key") as client:
             await client.call(READ)
@@ -97,7 +97,7 @@ async def test_limit_of_the_head_is_the_connections() -> None:
         connection = Connection(max_header_bytes=8190)
         async with MembershipClient(server.url, "key", connection=connection) as client:
             assert type(await failure(client.call(READ))) is InvalidResponseError
-        server.script = [Reply(body={}, headers={"X": "x" * 200_000})]
+        server.script = [CannedAnswer(body={}, headers={"X": "x" * 200_000})]
         async with MembershipClient(server.url, "key", connection=Connection(max_header_bytes=2**18)) as client:
             await client.call(READ)
 
@@ -112,7 +112,7 @@ async def test_error_status_needs_no_body_that_can_be_read() -> None:
 
 async def test_what_is_no_http_is_asked_for_again() -> None:
     """A broken connection may have made it so."""
-    script = [Raw(b"CANARY\r\n\r\n"), Reply(body={})]
+    script = [Raw(b"CANARY\r\n\r\n"), CannedAnswer(body={})]
     async with WireServer(*script) as server, MembershipClient(server.url, "key", retry=AT_ONCE) as client:
         await client.call(READ)
         assert len(server.requests) == 2
@@ -134,7 +134,7 @@ async def test_middleware_of_an_injected_session_raises_nothing_foreign(raised: 
             await handler(request)
         raise raised
 
-    async with ClientSession(middlewares=[middleware]) as session, WireServer(Reply(body={})) as server:
+    async with ClientSession(middlewares=[middleware]) as session, WireServer(CannedAnswer(body={})) as server:
         async with MembershipClient(server.url, "key", session=session, retry=AT_ONCE) as client:
             error = await failure(client.call(WRITE, body={}))
         assert len(server.requests) == sent
@@ -177,7 +177,10 @@ async def test_memory_that_ends_while_an_answer_is_read(monkeypatch: pytest.Monk
         raise MemoryError
 
     monkeypatch.setattr("sdk_core.verdict.codec.load", load)
-    async with WireServer(Reply(body=[])) as server, MembershipClient(server.url, "key", retry=AT_ONCE) as client:
+    async with (
+        WireServer(CannedAnswer(body=[])) as server,
+        MembershipClient(server.url, "key", retry=AT_ONCE) as client,
+    ):
         error = await failure(client.get_contract_data(customer_id=1))
     assert (type(error), error.outcome) == (InvalidResponseError, Outcome.UNKNOWN)
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import pytest
 from attrs import evolve
 from payloads import payload
-from wire import DROP, FakeTime, Raw, Reply, WireRequest, WireServer
+from wire import DROP, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
 
 from membership_sdk import (
     BadRequestError,
@@ -41,10 +41,10 @@ from sdk_core.operation import Effect
 
 CONTENT = bytes(range(256)) * 1000
 PDF = "application/pdf"
-CREATED = Reply(body=payload("membership_idle_period"))
-CONFLICT = Reply(409, {"errorMessage": "no"})
-BUSY = Reply(503, {"errorMessage": "no"})
-LIMITED = Reply(429, headers={"Retry-After": "1"})
+CREATED = CannedAnswer(body=payload("membership_idle_period"))
+CONFLICT = CannedAnswer(409, {"errorMessage": "no"})
+BUSY = CannedAnswer(503, {"errorMessage": "no"})
+LIMITED = CannedAnswer(429, headers={"Retry-After": "1"})
 CANARY = "CANARY"
 
 
@@ -258,7 +258,7 @@ async def test_path_is_opened_for_each_attempt(tmp_path: Path, fake_time: FakeTi
     path = tmp_path / "proof"
     path.write_bytes(b"first")
 
-    def replace(_request: WireRequest) -> Reply:
+    def replace(_request: WireRequest) -> CannedAnswer:
         path.write_bytes(b"second, and longer")
         return LIMITED
 
@@ -267,7 +267,7 @@ async def test_path_is_opened_for_each_attempt(tmp_path: Path, fake_time: FakeTi
     assert [sent(request) for request in server.requests] == [b"first", b"second, and longer"]
 
 
-@pytest.mark.parametrize("step", [DROP, Reply(500), Reply(502, "<html>")], ids=["dropped", "500", "502"])
+@pytest.mark.parametrize("step", [DROP, CannedAnswer(500), CannedAnswer(502, "<html>")], ids=["dropped", "500", "502"])
 @pytest.mark.parametrize("call", [create, update])
 async def test_document_is_not_sent_again_when_the_first_may_have_arrived(
     step: Any, call: Callable[..., Awaitable[object]], fake_time: FakeTime
@@ -365,7 +365,14 @@ def test_nothing_of_the_document_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [Reply(400, {"errorMessage": CANARY}), Reply(500), DROP, Reply(body="[]"), Reply(body="x")]
+    "step",
+    [
+        CannedAnswer(400, {"errorMessage": CANARY}),
+        CannedAnswer(500),
+        DROP,
+        CannedAnswer(body="[]"),
+        CannedAnswer(body="x"),
+    ],
 )
 async def test_nothing_of_the_document_is_in_errors_or_logs(
     step: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
@@ -515,7 +522,7 @@ async def test_file_that_is_closed_between_the_attempts(tmp_path: Path, fake_tim
     """The caller closed it too early: no half of a document goes out."""
     file = opened(tmp_path / "proof")
 
-    def close(_request: WireRequest) -> Reply:
+    def close(_request: WireRequest) -> CannedAnswer:
         file.close()
         return LIMITED
 
@@ -688,7 +695,7 @@ async def test_file_system_that_hangs_ends_with_the_total_timeout(
                 await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("step", [DROP, Reply(502)], ids=["dropped", "502"])
+@pytest.mark.parametrize("step", [DROP, CannedAnswer(502)], ids=["dropped", "502"])
 @pytest.mark.parametrize("becomes", ["nothing", "folder"])
 async def test_file_that_vanishes_after_an_attempt_that_may_have_had_an_effect(
     tmp_path: Path, step: Any, becomes: str, fake_time: FakeTime

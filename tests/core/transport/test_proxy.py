@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 import trustme
 from aiohttp import ClientSession
-from wire import DROP, Raw, Reply, Step, WireRequest, WireServer, read_request
+from wire import DROP, CannedAnswer, Raw, Step, WireRequest, WireServer, read_request
 
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
 from membership_sdk import (
@@ -34,7 +34,7 @@ AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 PASSWORD = "canary"
 CUSTOMER = "00000000-0000-0000-0000-000000000001"
 NOW = RetryPolicy(backoff_base=0)
-FORGED = Reply(body={"access_token": "t", "expires_in": 3600})
+FORGED = CannedAnswer(body={"access_token": "t", "expires_in": 3600})
 
 
 async def failure(call: Awaitable[Any]) -> SdkError:
@@ -314,7 +314,7 @@ def test_proxy_that_can_be_one_is_taken(value: str) -> None:
 
 async def test_environment_is_read_for_each_host(environment: pytest.MonkeyPatch) -> None:
     """The token endpoint behind a proxy, the API not; a port may be named, too."""
-    async with WireServer(FORGED) as proxy, WireServer(Reply(body={})) as server:
+    async with WireServer(FORGED) as proxy, WireServer(CannedAnswer(body={})) as server:
         environment.setenv("http_proxy", with_password(proxy.url))
         environment.setenv("no_proxy", server.url.removeprefix("http://"))
         credentials = ClientCredentials("id", "secret", token_url="http://localhost:9/token")
@@ -342,7 +342,7 @@ def netrc(tmp_path: Path, environment: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("netrc")
 async def test_netrc_is_not_read_for_the_api() -> None:
     """Its login would go beside the key, or, with a token, make each call fail."""
-    async with WireServer(Reply(body=[])) as server:
+    async with WireServer(CannedAnswer(body=[])) as server:
         async with MembershipClient(server.url, "key", connection=Connection(trust_env=True)) as client:
             await client.get_contract_data(customer_id=1)
         async with CloudCockpitClient(
@@ -355,7 +355,7 @@ async def test_netrc_is_not_read_for_the_api() -> None:
 @pytest.mark.usefixtures("netrc")
 async def test_netrc_is_not_read_for_the_token_endpoint() -> None:
     """It is no host of that login's either: the client id and secret are what it gets."""
-    async with WireServer(FORGED) as login, WireServer(Reply(body={})) as server:
+    async with WireServer(FORGED) as login, WireServer(CannedAnswer(body={})) as server:
         credentials = ClientCredentials("id", "secret", token_url=login.url)
         connection = Connection(trust_env=True)
         async with CloudCockpitClient("t", credentials, base_url=server.url, connection=connection) as client:
@@ -366,7 +366,7 @@ async def test_netrc_is_not_read_for_the_token_endpoint() -> None:
 
 @pytest.mark.usefixtures("netrc")
 async def test_netrc_is_not_read_for_proxies(environment: pytest.MonkeyPatch) -> None:
-    async with WireServer(Reply(body=[])) as proxy:
+    async with WireServer(CannedAnswer(body=[])) as proxy:
         environment.setenv("http_proxy", proxy.url)
         connection = Connection(trust_env=True)
         async with MembershipClient("http://localhost:9", "key", connection=connection) as client:
@@ -384,7 +384,7 @@ async def test_injected_session_must_not_read_a_netrc() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="the system's own settings")
 async def test_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
     """When the client is built: a later change does not send a member's data another way."""
-    async with WireServer(Reply(body=[])) as proxy, WireServer(Reply(body=[])) as server:
+    async with WireServer(CannedAnswer(body=[])) as proxy, WireServer(CannedAnswer(body=[])) as server:
         client = MembershipClient(server.url, "key", connection=Connection(trust_env=True))
         environment.setenv("http_proxy", proxy.url)
         async with client:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 import trustme
 from aiohttp import ClientSession, CookieJar, TCPConnector, ThreadedResolver
-from wire import DROP, STALL, FakeTime, Raw, Reply, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 from yarl import URL
 
 import sdk_core.transport.session
@@ -67,13 +67,13 @@ async def test_attempts_are_requests_on_the_wire(
 ) -> None:
     """A server that always drops sees exactly `max_attempts` requests, and one with `RetryPolicy.none()`."""
     attempted = operation(method, Effect.IDEMPOTENT)
-    script = [Reply(), DROP] if reused else [DROP]
+    script = [CannedAnswer(), DROP] if reused else [DROP]
     async with ClientSession() as session, WireServer(*script) as server:
         policy = RetryPolicy(max_attempts=3, sleep=fake_time.sleep, clock=fake_time.clock)
         async with client_for(server, session=session if injected else None, retry=policy) as client:
             for view, attempts in ((client, 3), (client.with_options(retry=RetryPolicy.none()), 1)):
                 if reused:
-                    server.script[:] = [*[DROP] * len(server.requests), Reply(), DROP]
+                    server.script[:] = [*[DROP] * len(server.requests), CannedAnswer(), DROP]
                     await client.call(GET)
                 before = len(server.requests)
                 error = await failure(view.call(attempted))
@@ -104,7 +104,7 @@ class ServerThread:
     """A server for code with event loops of its own: it runs in another thread."""
 
     def __init__(self, *script: Any) -> None:
-        self.server = WireServer(*(script or (Reply(body=REASONS),)))
+        self.server = WireServer(*(script or (CannedAnswer(body=REASONS),)))
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
@@ -181,7 +181,7 @@ async def test_concurrent_first_calls_open_one_session(monkeypatch: pytest.Monke
         return opened[-1]
 
     monkeypatch.setattr(sdk_core.transport.session, "ClientSession", counted)
-    async with WireServer(Reply()) as server, client_for(server) as client:
+    async with WireServer(CannedAnswer()) as server, client_for(server) as client:
         await asyncio.gather(*(client.call(GET) for _ in range(100)))
         await asyncio.gather(*(client.with_options(total_timeout=9).call(GET) for _ in range(100)))
         assert len(server.requests) == 200
@@ -299,7 +299,7 @@ class _TlsServer(WireServer):
 def tls_server(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Give the URL of a TLS server and the file of the authority that vouches for it."""
     thread = ServerThread()
-    thread.server = _TlsServer(Reply(body=REASONS))
+    thread.server = _TlsServer(CannedAnswer(body=REASONS))
     with thread as server:
         authority = tmp_path / "ca.pem"
         server._authority.cert_pem.write_to_path(authority)
@@ -320,7 +320,7 @@ async def test_certificate_of_an_unknown_authority_is_refused(tls_server: tuple[
 async def test_injected_session_is_shared_and_left_alone() -> None:
     """Both SDKs send with one session of the caller's; closing them changes nothing of it."""
     session = ClientSession(headers={"X-Own": "mine"}, cookie_jar=CookieJar(unsafe=True))
-    async with session, WireServer(Reply(body=REASONS)) as server:
+    async with session, WireServer(CannedAnswer(body=REASONS)) as server:
         session.cookie_jar.update_cookies({"own": "1"})
         before = {name: value for name, value in vars(session).items() if name != "_loop"}
         async with (
@@ -367,7 +367,7 @@ async def test_injected_session_may_raise_for_status() -> None:
     """A setting of the session's owner does not change what our errors say."""
     async with (
         ClientSession(raise_for_status=True) as session,
-        WireServer(Reply(404)) as server,
+        WireServer(CannedAnswer(404)) as server,
         client_for(server, session=session, retry=RetryPolicy.none()) as client,
     ):
         error = await failure(client.call(POST))
@@ -377,7 +377,7 @@ async def test_injected_session_may_raise_for_status() -> None:
 
 async def test_owned_session_sends_no_cookies() -> None:
     """What a server sets is not sent back: calls for different members share a session."""
-    async with WireServer(Reply(headers={"Set-Cookie": "who=alice; Path=/"})) as server:
+    async with WireServer(CannedAnswer(headers={"Set-Cookie": "who=alice; Path=/"})) as server:
         # By name: aiohttp's own cookie jar would ignore what a bare address sets.
         async with MembershipClient(server.url.replace("127.0.0.1", "localhost"), "key") as client:
             await client.call(GET)
@@ -397,7 +397,7 @@ async def test_source_of_tokens_has_a_session_of_its_own() -> None:
             await session.close()
         return Token("t", None)
 
-    async with WireServer(Reply(), Reply(401), Reply()) as server:
+    async with WireServer(CannedAnswer(), CannedAnswer(401), CannedAnswer()) as server:
         backend = Backend(
             base_url=URL(server.url), auth=BearerToken(token), read_error=read_error, headers={"X-Tenant": "t"}
         )
@@ -429,7 +429,7 @@ async def test_requests_of_a_source_of_tokens_are_sent_once() -> None:
 
 async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
     """Whoever puts them there: something between aiohttp and us, or a source of tokens."""
-    async with WireServer(Reply()) as server, client_for(server) as client, client_for(server) as other:
+    async with WireServer(CannedAnswer()) as server, client_for(server) as client, client_for(server) as other:
         await client.call(GET)
         here = client._sessions.current()
         assert here is not None
@@ -450,7 +450,7 @@ async def test_source_of_tokens_gets_the_injected_session() -> None:
             assert session is injected
         return Token("t", None)
 
-    async with ClientSession() as injected, WireServer(Reply()) as server:
+    async with ClientSession() as injected, WireServer(CannedAnswer()) as server:
         backend = Backend(base_url=URL(server.url), auth=BearerToken(token), read_error=read_error)
         async with Client(backend, session=injected) as client:
             await client.call(POST)
@@ -460,7 +460,10 @@ async def test_source_of_tokens_gets_the_injected_session() -> None:
 @pytest.mark.parametrize("injected", [False, True], ids=["owned", "injected"])
 async def test_constant_headers_are_sent_with_every_request(injected: bool) -> None:
     """Whoever's session it is, and whatever its owner has it send; a view's go before the client's."""
-    async with ClientSession(headers={"Accept": "text/html", "X-Own": "1"}) as session, WireServer(Reply()) as server:
+    async with (
+        ClientSession(headers={"Accept": "text/html", "X-Own": "1"}) as session,
+        WireServer(CannedAnswer()) as server,
+    ):
         async with client_for(server, session=session if injected else None, language="de") as client:
             for view in (client, client.with_options(language="fr"), client.with_options(total_timeout=9)):
                 await view.call(GET)
@@ -475,7 +478,7 @@ async def test_constant_headers_are_sent_with_every_request(injected: bool) -> N
 
 async def test_session_that_somebody_closed_is_replaced() -> None:
     """Our own, by whatever means."""
-    async with WireServer(Reply()) as server, client_for(server) as client:
+    async with WireServer(CannedAnswer()) as server, client_for(server) as client:
         await client.call(GET)
         here = client._sessions.current()
         assert here is not None
@@ -487,7 +490,7 @@ async def test_session_that_somebody_closed_is_replaced() -> None:
 @pytest.mark.parametrize("used", [False, True])
 async def test_closed_injected_session_is_named(used: bool) -> None:
     """Closed by its owner, who may have others on its connections: an error of ours says so, and nothing is sent."""
-    async with WireServer(Reply()) as server, TCPConnector() as connector:
+    async with WireServer(CannedAnswer()) as server, TCPConnector() as connector:
         session = ClientSession(connector=connector, connector_owner=False)
         client = client_for(server, session=session)
         if used:
@@ -518,7 +521,7 @@ async def test_closed_client_stays_closed(used: bool) -> None:
 
 
 async def test_block_closes_even_after_an_error() -> None:
-    async with WireServer(Reply(404)) as server:
+    async with WireServer(CannedAnswer(404)) as server:
         with pytest.raises(NotFoundError):
             async with client_for(server) as client:
                 await client.call(GET)
@@ -669,7 +672,7 @@ async def test_redirects_are_never_followed() -> None:
     """A 302 to another host, or a 307 that would repeat a POST there: one request, and the key stays here."""
     async with WireServer() as elsewhere:
         for status in (301, 302, 303, 307, 308):
-            async with WireServer(Reply(status, headers={"Location": elsewhere.url + "/it"})) as server:
+            async with WireServer(CannedAnswer(status, headers={"Location": elsewhere.url + "/it"})) as server:
                 async with client_for(server) as client:
                     for attempted in (GET, POST):
                         error = await failure(client.call(attempted))
@@ -698,7 +701,7 @@ LARGE = {
 async def test_large_answers_are_not_taken_in(step: Raw) -> None:
     """Counted after decompression; the connection is given up, the pool slot given back."""
     async with (
-        WireServer(step, Reply()) as server,
+        WireServer(step, CannedAnswer()) as server,
         client_for(server, max_response_bytes=_LIMIT, connection=Connection(limit=1)) as client,
     ):
         error = await failure(client.call(GET))
@@ -714,7 +717,7 @@ async def test_answer_of_the_allowed_size_is_taken() -> None:
     body = b'"' + b"x" * (_LIMIT - 2) + b'"'
     packed = gzip.compress(body)
     steps = [
-        Reply(body=body),
+        CannedAnswer(body=body),
         Raw(_response(packed, b"Content-Encoding: gzip", b"Content-Length: %d" % len(packed)).data, close=False),
     ]
     async with WireServer(*steps) as server, client_for(server, max_response_bytes=_LIMIT) as client:

@@ -1,6 +1,7 @@
-"""What the sandbox answers, name by name: spelled out, not derived from the models, lest a test read its own writing.
+"""The JSON that the sandbox answers with.
 
-Only names that were seen documented, or in use, are sent.
+Its names are spelled out, not derived from the models: otherwise a wrong name in a model would go unnoticed, as the
+sandbox would have it too. Only names that were seen documented, or in use, are sent.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ from cloudcockpit_sdk.models import (
     OfferType,
     PriceMargin,
     Subscription,
-    SubscriptionStatus,
 )
 from sdk_core.codec import OpenEnumObject
 
@@ -24,7 +24,6 @@ __all__ = [
     "UPGRADE",
     "conflict",
     "detail",
-    "has_transition",
     "list_item",
     "migration_status",
     "named",
@@ -34,7 +33,7 @@ __all__ = [
 ]
 
 NAMESPACE: Final = UUID("5f0c2a1e-6d3b-4c58-9e47-0a1b2c3d4e5f")
-"""Of the ids that are made up."""
+"""Namespace of the ids that are made up."""
 
 
 UPGRADE: Final[dict[str, str]] = {
@@ -48,7 +47,7 @@ UPGRADE: Final[dict[str, str]] = {
 
 
 def page(found: Sequence[object], page_number: int, page_size: int) -> dict[str, object]:
-    """Return the envelope of all lists."""
+    """Return one page of a list."""
     total_pages = ceil(len(found) / page_size)
     first = (page_number - 1) * page_size
     return {
@@ -92,7 +91,7 @@ def list_item(subscription: Subscription) -> dict[str, object]:
 
 
 def detail(subscription: Subscription) -> dict[str, object]:
-    """Return a subscription as it is shown alone."""
+    """Return a subscription as `get_subscription` shows it."""
     return {
         "id": subscription.id,
         "customerId": subscription.customer_id,
@@ -169,7 +168,7 @@ def migration_status(subscription_id: UUID, destination: Subscription | None) ->
 
 
 def transition(subscription: Subscription) -> dict[str, object]:
-    """Return the upgrade of a subscription to the offer above."""
+    """Return the upgrade of a subscription to UPGRADE."""
     return {
         "destinationSubscriptionId": None,
         "destinationProviderSubscriptionId": None,
@@ -184,7 +183,7 @@ def transition(subscription: Subscription) -> dict[str, object]:
 
 
 def named(value: OpenEnumObject | None) -> dict[str, str] | None:
-    """Return an enumeration's value as it travels."""
+    """Return the value of an enumeration as the API writes it: `{"name": ...}`."""
     return None if value is None else {"name": str(value)}
 
 
@@ -195,12 +194,3 @@ def _euros(value: str) -> dict[str, object]:
 def offer_type(subscription: Subscription) -> OfferType:
     """Return the kind of a subscription's offer."""
     return OfferType(subscription.offer.get("offerType", {"name": "License"})["name"])
-
-
-def has_transition(subscription: Subscription) -> bool:
-    """Return whether the subscription can be upgraded."""
-    return (
-        subscription.status == SubscriptionStatus.ACTIVE
-        and offer_type(subscription) == OfferType.LICENSE
-        and subscription.offer["id"] != UPGRADE["offerId"]
-    )

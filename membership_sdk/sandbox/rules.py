@@ -1,19 +1,26 @@
-"""The sandbox's rules for idle periods: what a studio would say to a request, in the API's words; pure.
+"""The sandbox's rules: what a studio would refuse, in the API's own statuses; without state.
 
-The statuses are documented by a line each. Which of several comes first, and where the bounds lie exactly, is the
-sandbox's own.
+Statuses of idle periods and purchases are documented by a line each. Which of several applies first, and where the
+limits lie exactly, is the sandbox's choice, and so are the status code 400 and the error codes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 from typing import Final
 
 from attrs import evolve
 
 from membership_sdk.models import (
+    AdditionalModule,
+    AdditionalModuleContractRequest,
+    AdditionalModuleValidationStatus,
+    CancelationStatus,
+    ContractData,
+    ContractStatus,
     IdlePeriod,
     IdlePeriodConfiguration,
     IdlePeriodCreationStatus,
+    IdlePeriodReason,
     IdlePeriodState,
     IdlePeriodUpdateRequest,
     IdlePeriodValidationRequest,
@@ -23,15 +30,92 @@ from membership_sdk.models import (
     TemporalUnit,
     Term,
 )
+from sdk_core.sandbox.requests import ReceivedDocument, RefusalError
 
-__all__ = ["end_of", "months_later", "on_change", "on_request", "remaining"]
+__all__ = [
+    "after_cancelation",
+    "after_withdrawal",
+    "available_date",
+    "change_status",
+    "creation_status",
+    "end_of",
+    "months_later",
+    "not_found",
+    "purchase_status",
+    "remaining",
+    "require_document",
+    "require_positive",
+]
 
 _Status = IdlePeriodValidationStatus
 _DAY: Final = timedelta(days=1)
-_MOST_TERMS: Final = {IdleTemporalUnit.DAY: 5 * 365, IdleTemporalUnit.WEEK: 5 * 52, IdleTemporalUnit.MONTH: 5 * 12}
-"""The hard limit of five years."""
+_MAXIMUM_TERMS: Final = {IdleTemporalUnit.DAY: 5 * 365, IdleTemporalUnit.WEEK: 5 * 52, IdleTemporalUnit.MONTH: 5 * 12}
+"""Five years: the documented limit of every idle period."""
 _LAST_START: Final = date(date.max.year - 6, 1, 1)
-"""From here on, five years are more than a `date` can hold."""
+"""Five years after a later start can be more than a `date` can hold."""
+
+
+def not_found(what: str) -> RefusalError:
+    """Return the refusal of an id that does not exist."""
+    return RefusalError(404, "NOT_FOUND", f"There is no such {what}.")
+
+
+def after_cancelation(status: CancelationStatus | None, *, verification: bool) -> CancelationStatus:
+    """Return the status of a contract after its cancelation; refuse that if it is canceled already."""
+    if status is not None:
+        raise RefusalError(400, "ALREADY_CANCELED", f"The contract is {status} already.")
+    return CancelationStatus.PENDING_VERIFICATION if verification else CancelationStatus.CANCELED
+
+
+def after_withdrawal(status: CancelationStatus | None, *, verification: bool) -> CancelationStatus | None:
+    """Return the status of a contract after the withdrawal of its cancelation; refuse that if there is none."""
+    if status is None:
+        raise RefusalError(400, "NOT_CANCELED", "There is no cancelation to withdraw.")
+    if status == CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION:
+        raise RefusalError(400, "WITHDRAWAL_PENDING", "The withdrawal waits for the studio already.")
+    pending = verification and status == CancelationStatus.CANCELED
+    return CancelationStatus.PENDING_WITHDRAWAL_VERIFICATION if pending else None
+
+
+def available_date(wanted: date, available: Iterable[date]) -> date:
+    """Return `wanted` if the contract can be canceled to it."""
+    if wanted not in available:
+        raise RefusalError(400, "CANCELATION_DATE_NOT_AVAILABLE", "The date is not on offer.", field="cancelationDate")
+    return wanted
+
+
+def require_positive(status: IdlePeriodValidationStatus | AdditionalModuleValidationStatus) -> None:
+    """Refuse what validation would not accept; the status is the error code."""
+    if not status.is_positive:
+        raise RefusalError(400, status, f"It can not be done: {status}.")
+
+
+def require_document(reason: IdlePeriodReason, document: ReceivedDocument | None) -> None:
+    """Refuse a missing document if the reason needs one."""
+    if reason.document_required and document is None:
+        raise RefusalError(400, "DOCUMENT_REQUIRED", f"The reason {reason.name} needs a document.", field="document")
+
+
+def purchase_status(
+    contract: ContractData,
+    module: AdditionalModule | None,
+    request: AdditionalModuleContractRequest,
+    *,
+    purchased: bool,
+) -> AdditionalModuleValidationStatus:
+    """Return whether a module can be bought; `purchased`: the contract has it already."""
+    status = AdditionalModuleValidationStatus
+    if module is None:
+        return status.ADDITIONAL_MODULE_NOT_FOUND
+    if purchased:
+        return status.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED
+    if contract.contract_status != ContractStatus.ACTIVE:
+        return status.ADDITIONAL_MODULE_CONTRACT_INVALID_STATUS
+    if request.payment_frequency_id not in {frequency.id for frequency in module.payment_frequencies}:
+        return status.ADDITIONAL_MODULE_NOT_ONLINE_PURCHASABLE
+    if request.book_trial_period and module.trial_period_config is None:
+        return status.ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE
+    return status.ADDITIONAL_MODULE_PURCHASABLE
 
 
 def months_later(first: date, months: int) -> date:
@@ -41,7 +125,7 @@ def months_later(first: date, months: int) -> date:
 
 
 def end_of(request: IdlePeriodValidationRequest) -> date:
-    """Return the last day of what is asked for."""
+    """Return the last day of the idle period that is requested."""
     terms = request.term_value or 0
     match request.temporal_unit:
         case IdleTemporalUnit.DAY:
@@ -51,49 +135,49 @@ def end_of(request: IdlePeriodValidationRequest) -> date:
         case IdleTemporalUnit.MONTH:
             return months_later(request.start_date, terms) - _DAY
         case _:
-            # Unlimited. The API documents an end even then, but not which: here it is the hard limit.
-            return months_later(request.start_date, _MOST_TERMS[IdleTemporalUnit.MONTH]) - _DAY
+            # Unlimited. The API documents that there is an end even then, but not which: here it is the limit.
+            return months_later(request.start_date, _MAXIMUM_TERMS[IdleTemporalUnit.MONTH]) - _DAY
 
 
-def on_request(
+def creation_status(
     config: IdlePeriodConfiguration, others: Collection[IdlePeriod], request: IdlePeriodValidationRequest
 ) -> IdlePeriodValidationStatus:
-    """Return whether an idle period can be created, beside the contract's `others`."""
+    """Return whether an idle period can be created; `others` are those that the contract has."""
     return (
-        _on_contract(config, others)
-        or _on_length(config, request)
-        or _on_start(config, request.start_date)
-        or _on_others(config, others, request)
+        _refusal_by_contract(config, others)
+        or _refusal_by_length(config, request)
+        or _refusal_by_start(config, request.start_date)
+        or _refusal_by_others(config, others, request)
         or _Status.IDLEPERIOD_CREATABLE
     )
 
 
-def on_change(
+def change_status(
     config: IdlePeriodConfiguration,
     others: Collection[IdlePeriod],
     period: IdlePeriod,
     request: IdlePeriodUpdateRequest,
     today: date,
 ) -> IdlePeriodValidationStatus:
-    """Return whether `period` can be changed, beside the contract's `others`."""
-    refusal = _on_contract(config, (period, *others))
+    """Return whether `period` can be changed; `others` are the contract's other ones."""
+    refusal = _refusal_by_contract(config, (period, *others))
     if refusal is None and _end(period) < today:
         refusal = _Status.IDLEPERIOD_DEADLINE_VIOLATED
     if refusal is None and period.unlimited and request.unlimited is None:
         refusal = _Status.IDLEPERIOD_UNLIMITED_PARAMETER_IS_MISSING
     if refusal is None and request.end_date is not None:
-        refusal = _on_shortening(config, period, request, request.end_date)
+        refusal = _refusal_by_shortening(config, period, request, request.end_date)
     elif refusal is None:
         refusal = (
-            _on_length(config, request)
-            or (None if request.start_date == period.start_date else _on_start(config, request.start_date))
-            or _on_others(config, others, request)
+            _refusal_by_length(config, request)
+            or (None if request.start_date == period.start_date else _refusal_by_start(config, request.start_date))
+            or _refusal_by_others(config, others, request)
         )
     return refusal or _Status.IDLEPERIOD_UPDATABLE
 
 
 def remaining(config: IdlePeriodConfiguration, periods: Collection[IdlePeriod], year: int) -> RemainingIdlePeriods:
-    """Return what a calendar year has left; a contract year is taken for one."""
+    """Return the terms that are left in a calendar year; a contract year is treated as a calendar year."""
     used = sum(_terms(config, period) for period in periods if period.start_date.year == year)
     most = config.max_term_per_reference_period
     unit = TemporalUnit(config.temporal_unit)
@@ -103,7 +187,9 @@ def remaining(config: IdlePeriodConfiguration, periods: Collection[IdlePeriod], 
     )
 
 
-def _on_contract(config: IdlePeriodConfiguration, periods: Collection[IdlePeriod]) -> IdlePeriodValidationStatus | None:
+def _refusal_by_contract(
+    config: IdlePeriodConfiguration, periods: Collection[IdlePeriod]
+) -> IdlePeriodValidationStatus | None:
     if config.idle_period_creation_status == IdlePeriodCreationStatus.READ:
         return _Status.IDLEPERIOD_DEACTIVATED_FOR_CONTRACT
     if any(period.state == IdlePeriodState.PENDING_VERIFICATION for period in periods):
@@ -111,25 +197,25 @@ def _on_contract(config: IdlePeriodConfiguration, periods: Collection[IdlePeriod
     return None
 
 
-def _on_length(
+def _refusal_by_length(
     config: IdlePeriodConfiguration, request: IdlePeriodValidationRequest
 ) -> IdlePeriodValidationStatus | None:
     if request.unlimited and config.unlimited_allowed:
-        # No status is documented for a unit or term beside `unlimited`.
+        # No status is documented for a unit or term together with `unlimited`.
         has_term = request.temporal_unit is not None or request.term_value is not None
         return _Status.IDLEPERIOD_TEMPORALUNIT_INVALID if has_term else None
     if request.term_value is None:
         return _Status.IDLEPERIOD_TERMVALUE_MISSING
     if request.temporal_unit != config.temporal_unit:
         return _Status.IDLEPERIOD_TEMPORALUNIT_INVALID
-    if request.term_value > _MOST_TERMS[config.temporal_unit]:
+    if request.term_value > _MAXIMUM_TERMS[config.temporal_unit]:
         return _Status.IDLEPERIOD_MAXIMUM_YEARS_VIOLATED
     if request.term_value > config.max_terms:
         return _Status.IDLEPERIOD_MAXIMUM_TERMS_VIOLATED
     return None
 
 
-def _on_start(config: IdlePeriodConfiguration, start: date) -> IdlePeriodValidationStatus | None:
+def _refusal_by_start(config: IdlePeriodConfiguration, start: date) -> IdlePeriodValidationStatus | None:
     if not _is_first_day(config.temporal_unit, start):
         return _Status.IDLEPERIOD_DATE_NOT_FIRSTDAY_OF_TEMPORALUNIT
     if config.next_possible_start_date_only and start != config.first_possible_start_date:
@@ -139,7 +225,7 @@ def _on_start(config: IdlePeriodConfiguration, start: date) -> IdlePeriodValidat
     return None
 
 
-def _on_others(
+def _refusal_by_others(
     config: IdlePeriodConfiguration, others: Collection[IdlePeriod], request: IdlePeriodValidationRequest
 ) -> IdlePeriodValidationStatus | None:
     start, end = request.start_date, end_of(request)
@@ -151,7 +237,7 @@ def _on_others(
     return None
 
 
-def _on_shortening(
+def _refusal_by_shortening(
     config: IdlePeriodConfiguration, period: IdlePeriod, request: IdlePeriodUpdateRequest, end: date
 ) -> IdlePeriodValidationStatus | None:
     if request.temporal_unit is not None or request.term_value is not None:
@@ -180,7 +266,7 @@ def _end(period: IdlePeriod) -> date:
 
 
 def _terms(config: IdlePeriodConfiguration, period: IdlePeriod) -> int:
-    """Return the length in the configuration's unit, a begun one counted whole; an unlimited period counts none."""
+    """Return the length in the configuration's unit, rounded up; an unlimited period has none."""
     if period.unlimited or period.end_date is None:
         return 0
     days = (period.end_date - period.start_date).days + 1

@@ -1,0 +1,39 @@
+"""What the workflows share: their timing, and the checks and choices of their arguments."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from sdk_core.arguments import int64_id
+from sdk_core.workflow import NotOfferedError, cannot
+
+__all__ = ["POLL", "TIMEOUT", "check_ids", "check_reason", "choose"]
+
+R = TypeVar("R")
+
+TIMEOUT: Final = 30.0
+POLL: Final = 0.5
+"""The API does what it is asked before it answers: what happened shows at once, unless the answer was lost."""
+
+
+def check_ids(ids: Mapping[str, object]) -> None:
+    """Raise TypeError or ValueError unless all are ids."""
+    for name, value in ids.items():
+        int64_id(name, value)
+
+
+def check_reason(reason: object) -> None:
+    """Raise TypeError unless it is an id or a name."""
+    if isinstance(reason, bool) or not isinstance(reason, int | str):
+        raise TypeError(f"reason must be an id (int) or an exact name (str), not {type(reason).__name__}")
+
+
+def choose(
+    offered: tuple[R, ...], wanted: int | str, argument: str, *, key: Callable[[R], int], name: Callable[[R], str]
+) -> R:
+    """Return the one entry with this id or exact name."""
+    found = [entry for entry in offered if wanted in (key(entry), name(entry))]
+    if not found:
+        raise cannot(NotOfferedError, f"{argument} is not one of those the API offers")
+    if len(found) > 1:
+        raise cannot(NotOfferedError, f"{argument} names several of those the API offers: pass the id")
+    return found[0]

@@ -1,0 +1,89 @@
+"""JSON to attrs classes and back: strict about types, open about what is new, silent about values.
+
+The names of JSON keys are the camelCase of attribute names. Unknown keys are ignored and unknown values of enumerations
+are kept, so an API may add both. `null` or a wrong type where a value is required is an error that names the JSON path
+and never the value. Money and other fractions are `Decimal`, read from the digits in the text without a float in
+between.
+
+Two readers give the same values; the fast one is tried first, the exact one decides.
+
+    load(text, shape)
+      |
+      v
+    twins.READERS[shape](text) ---> value           msgspec, from bytes straight to objects: nearly every answer
+      |
+      |  any error: dropped, as it may show values, and does not name all that is wrong
+      v
+    text.parse(text) -------------> NotJsonError
+      |
+      |  JSON value
+      v
+    rules.structure(...) ---------> value           cattrs, value by value
+      |
+      v
+    problems.problems_of(...) ----> ShapeError      all misfits with their JSON paths
+
+`dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
+
+    enums <- shapes <- problems <- rules <- twins
+             shapes <- write
+             text   <- rules
+"""
+
+from contextlib import suppress
+from typing import Any, TypeVar, cast, get_args
+
+from sdk_core.codec.enums import OpenEnum, OpenEnumObject
+from sdk_core.codec.problems import ShapeError
+from sdk_core.codec.rules import structure
+from sdk_core.codec.text import NotJsonError, as_list, as_object, as_text, parse, parse_or_none
+from sdk_core.codec.twins import READERS
+from sdk_core.codec.write import dump, encode_datetime
+
+__all__ = [
+    "NotJsonError",
+    "OpenEnum",
+    "OpenEnumObject",
+    "ShapeError",
+    "as_list",
+    "as_object",
+    "as_text",
+    "dump",
+    "encode_datetime",
+    "load",
+    "parse",
+    "parse_or_none",
+    "structure",
+]
+
+T = TypeVar("T")
+
+
+def load(text: bytes, shape: type[T], *, lone_item: bool = False) -> T:
+    """Return the JSON `text` as `shape`.
+
+    Args:
+        text: in any of JSON's encodings.
+        shape: an attrs class, or `list` of one.
+        lone_item: whether a lone object is taken for a list of one.
+
+    Raises:
+        NotJsonError: it is no JSON.
+        ShapeError: it does not fit; the paths of all misfits are named.
+    """
+    kind: Any = shape  # To mypy, a type[T] may be unhashable.
+    # The slow reading stands below the handler, not in it: there the fast reader's error, whose message may show a
+    # value, would become the context of whatever is raised.
+    try:
+        value: T = READERS[kind](text)
+    except Exception:  # noqa: BLE001, S110  Whatever it is, cattrs reads the text again and decides.
+        pass
+    else:
+        return value
+    if lone_item:
+        with suppress(Exception):
+            (item,) = get_args(kind)
+            lone: Any = [READERS[item](text)]
+            return cast("T", lone)
+    found = parse(text)
+    return structure([as_object(found)] if lone_item and isinstance(found, dict) else found, shape)

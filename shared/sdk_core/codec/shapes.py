@@ -1,0 +1,92 @@
+"""What kind of type a shape is, and how the attributes of an attrs class are named and typed in the JSON.
+
+A shape is a type as an annotation has it: `str`, an attrs class, `Page[Item]`, `tuple[Item, ...]`, `Decimal | None`.
+"""
+
+from collections.abc import Callable, Mapping
+from types import UnionType
+from typing import Any, TypeGuard, Union, get_args, get_origin
+
+import attrs
+
+from sdk_core.codec.enums import OpenEnum
+
+__all__ = [
+    "LazyDict",
+    "has_attrs",
+    "is_enum",
+    "is_factory",
+    "is_generic",
+    "is_object",
+    "is_optional_enum",
+    "json_name",
+    "typed_attributes",
+]
+
+
+def is_enum(shape: Any) -> TypeGuard[type[OpenEnum]]:
+    """Whether it is an open enumeration, of either kind."""
+    return isinstance(shape, type) and issubclass(shape, OpenEnum)
+
+
+def is_optional_enum(shape: Any) -> bool:
+    """Whether it is a union with an open enumeration: an enumeration or None, for no model has another."""
+    return get_origin(shape) in (Union, UnionType) and any(map(is_enum, get_args(shape)))
+
+
+def is_object(shape: Any) -> bool:
+    """Whether it is `object`, which any JSON value fits. Of `Any`, cattrs knows that by itself."""
+    return shape is object
+
+
+def is_generic(kind: type) -> Callable[[Any], bool]:
+    """Return the test whether a shape is `kind` with arguments, such as `list[int]` for `list`."""
+    return lambda shape: get_origin(shape) is kind
+
+
+def has_attrs(shape: Any) -> bool:
+    """Whether it is an attrs class, or a generic one with arguments."""
+    return attrs.has(get_origin(shape) or shape)
+
+
+def is_factory(default: Any) -> bool:
+    """Whether an attribute's default is made anew for each object."""
+    factory: Any = attrs.Factory  # A class, but not to its stub.
+    return isinstance(default, factory)
+
+
+def json_name(attribute: "attrs.Attribute[Any]") -> str:
+    """Return the JSON key of an attribute: `metadata["json"]`, or its name in camelCase."""
+    head, *rest = attribute.name.split("_")
+    return attribute.metadata.get("json") or head + "".join(word.capitalize() for word in rest)
+
+
+def typed_attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":
+    """Return the attributes of a class with their types, a generic's arguments in place of its type variables."""
+    cls = get_origin(shape) or shape
+    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=False))
+    return [
+        (attribute, _substituted(attribute.type, arguments)) for attribute in attrs.fields(attrs.resolve_types(cls))
+    ]
+
+
+def _substituted(kind: Any, arguments: Mapping[Any, Any]) -> Any:
+    if kind in arguments:
+        return arguments[kind]
+    variables = getattr(kind, "__parameters__", ()) if get_args(kind) else ()
+    return kind[tuple(arguments.get(variable, variable) for variable in variables)] if variables else kind
+
+
+class LazyDict(dict[Any, Callable[[Any], Any]]):
+    """A function for each shape, made by `make(shape)` when it is first asked for.
+
+    A dict, because each call of the SDK looks something up here: `functools.cache` takes twice as long to find it.
+    """
+
+    def __init__(self, make: Callable[[Any], Callable[[Any], Any]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, shape: Any) -> Callable[[Any], Any]:
+        function = self[shape] = self._make(shape)
+        return function

@@ -1,0 +1,72 @@
+"""JSON text to JSON values, and safe looks into a value that may be anything.
+
+    bytes --> msgspec ------------------------------> value
+                | any refusal
+                v
+              json.loads(), which also reads -------> value, or NotJsonError
+              UTF-16, UTF-32, a byte order mark
+              and half of a surrogate pair
+
+Numbers with a fraction or an exponent become `Decimal`, made from their digits in the text.
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import msgspec
+
+__all__ = ["NotJsonError", "as_list", "as_object", "as_text", "parse", "parse_or_none"]
+
+
+class NotJsonError(ValueError):
+    """The bytes are no JSON text."""
+
+
+def _refuse_constant(_text: str) -> NoReturn:
+    raise NotJsonError
+
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_REFUSALS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+"""What reading a text may raise. ArithmeticError: an exponent beyond what `Decimal` can hold."""
+
+
+def parse(text: bytes) -> Any:
+    """Return the JSON value in `text`, numbers with a fraction as `Decimal`.
+
+    Raises:
+        NotJsonError: it is no JSON (`NaN` and `Infinity` are none).
+    """
+    try:
+        return _DECODER.decode(text)
+    except _REFUSALS:
+        pass
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except _REFUSALS:
+        raise NotJsonError from None
+
+
+def parse_or_none(text: bytes) -> Any:
+    """Return the JSON value in `text`, or None if it is no JSON."""
+    try:
+        return parse(text)
+    except NotJsonError:
+        return None
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return `value` if it is a JSON object, else an empty one: for reading what may be anything."""
+    found: dict[str, Any] = value if issubclass(value.__class__, dict) else {}
+    return found
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the items of `value` if it is a JSON list, else an empty list."""
+    return [*value] if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str | None:
+    """Return `value` if it is a JSON string, else None."""
+    return value if isinstance(value, str) else None

@@ -1,0 +1,231 @@
+"""One run of a workflow: read, ask if needed, and read on until the state shows or the time is over."""
+
+from typing import Final, Generic, TypeVar
+
+from sdk_core.arguments import of_type, seconds
+from sdk_core.call import Reply
+from sdk_core.client import Client
+from sdk_core.errors import BadRequestError, ConflictError, Facts, NotFoundError, SdkError
+from sdk_core.outcome import Outcome
+from sdk_core.workflow import Change, NotSettledError, Procedure, Request, Run, Settled, WorkflowError, cannot, shown
+
+__all__ = ["settle"]
+
+S = TypeVar("S")
+
+_MOST_REQUESTS: Final = 2
+_GROWTH: Final = 1.5
+_LONGEST_PAUSE: Final = 10
+"""In times of the first."""
+_CERTAINTY: Final = (Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED)
+"""Of several requests, that outcome is known which comes last here."""
+
+
+async def settle(
+    client: Client,
+    procedure: Procedure[S],
+    *,
+    timeout: float,
+    poll: float,
+    ask: bool = True,
+    resend_after: float | None = None,
+) -> Settled[S]:
+    """Bring about a state, and return when it is read.
+
+    Args:
+        client: makes the calls; its retry policy's clock and sleep are waited with.
+        procedure: how to read and change the state.
+        timeout: seconds for the whole.
+        poll: seconds between reads; grows by half each time, up to ten times as long.
+        ask: False: send nothing, only wait for the state.
+        resend_after: seconds in which the effect of a request of UNKNOWN outcome shows, if it had one. If the state is
+            then still the one in which the request was sent, it is sent once more. None: it never is.
+
+    Raises:
+        NotSettledError: the state was not reached in time.
+        WorkflowError: nothing would be right to do.
+        SdkError: a call failed. All errors carry the state read last, and the correlation ids of all calls. `outcome`
+            is that of the request that was to bring the state about; if none was sent, REJECTED means that a read was
+            refused, and anything else is NOT_SENT.
+    """
+    timeout, poll = seconds("timeout", timeout), seconds("poll", poll)
+    of_type(bool)("ask", ask)
+    if resend_after is not None:
+        resend_after = seconds("resend_after", resend_after)
+    settling = _Settling(Run(client, timeout), procedure, poll=poll, ask=ask, resend_after=resend_after)
+    try:
+        return await settling.settle()
+    except SdkError as error:
+        settling.complete(error)
+        raise
+    except Exception as error:
+        if not settling.was_sent:
+            raise
+        what = f"a request was sent, but then the program failed with {type(error).__name__}"
+        raise settling.complete(cannot(WorkflowError, what)) from error
+    finally:
+        settling.forget()
+
+
+class _Settling(Generic[S]):
+    """A run on its way to a state: what was read, what was sent, and what became of it."""
+
+    def __init__(
+        self, run: Run, procedure: Procedure[S], *, poll: float, ask: bool, resend_after: float | None
+    ) -> None:
+        self._run = run
+        self._procedure = procedure
+        self._poll = poll
+        self._ask = ask
+        self._resend_after = resend_after
+        self._state: str | None = None
+        """What was read last."""
+        self._read_failure: SdkError | None = None
+        """Why the last read failed."""
+        self._request: Request | None = None
+        self._requested_in: str | None = None
+        """The state that the request was made for."""
+        self._times_sent = 0
+        self._sent: Facts = {}
+        """What errors tell of the request: where it was sent more than once, of the one that is more likely to have
+        had an effect."""
+        self._sent_at = 0.0
+        self._send_failure: SdkError | None = None
+        self._outcome = Outcome.NOT_SENT
+        """Of all requests; APPLIED: acknowledged."""
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the request was sent, whatever came of it."""
+        return self._times_sent > 0
+
+    @property
+    def _may_have_effect(self) -> bool:
+        return self._outcome in {Outcome.UNKNOWN, Outcome.APPLIED}
+
+    async def settle(self) -> Settled[S]:
+        pause = self._poll
+        while True:
+            # Asked before it is read: what is read then was so at the deadline.
+            self._run.is_last_read = not self._run.left
+            reply = await self._read()
+            if reply is not None:
+                if self._procedure.reached(reply.value):
+                    return self._settled(reply.value)
+                if self._is_time_to_send():
+                    if await self._send(reply.value):
+                        return self._settled(reply.value)
+                    continue
+            if self._run.is_last_read:
+                raise self._not_settled()
+            await self._run.sleep(self._next_pause(pause))
+            pause = min(pause * _GROWTH, self._poll * _LONGEST_PAUSE)
+
+    async def _read(self) -> Reply[S] | None:
+        """Read the state; None if that failed, and may be tried again."""
+        try:
+            reply = await self._procedure.read(self._run)
+        except SdkError as error:
+            end = self._procedure.end_of(error) if self._may_have_effect else None
+            if end is not None:
+                self._state = None
+                raise cannot(NotSettledError, end) from error
+            if not self.was_sent and (self._ask or not error.retryable):
+                raise
+            self._read_failure = error
+            return None
+        self._read_failure = None
+        self._state = self._procedure.describe(reply.value)
+        return reply
+
+    def _is_time_to_send(self) -> bool:
+        if not self._ask or not self._run.left:
+            return False
+        return not self.was_sent or self._resend_in() == 0.0
+
+    def _resend_in(self) -> float | None:
+        """Return the seconds until the request is to be sent once more; None: never."""
+        if self._resend_after is None or self._outcome is not Outcome.UNKNOWN or self._times_sent >= _MOST_REQUESTS:
+            return None
+        # In any other state, something is under way.
+        if self._state != self._requested_in:
+            return None
+        return max(0.0, self._sent_at + self._resend_after - self._run.now)
+
+    def _next_pause(self, pause: float) -> float:
+        if self._read_failure is not None:
+            return max(pause, self._read_failure.retry_after or 0.0)
+        return min(pause, self._resend_in() or pause)
+
+    async def _send(self, state: S) -> bool:
+        """Send the request, if there is time; return whether its answer says all. Raise what ends the run."""
+        if self._request is None:
+            self._request = await self._procedure.prepare(self._run, state)
+            self._requested_in = self._state
+        if not self._run.left:
+            return False
+        try:
+            reply = await self._run.call(self._request.operation, **self._request.arguments)
+        except SdkError as error:
+            self._note_sent(error.outcome)
+            self._send_failure = error
+            # A refusal may mean that somebody else has done it, or is doing it: that can be read.
+            explicable = isinstance(error, BadRequestError | ConflictError | NotFoundError)
+            lost = self._procedure.answer_says_all and error.outcome is Outcome.APPLIED
+            if lost or not (self._may_have_effect or explicable):
+                raise
+            return False
+        self._note_sent(Outcome.APPLIED)
+        self._procedure.accept(reply.value)
+        return self._procedure.answer_says_all
+
+    def _note_sent(self, outcome: Outcome) -> None:
+        self._times_sent += 1
+        self._sent_at = self._run.now
+        if _CERTAINTY.index(outcome) >= _CERTAINTY.index(self._outcome):
+            self._outcome, self._sent = outcome, self._run.last_request
+
+    def _settled(self, state: S) -> Settled[S]:
+        change = {Outcome.APPLIED: Change.ACKNOWLEDGED, Outcome.UNKNOWN: Change.UNKNOWN}.get(self._outcome, Change.NONE)
+        return Settled(change, state, tuple(self._run.correlation_ids))
+
+    def _not_settled(self) -> SdkError:
+        """Return the error to end with at the deadline."""
+        if self._outcome is Outcome.REJECTED and self._send_failure is not None:
+            return self._send_failure
+        sent = {
+            Outcome.NOT_SENT: "nothing was sent",
+            Outcome.UNKNOWN: "the answer to the request was lost",
+            Outcome.APPLIED: "the API took the request",
+        }[self._outcome]
+        what = "was not reached" if self._read_failure is None else "could not be read"
+        text = f"{sent}, and the state asked for {what} within {self._run.timeout:g} s"
+        if self._may_have_effect:
+            text += "; ask=False goes on waiting"
+        retry_after = None if self._read_failure is None else self._read_failure.retry_after
+        error = cannot(NotSettledError, text, retryable=True, retry_after=retry_after)
+        error.__cause__ = self._read_failure or self._send_failure
+        return error
+
+    def complete(self, error: SdkError) -> SdkError:
+        """Have an error tell all that is known of the run."""
+        message = error.message
+        told: Facts = {**self._run.last_request, **error.facts, "correlation_ids": [*self._run.correlation_ids]}
+        if self.was_sent:
+            # Whatever failed last: what the caller has to know of is the request.
+            told |= {**self._sent, "outcome": self._outcome.value}
+        elif error.outcome is not Outcome.REJECTED:
+            # What is not known of a read changes nothing.
+            told["outcome"] = Outcome.NOT_SENT.value
+        if self._may_have_effect:
+            told["retryable"] = False
+            if error is not self._send_failure:
+                told["outcome"] = Outcome.UNKNOWN.value
+        if self._state is not None and "state" not in told:
+            told["state"] = shown(self._state)
+            message += f" (state: {told['state']})"
+        return error.with_facts(message, **told)
+
+    def forget(self) -> None:
+        """Let go of the errors: the traceback of what is raised leads here, and only the collector would free both."""
+        self._read_failure = self._send_failure = None

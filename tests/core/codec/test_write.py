@@ -1,0 +1,177 @@
+"""What is sent, and what is not."""
+
+import json
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import attrs
+import pytest
+from fuzz import fuzzed
+from hypothesis import given
+from model_json import JSON
+
+from cloudcockpit_sdk import BillingFrequency, MonthlyBudget, Page, Price, SubscriptionListItem
+from membership_sdk import Money
+from sdk_core import codec
+
+FEW = fuzzed(60)
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    """`None` and empty defaults are left out, at every level; False and zero are not."""
+    item = SubscriptionListItem(id=UUID(int=1), is_trial_offer=False, quantity=0, list_price=Price())
+    assert codec.parse(codec.dump(Page(items=(item,)))) == {
+        "items": [{"id": str(UUID(int=1)), "isTrialOffer": False, "quantity": 0, "listPrice": {}}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [(None, b"null"), (Decimal(0), b"0"), (Decimal("100.50"), b"100.50"), (Decimal("1E+3"), b"1000")],
+)
+def test_null_that_is_a_value_is_sent(budget: Decimal | None, text: bytes) -> None:
+    """No budget is not the same as no change of the budget."""
+    assert codec.dump(MonthlyBudget(monthly_budget=budget)) == b'{"monthlyBudget":' + text + b"}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("PO-1", b'"PO-1"'),
+        (UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
+        ({}, b"{}"),
+        (
+            {"name": None, "quantity": 0, "on": False, "billing": BillingFrequency.MONTHLY, "rest": [1, {"a": []}]},
+            b'{"name":null,"quantity":0,"on":false,"billing":{"name":"Monthly"},"rest":[1,{"a":[]}]}',
+        ),
+        (
+            {"amount": Decimal("5.10"), "at": datetime(2026, 1, 31, tzinfo=UTC)},
+            b'{"amount":5.10,"at":"2026-01-31T00:00:00+00:00"}',
+        ),
+        ({'"': '"\\\n'}, b'{"\\"":"\\"\\\\\\n"}'),
+        ([(Decimal("0.10"), "ä"), -(10**30)], b'[[0.10,"\xc3\xa4"],-1000000000000000000000000000000]'),
+    ],
+    ids=["text", "uuid", "empty", "nulls stay", "exact", "escaped", "tuple"],
+)
+def test_raw_bodies_are_sent_as_they_are(value: object, text: bytes) -> None:
+    """Of a mapping nothing is left out, not even null: what is to be sent is the caller's word."""
+    assert codec.dump(value) == text
+
+
+class DateOfAnother(date):
+    """As libraries that stop the clock have one."""
+
+
+class MomentOfAnother(datetime):
+    """Another, with a time of the day."""
+
+
+class UuidOfAnother(UUID):
+    """As database drivers have one."""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (date(2026, 1, 31), "2026-01-31"),
+        (date(1, 1, 1), "0001-01-01"),
+        (DateOfAnother(2026, 1, 31), "2026-01-31"),
+        (datetime(2026, 1, 31, 1, tzinfo=timezone(timedelta(hours=2))), "2026-01-30T23:00:00+00:00"),
+        (MomentOfAnother(2026, 1, 31, tzinfo=UTC), "2026-01-31T00:00:00+00:00"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (UuidOfAnother(int=1), "00000000-0000-0000-0000-000000000001"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_days_moments_and_uuids_are_sent_as_documented(value: object, text: str) -> None:
+    """Wherever they are, and whoever's classes they are of; a moment is never cut down to its day."""
+
+    @attrs.frozen
+    class Anything:
+        value: Any
+
+    for whole in ({"value": value}, Anything(value)):
+        assert codec.dump(whole) == f'{{"value":"{text}"}}'.encode()
+    assert codec.dump([(value,)]) == f'[["{text}"]]'.encode()
+
+
+def test_days_and_uuids_are_keys_in_their_text() -> None:
+    """At any depth."""
+    value = {date(2026, 1, 31): 1, "a": {UUID(int=1): [{datetime(2026, 1, 31, tzinfo=UTC): 2}]}}
+    assert codec.dump(value) == (
+        b'{"2026-01-31":1,"a":{"00000000-0000-0000-0000-000000000001":[{"2026-01-31T00:00:00+00:00":2}]}}'
+    )
+
+
+@attrs.frozen
+class Days:
+    """Where nobody looks what it is given."""
+
+    day: date
+    moment: datetime
+    days: tuple[date, ...] = ()
+
+
+def test_declared_type_decides_what_is_sent() -> None:
+    """A moment in place of a day is its day, as the caller's own zone has it; what is neither is not sent."""
+    moment = datetime(2026, 1, 31, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert codec.dump(Days(moment, moment, (moment,))) == (
+        b'{"day":"2026-01-31","moment":"2026-01-30T23:00:00+00:00","days":["2026-01-31"]}'
+    )
+    for oddity in (None, "x", 5):
+        for odd in ({"day": oddity}, {"moment": oddity}, {"moment": moment.date()}, {"days": (oddity,)}):
+            with pytest.raises((TypeError, AttributeError)):
+                codec.dump(attrs.evolve(Days(moment.date(), moment), **odd))
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}], ids=str)
+def test_keys_that_are_no_text_are_not_sent(value: object) -> None:
+    """JSON has none: they would make the body unreadable."""
+    with pytest.raises(TypeError, match="key"):
+        codec.dump(value)
+
+
+@pytest.mark.parametrize("value", [0.1, [1.0], {"a": 1e300}, {"a": (1.5,)}, Money(amount=0.1, currency="EUR")])  # type: ignore[arg-type]
+def test_float_is_not_sent(value: Any) -> None:
+    """It could not hold the amount it stands for."""
+    with pytest.raises(TypeError, match="Decimal, not float"):
+        codec.dump(value)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_infinite_amount_is_not_sent(value: str) -> None:
+    """JSON has no text for it."""
+    with pytest.raises(ValueError, match="finite"):
+        codec.dump(Money(amount=Decimal(value), currency="EUR"))
+
+
+@FEW
+@given(JSON)
+def test_dump_writes_what_json_dumps_writes(value: Any) -> None:
+    """Of everything but floats, which it refuses."""
+    try:
+        text = codec.dump(value)
+    except TypeError:
+        assert "." in json.dumps(value) or "e" in json.dumps(value)
+    else:
+        assert json.loads(text) == value
+        assert len(text) <= len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"name": "x\udfff"}, [{"\udc00": 1}]], ids=ascii)
+def test_half_a_character_is_not_sent(value: object) -> None:
+    """It has no encoding; and Python's own message would show the text, in its arguments."""
+    with pytest.raises(ValueError, match="surrogate") as caught:
+        codec.dump(value)
+    assert type(caught.value) is ValueError
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("value", [b"x", {1, 2}, object(), {"a": complex(1)}, [range(2)], math.inf])
+def test_what_is_no_json_is_not_sent(value: object) -> None:
+    """Not in some form that the API never saw."""
+    with pytest.raises(TypeError):
+        codec.dump(value)

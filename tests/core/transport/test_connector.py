@@ -1,0 +1,360 @@
+"""R-07: a kept connection is looked at before it is used, and one that was not read to its end is aborted."""
+
+import asyncio
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from payloads import payload
+from wire import STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer, read_request
+
+from membership_sdk import Connection, MembershipClient, Outcome, RetryPolicy, SdkError
+from sdk_core.operation import Effect, Operation
+
+READ: Operation[Any] = Operation(name="read_it", method="GET", path="/it/{n:int}", returns=object, effect=Effect.READ)
+WRITE: Operation[Any] = Operation(
+    name="write_it", method="POST", path="/it/{n:int}", returns=object, effect=Effect.WRITE, body=dict
+)
+
+AUTHORITY = trustme.CA()
+CERTIFICATE = AUTHORITY.issue_cert("localhost")
+TRUST = ssl.create_default_context()
+AUTHORITY.configure_trust(TRUST)
+
+Afterwards = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
+"""What a server does with a connection after an answer."""
+
+
+class EchoServer:
+    """Answers `GET /it/7` with 7, and then does something with the idle connection."""
+
+    def __init__(self, afterwards: Afterwards, *, tls: bool = False) -> None:
+        self._afterwards = afterwards
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+        if self._context is not None:
+            CERTIFICATE.configure_cert(self._context)
+        self.requests: list[WireRequest] = []
+        self.connections = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "localhost", 0, ssl=self._context, family=socket.AF_INET)
+        try:
+            scheme = "http" if self._context is None else "https"
+            yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while (request := await read_request(reader)) is not None:
+                self.requests.append(request)
+                answer = CannedAnswer(body=request.target.rpartition("/")[2]).encode()
+                writer.write(answer)
+                await writer.drain()
+                await self._afterwards(writer, answer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+
+async def repeat(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    await asyncio.sleep(0.005)
+    writer.write(answer)
+
+
+async def repeat_at_once(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    writer.write(answer)
+
+
+async def push_408(writer: asyncio.StreamWriter, _answer: bytes) -> None:
+    await asyncio.sleep(0.005)
+    writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    writer.close()
+
+
+async def push_half_an_answer(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    await asyncio.sleep(0.005)
+    writer.write(answer[:20])
+
+
+async def hang_up(writer: asyncio.StreamWriter, _answer: bytes) -> None:
+    writer.close()
+
+
+async def hang_up_later(writer: asyncio.StreamWriter, _answer: bytes) -> None:
+    await asyncio.sleep(0.005)
+    writer.close()
+
+
+def client_for(url: str, **options: Any) -> MembershipClient:
+    connection = Connection(ssl=TRUST, limit=options.pop("limit", 100))
+    return MembershipClient(url, "key", connection=connection, rate_limiter=None, **options)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("afterwards", [repeat, repeat_at_once, push_408, push_half_an_answer, hang_up])
+async def test_nobody_gets_what_came_unasked(afterwards: Afterwards, tls: bool) -> None:
+    """Members 1 to 5 get their own answers, each in one attempt, whatever came over the idle connection."""
+    server = EchoServer(afterwards, tls=tls)
+    async with server.running() as url, client_for(url) as client:
+        for number in range(1, 6):
+            reply = await client.call_with_reply(READ, n=number)
+            assert (reply.value, len(reply.attempts)) == (number, 1)
+            await asyncio.sleep(0.01)
+        for number in range(6, 9):
+            assert await client.call(WRITE, n=number, body={}) == number
+            await asyncio.sleep(0.01)
+    assert len(server.requests) == 8
+
+
+async def test_undisturbed_connection_is_kept() -> None:
+    async def nothing(_writer: asyncio.StreamWriter, _answer: bytes) -> None:
+        pass
+
+    for tls in (False, True):
+        server = EchoServer(nothing, tls=tls)
+        async with server.running() as url, client_for(url) as client:
+            for number in range(1, 6):
+                await client.call(READ, n=number)
+        assert server.connections == 1
+
+
+async def test_what_comes_before_a_body_is_written_disturbs_it() -> None:
+    """Between taking the connection and writing the body there may be a turn of the loop; no attempt is lost."""
+    writers: list[tuple[asyncio.StreamWriter, bytes]] = []
+
+    async def note(writer: asyncio.StreamWriter, answer: bytes) -> None:
+        writers.append((writer, answer))
+
+    server = EchoServer(note)
+    async with server.running() as url, client_for(url) as client:
+        await client.call(READ, n=1)
+        await asyncio.sleep(0.01)
+        here = client._sessions.current()
+        assert here is not None
+        connect = here.session.connector.connect  # type: ignore[union-attr]
+
+        async def connect_and_be_disturbed(*arguments: Any, **options: Any) -> Any:
+            connection = await connect(*arguments, **options)
+            writer, answer = writers[-1]
+            writer.write(answer)
+            return connection
+
+        here.session.connector.connect = connect_and_be_disturbed  # type: ignore[method-assign,union-attr]
+        reply = await client.call_with_reply(WRITE, n=2, body={})
+    assert (reply.value, len(reply.attempts)) == (2, 1)
+    assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
+
+
+async def test_pool_of_dead_connections_costs_one_attempt() -> None:
+    """20 kept connections whose server went away without a word: the second attempt takes a fresh one."""
+    deaf: set[int] = set()
+
+    async def answer(request: WireRequest) -> Any:
+        if not deaf:
+            await asyncio.sleep(0.02)
+        return CannedAnswer(body=request.target.rpartition("/")[2])
+
+    class GoneServer(WireServer):
+        async def _perform(self, step: Any, request: WireRequest, writer: asyncio.StreamWriter) -> bool:
+            if id(writer) in deaf:
+                step = STALL
+            return await super()._perform(step, request, writer)
+
+    async with GoneServer(answer) as server:
+        retry = RetryPolicy(sleep=FakeTime().sleep)
+        async with client_for(server.url, retry=retry, attempt_timeout=0.15) as client:
+            await asyncio.gather(*(client.call(READ, n=n) for n in range(1, 21)))
+            deaf.update(map(id, server._writers))
+            assert len(deaf) == 20
+            for number in range(30, 40):
+                reply = await client.call_with_reply(READ, n=number)
+                assert reply.value == number
+                assert len(reply.attempts) == (2 if number == 30 else 1)
+
+
+def test_loop_that_stands_still_between_calls_sees_the_end() -> None:
+    """A worker that keeps an asyncio.Runner: the server hangs up between two tasks, and no write is UNKNOWN."""
+    server_loop = asyncio.new_event_loop()
+    server = EchoServer(hang_up_later)
+    client: MembershipClient
+
+    async def serve(ready: asyncio.Future[str], end: asyncio.Event) -> None:
+        async with server.running() as url:
+            ready.set_result(url)
+            await end.wait()
+
+    end = asyncio.Event()
+    ready: asyncio.Future[str] = server_loop.create_future()
+    thread = threading.Thread(target=server_loop.run_until_complete, args=(serve(ready, end),))
+    thread.start()
+    while not ready.done():
+        time.sleep(0.001)
+    client = client_for(ready.result())
+    with asyncio.Runner() as runner:
+        for number in range(1, 6):
+            assert runner.run(client.call(WRITE, n=number, body={})) == number
+            time.sleep(0.02)
+        runner.run(client.aclose())
+    server_loop.call_soon_threadsafe(end.set)
+    thread.join()
+    server_loop.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path) -> None:
+    """A global loop and client, a call, a fork, and both call on: each gets its own answers."""
+    program = tmp_path / "forks.py"
+    program.write_text(_FORKS)
+    root = Path(__file__).parents[3]
+    path = os.pathsep.join(map(str, (root, root / "shared", root / "tests")))
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(program)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["child", "60", "parent", "60"], result.stdout
+
+
+_FORKS = """
+import asyncio, os
+from wire import CannedAnswer, WireServer
+from membership_sdk import MembershipClient
+from sdk_core.operation import Effect, Operation
+
+READ = Operation(name="read_it", method="GET", path="/it/{n:int}", returns=object, effect=Effect.READ)
+reading, writing = os.pipe()
+server = os.fork()
+if server == 0:
+    async def main():
+        async def answer(request):
+            await asyncio.sleep(0.001)
+            return CannedAnswer(body=request.target.rpartition("/")[2])
+        async with WireServer(answer) as it:
+            os.write(writing, it.url.encode() + b"\\n")
+            await asyncio.sleep(30)
+    asyncio.run(main())
+url = os.read(reading, 100).decode().strip()
+loop = asyncio.new_event_loop()
+client = MembershipClient(url, "key", rate_limiter=None)
+
+async def calls(first):
+    right = 0
+    for start in range(first, first + 60, 3):
+        numbers = range(start, start + 3)
+        answers = await asyncio.gather(*(client.call(READ, n=n) for n in numbers))
+        right += sum(a == n for a, n in zip(answers, numbers, strict=True))
+    return right
+
+loop.run_until_complete(calls(1))
+child = os.fork()
+if child == 0:
+    os.write(1, f"child {loop.run_until_complete(calls(10_000))}\\n".encode())
+    os._exit(0)
+right = loop.run_until_complete(calls(20_000))
+os.waitpid(child, 0)
+os.write(1, f"parent {right}\\n".encode())
+os.kill(server, 9)
+os.waitpid(server, 0)
+loop.run_until_complete(client.aclose())
+loop.close()
+"""
+
+
+def _sockets() -> int:
+    return sum(file.is_socket() for file in map(Path, (f"/proc/self/fd/{fd}" for fd in range(3, 512))))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc here")
+async def test_tls_connections_that_end_badly_are_gone_at_once() -> None:
+    """A server that hangs: no more sockets than connections allowed, however many calls time out."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CERTIFICATE.configure_cert(context)
+    hanging: list[asyncio.StreamWriter] = []
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # It does not even answer that the connection is to be closed.
+        writer.transport.pause_reading()
+        hanging.append(writer)
+        await asyncio.sleep(60)
+
+    server = await asyncio.start_server(hang, "localhost", 0, ssl=context, family=socket.AF_INET)
+    url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    ours: list[int] = []
+    async with client_for(url, limit=5, attempt_timeout=0.1, retry=RetryPolicy.none()) as client:
+
+        async def one(number: int) -> None:
+            with pytest.raises(SdkError):
+                await client.call(READ, n=number)
+            here = client._sessions.current()
+            assert here is not None
+            ours.append(len(here.session.connector._acquired))  # type: ignore[union-attr]
+
+        before = _sockets()
+        await asyncio.gather(*(one(n) for n in range(1, 21)))
+        await asyncio.sleep(0.05)
+        # The server's ends are all still there, and none of ours.
+        assert _sockets() - before - len(hanging) <= 0
+    assert max(ours) <= 5
+    for writer in hanging:
+        writer.transport.abort()
+    server.close()
+
+
+async def test_answer_that_is_too_large_is_not_read_on() -> None:
+    sent = 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n\r\n")
+        try:
+            while sent < 2**28:
+                writer.write(bytes(2**16))
+                await writer.drain()
+                sent += 2**16
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CERTIFICATE.configure_cert(context)
+    server = await asyncio.start_server(flood, "localhost", 0, ssl=context, family=socket.AF_INET)
+    url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async with client_for(url, max_response_bytes=2**16) as client:
+        with pytest.raises(SdkError) as caught:
+            await client.call(READ, n=1)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        await asyncio.sleep(0.1)
+    server.close()
+    assert sent < 2**26
+
+
+async def test_refused_write_is_not_told_as_success() -> None:
+    """The doubled answer of a read must not become that of a write that is refused."""
+    refusal = CannedAnswer(400, {"errorMessage": "no", "errorCode": "NO"})
+    first = CannedAnswer(body=payload("membership_contract_data")).encode()
+    async with WireServer(Raw(first + first, close=False), refusal) as server, client_for(server.url) as client:
+        await client.get_contract_data(customer_id=1)
+        with pytest.raises(SdkError) as caught:
+            await client.withdraw_contract_cancelation(customer_id=1, contract_id=2)
+        assert caught.value.outcome is Outcome.REJECTED
