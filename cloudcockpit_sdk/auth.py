@@ -1,22 +1,24 @@
 """Authentication of the CloudCockpit API: the sources of its bearer token."""
 
+import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, Unpack, runtime_checkable
+from decimal import Decimal
+from typing import Final, Protocol, Unpack, cast, runtime_checkable
 
 import attrs
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientTimeout
 from attrs import field, frozen
 from yarl import URL
 
 from sdk_core import codec
-from sdk_core.arguments import base_url, header_text, instance, valid
-from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSource, jwt_expiry
+from sdk_core.arguments import base_url, bearer_token, instance, valid
+from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSession, TokenSource, jwt_expiry, no_token
 from sdk_core.details import ErrorDetails, safe_code
-from sdk_core.errors import AuthenticationError, ConnectionFailedError, Facts, SdkError
+from sdk_core.errors import AuthenticationError, ConnectionFailedError, Facts, InvalidResponseError, SdkError
 from sdk_core.outcome import Outcome
 from sdk_core.retry import parse_retry_after
-from sdk_core.transport.cause import safe_cause
+from sdk_core.transport.cause import is_passing, safe_cause, unreadable
 from sdk_core.transport.exchange import EXCHANGE_ERRORS, read_at_most
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
@@ -73,14 +75,17 @@ class TokenCredential(Protocol):
 
 
 TokenArgument = str | Callable[[], Awaitable[str]] | ClientCredentials | TokenCredential
-"""What `CloudCockpitClient(token=...)` takes."""
+"""What `CloudCockpitClient(token=...)` takes. A token is given alone: with `Bearer` before it, it is refused."""
 
 
 def bearer(token: TokenArgument) -> Auth:
     """Return the authentication for the argument `token` of the client."""
+    given: object = token
+    if isinstance(given, type):
+        raise TypeError(f"token must be an instance: {given.__name__} is a class")
     match token:
         case str():
-            return FixedToken("Authorization", f"Bearer {header_text('token', token)}")
+            return FixedToken("Authorization", f"Bearer {bearer_token('token', token)}")
         case ClientCredentials():
             return BearerToken(_client_credentials(token))
         case TokenCredential():
@@ -95,20 +100,46 @@ def bearer(token: TokenArgument) -> Auth:
 
 
 def _provider(provide: Callable[[], Awaitable[str]]) -> TokenSource:
-    async def fetch(_session: ClientSession) -> Token:
-        value = await provide()
-        expiry = jwt_expiry(value)
-        return Token(value, None if expiry is None else expiry - time.time())
+    async def fetch(_token_session: TokenSession) -> Token:
+        answer: object = provide()
+        if not inspect.isawaitable(answer):
+            raise no_token(f"the token callable returned {type(answer).__name__}: it must be async")
+        value = await answer
+        return Token(value, _seconds_until(_expiry_of(value)))
 
     return fetch
 
 
 def _credential(credential: TokenCredential) -> TokenSource:
-    async def fetch(_session: ClientSession) -> Token:
-        token = await credential.get_token(DEFAULT_SCOPE)
-        return Token(token.token, token.expires_on - time.time())
+    async def fetch(_token_session: TokenSession) -> Token:
+        answer: object = credential.get_token(DEFAULT_SCOPE)
+        if not inspect.isawaitable(answer):
+            raise no_token("the credential's get_token() must be async: take the credential from azure.identity.aio")
+        token: object = await answer
+        value = getattr(token, "token", None)
+        expiry = _positive(getattr(token, "expires_on", None))
+        return Token(cast("str", value), _seconds_until(_expiry_of(value) if expiry is None else expiry))
 
     return fetch
+
+
+def _expiry_of(token: object) -> float | None:
+    return jwt_expiry(token) if isinstance(token, str) else None
+
+
+def _seconds_until(moment: float | None) -> float | None:
+    return None if moment is None else moment - time.time()
+
+
+def _positive(value: object) -> float | None:
+    """Return a number of seconds that may come as text; None if it is none, or none above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if 0 < found < float("inf") else None
 
 
 def _client_credentials(credentials: ClientCredentials) -> TokenSource:
@@ -120,23 +151,28 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
     }
     url = URL(credentials.token_url)
 
-    async def fetch(session: ClientSession) -> Token:
+    async def fetch(token_session: TokenSession) -> Token:
         try:
-            async with session.post(
-                url,
-                data=form,
-                headers={"Accept": "application/json"},
-                allow_redirects=False,
-                timeout=_TIMEOUT,
-                raise_for_status=False,
-            ) as response:
+            async with (
+                token_session(url) as session,
+                session.post(
+                    url,
+                    data=form,
+                    headers={"Accept": "application/json"},
+                    allow_redirects=False,
+                    timeout=_TIMEOUT,
+                    raise_for_status=False,
+                ) as response,
+            ):
                 status = response.status
-                retry_after = parse_retry_after(response.headers.get("Retry-After"), now=time.time())
+                retry_after = parse_retry_after(
+                    response.headers.get("Retry-After"), now=time.time(), date=response.headers.get("Date")
+                )
                 body = await read_at_most(response, _BODY_LIMIT) or b""
+        except SdkError:
+            raise
         except EXCHANGE_ERRORS as error:
-            cause = safe_cause(error)
-            text = "could not reach the token endpoint" + (f": {cause.strerror or cause}" if cause is not None else "")
-            raise ConnectionFailedError(text, _facts(retryable=True, cause=type(error).__name__)) from None
+            raise _unreachable(error) from None
         token = _read_token(body) if status == 200 else None
         if token is None:
             raise _refused(status, body, retry_after)
@@ -145,13 +181,25 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
     return fetch
 
 
+def _unreachable(error: Exception) -> SdkError:
+    facts = _facts(retryable=is_passing(error), cause=type(error).__name__)
+    if (what := unreadable(error)) is not None:
+        return InvalidResponseError(f"the token endpoint answered, but {what}", facts)
+    cause = safe_cause(error)
+    text = "could not reach the token endpoint" + (f": {cause.strerror or cause}" if cause is not None else "")
+    return ConnectionFailedError(text, facts)
+
+
 def _read_token(body: bytes) -> Token | None:
-    """Return the token in an answer, or None if there is none. Without `expires_in` its lifetime is unknown."""
+    """Return the token in an answer, or None if there is none. Without `expires_in`, the token itself may name its end.
+
+    `expires_in` is a number by RFC 6749 (5.1); some endpoints send it as text.
+    """
     answer = codec.as_object(codec.parse_or_none(body))
-    value, lifetime = answer.get("access_token"), answer.get("expires_in")
+    value, lifetime = answer.get("access_token"), _positive(answer.get("expires_in"))
     if not isinstance(value, str):
         return None
-    return Token(value, float(lifetime) if isinstance(lifetime, int) else None)
+    return Token(value, _seconds_until(_expiry_of(value)) if lifetime is None else lifetime)
 
 
 def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:

@@ -4,6 +4,7 @@ Whatever is passed ends in a TypeError, a ValueError, or a value that can be sen
 methods of its own, so what is returned is of the plain type itself wherever it is turned into text.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from yarl import URL
 __all__ = [
     "INT64_MAX",
     "base_url",
+    "bearer_token",
     "finite_decimal",
     "header_text",
     "http_url",
@@ -43,6 +45,10 @@ _INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 _HEADER_TEXT_MAX: Final = 8192
 _LABEL_MAX: Final = 63
+_HOST: Final = re.compile(r"[\w.-]+|[\da-f:.]+(%25[\w.-]+)?", re.ASCII | re.IGNORECASE)
+"""A name or an address, of IPv6 with a zone: as the system's resolver takes it."""
+_DELAY_MAX: Final = 100 * 365 * 86400.0
+"""A hundred years: event loops count in clock ticks, and don't take every number that a float can hold."""
 _DECIMAL_DIGITS_MAX: Final = 400
 """Written out, as JSON has them; every float fits. An exponent makes numbers of any length from a few characters."""
 
@@ -135,10 +141,21 @@ def non_empty(name: str, value: object) -> str:
 def header_text(name: str, value: object) -> str:
     """Return `value` if it can stand in a header: visible ASCII and inner spaces, nothing that ends a line."""
     found = str.__str__(instance(name, value, str))
-    if not found or found != found.strip() or len(found) > _HEADER_TEXT_MAX:
+    if not found or found != found.strip():
         raise ValueError(f"{name} must be non-empty text without surrounding spaces")
+    if len(found) > _HEADER_TEXT_MAX:
+        raise ValueError(f"{name} must have at most {_HEADER_TEXT_MAX} characters")
     if not (found.isascii() and found.isprintable()):
         raise ValueError(f"{name} must hold printable ASCII only: no line breaks, no control characters")
+    return found
+
+
+def bearer_token(name: str, value: object) -> str:
+    """Return `value` if it can be sent as a bearer token: the token alone, without `Bearer` before it."""
+    found = header_text(name, value)
+    # No token has a space (RFC 6750, 2.1).
+    if " " in found:
+        raise ValueError(f'{name} must be the token alone: without spaces, and without "Bearer" before it')
     return found
 
 
@@ -183,18 +200,28 @@ def seconds(name: str, value: object, *, zero: bool = False) -> float:
         number = float("inf")
     if not (0 <= number < float("inf")) or (number == 0 and not zero):
         raise ValueError(f"{name} must be a finite number of seconds {'from' if zero else 'above'} 0")
+    if number > _DELAY_MAX:
+        raise ValueError(f"{name} must be at most a hundred years")
     return number
 
 
 def http_url(name: str, value: object) -> URL:
-    """Return `value` as the URL of an HTTP proxy."""
+    """Return `value` as the URL of an HTTP proxy; what is refused is not shown, since it may hold a password."""
     found = str.__str__(instance(name, value, str))
     try:
         url = _url(found)
     except ValueError:
         url = URL()
-    if url.scheme not in {"http", "https"} or not url.raw_host:
-        raise ValueError(f"{name} must be http://host:port or https://host:port")
+    is_bare = url.raw_path in {"", "/"} and not url.raw_query_string and not url.raw_fragment
+    if url.scheme not in {"http", "https"} or not url.raw_host or not is_bare:
+        raise ValueError(
+            f"{name} must be http://host:port or https://host:port, with user:password@ before the host if the proxy "
+            "wants them, percent-encoded"
+        )
+    login = f"{url.user or ''}{url.password or ''}"
+    # Both are sent in one text, which HTTP has in Latin-1 (RFC 7617, 2).
+    if ":" in (url.user or "") or not all(character <= "\xff" for character in login):
+        raise ValueError(f"{name} must have a user without a colon, and both user and password in Latin-1")
     return url
 
 
@@ -213,10 +240,21 @@ def base_url(name: str, value: object) -> URL:
 
 
 def _url(text: str) -> URL:
-    url = URL(text)
-    # Python's resolver raises a UnicodeError for other names: they are to fail here, and not in each call.
-    if not all(1 <= len(label) <= _LABEL_MAX for label in (url.raw_host or "-").removesuffix(".").split(".")):
+    """Return the URL, or raise ValueError: what can't be connected to is to fail here, and not in each call."""
+    if not text.isprintable():
+        # yarl would leave line breaks out.
         raise ValueError
+    url = URL(text)
+    host = url.raw_host or "-"
+    if not _HOST.fullmatch(host) or url.explicit_port == 0:
+        raise ValueError
+    labels = host.removesuffix(".").split(".")
+    # Python's resolver raises a UnicodeError for other names.
+    if ":" not in host and not all(1 <= len(label) <= _LABEL_MAX for label in labels):
+        raise ValueError
+    # A number at the end makes it an address; aiohttp refuses the old ways to write one, like 127.1.
+    if labels[-1].isdigit():
+        ip_address(host)
     return url
 
 

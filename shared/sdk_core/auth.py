@@ -16,23 +16,36 @@ from weakref import WeakKeyDictionary
 from aiohttp import ClientSession, hdrs
 from attrs import field, frozen
 from multidict import istr
+from yarl import URL
 
-from sdk_core.arguments import header_text
+from sdk_core.arguments import bearer_token, header_text
 from sdk_core.errors import AuthenticationError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
 from sdk_core.transport.fork import renew_in_child
 
-__all__ = ["ApiKey", "Auth", "BearerToken", "FixedToken", "Token", "TokenSession", "TokenSource", "jwt_expiry"]
+__all__ = [
+    "ApiKey",
+    "Auth",
+    "BearerToken",
+    "FixedToken",
+    "Token",
+    "TokenSession",
+    "TokenSource",
+    "jwt_expiry",
+    "no_token",
+]
 
 _FETCH_TIMEOUT = 30.0
 """Seconds a token fetch may take, whoever waits for it."""
 _FAILURE_PAUSE = 1.0
 """Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
+_LIFETIME_MIN = 60.0
+"""Seconds for which a fresh token is used at least, unless it is refused. What says that it expires sooner is a wall
+clock that is wrong, on this machine or another: each call would fetch a token."""
 
-
-TokenSession = Callable[[], AbstractAsyncContextManager[ClientSession]]
-"""Gives a session for the time of one token fetch."""
+TokenSession = Callable[[URL], AbstractAsyncContextManager[ClientSession]]
+"""Gives a session, on the client's connections, for requests to a URL: which proxy they take depends on it."""
 
 
 class Auth(Protocol):
@@ -88,11 +101,11 @@ class Token:
 
     value: str = field(repr=False)
     lifetime: float | None
-    """Seconds it stays valid from now on; None: unknown, used until it is refused."""
+    """Seconds it stays valid from now on; None, or none left: unknown, used until it is refused."""
 
 
-TokenSource = Callable[[ClientSession], Awaitable[Token]]
-"""Fetches a token; the session, on the client's connections, is there for it until it returns."""
+TokenSource = Callable[[TokenSession], Awaitable[Token]]
+"""Fetches a token. An SdkError it raises is told as it is; of any other exception, only the type."""
 
 
 class _Headers(dict[str, str]):
@@ -182,9 +195,8 @@ class BearerToken:
     async def _ask_source(self, token_session: TokenSession) -> Token | SdkError:
         """Return a fresh token, or a failure that holds nothing of what was raised: it may tell the secret."""
         try:
-            async with asyncio.timeout(_FETCH_TIMEOUT), token_session() as session:
-                token = await self._source(session)
-            header_text("token", token.value)
+            async with asyncio.timeout(_FETCH_TIMEOUT):
+                token = await self._source(token_session)
         except Exception as error:  # noqa: BLE001  a provider may raise anything
             return copy.copy(error) if isinstance(error, SdkError) else _provider_failure(error)
         except asyncio.CancelledError as error:
@@ -192,12 +204,19 @@ class BearerToken:
                 raise
             # A task of the provider's own was cancelled, not this one: its callers were not either.
             return _provider_failure(error)
+        try:
+            bearer_token("token", token.value)
+        except (TypeError, ValueError) as error:
+            # The text is our own.
+            return no_token(f"the token provider gave none that can be sent: {error}")
         return token
 
     def _keep(self, token: Token) -> Mapping[str, str]:
-        lifetime = float("inf") if token.lifetime is None else token.lifetime
-        # Up to five minutes early, at a random point, so that a fleet does not refresh in one instant.
-        early = min(300.0, lifetime / 10) * random.uniform(0.5, 1) if token.lifetime is not None else 0.0
+        lifetime, early = float("inf"), 0.0
+        if token.lifetime is not None and token.lifetime > 0:
+            lifetime = max(token.lifetime, _LIFETIME_MIN)
+            # Up to five minutes early, at a random point, so that a fleet does not refresh in one instant.
+            early = min(300.0, lifetime / 10) * random.uniform(0.5, 1)
         now = time.monotonic()
         self._headers = _Headers({hdrs.AUTHORIZATION: f"Bearer {token.value}"})
         self._stale_at, self._expires_at = now + lifetime - early, now + lifetime
@@ -208,11 +227,15 @@ class BearerToken:
         return f"{type(self).__name__}(***)"
 
 
+def no_token(what: str) -> AuthenticationError:
+    """Return the error of a source of tokens that has to be changed; `what` says how, and repeats nothing of it."""
+    return AuthenticationError(what, {"outcome": Outcome.NOT_SENT.value, "retryable": False})
+
+
 def _provider_failure(error: BaseException) -> AuthenticationError:
-    return AuthenticationError(
-        f"the token provider failed with {type(error).__name__}",
-        {"outcome": Outcome.NOT_SENT.value, "retryable": isinstance(error, OSError), "cause": type(error).__name__},
-    )
+    name = type(error).__name__
+    failure = no_token(f"the token provider failed with {name}")
+    return failure.with_facts(retryable=isinstance(error, OSError), cause=name)
 
 
 def jwt_expiry(token: str) -> float | None:

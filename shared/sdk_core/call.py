@@ -127,6 +127,12 @@ class Call(Generic[T]):
         """Build an error of this call."""
         return kind(what, self.facts(last, **more))
 
+    def broken_off(self, error: Exception) -> SdkError:
+        """Build the error of a call that something else than a request ended, after an attempt; its text stays out."""
+        kind = type(error).__name__
+        what = f"broken off by {kind}, which neither the API nor the connection raised"
+        return self.fail(SdkError, what, Outcome.NOT_SENT, retryable=False, cause=kind)
+
     def closed(self, what: str) -> ClientClosedError:
         """Build the error of a client that can't send any more."""
         return self.fail(ClientClosedError, what, Outcome.NOT_SENT, retryable=False)

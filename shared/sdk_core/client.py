@@ -86,6 +86,11 @@ class Client:
             raise ValueError("pass session or connection, not both: an injected session has connected its own way")
         if session is not None and session.auth is not None:
             raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
+        if session is not None and session.trust_env:
+            raise ValueError(
+                "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
+                "or fail; give the session proxy=, or use Connection(trust_env=True)"
+            )
         self._backend = backend
         self._options = Options(
             retry=retry or RetryPolicy(),
@@ -96,7 +101,7 @@ class Client:
         )
         self._provide_correlation_id = correlation_id
         self._observer = None if telemetry is None else Observer(telemetry)
-        self._sessions = Sessions(connection or Connection(), session, self._options.headers)
+        self._sessions = Sessions(connection or Connection(), session, self._options.headers, backend.base_url)
         self._admission = Admission(self._sessions, backend.auth, rate_limiter)
         exchange = Exchange(backend, self._sessions)
         self._send = exchange.send if self._observer is None else _observed(exchange, self._observer)
@@ -213,6 +218,13 @@ class Client:
                         await self._admission.note_rate_limit(call, failure)
                     if not await self._pause_before_retry(call, failure):
                         raise
+        except SdkError:
+            raise
+        except Exception as error:
+            # Of the caller's own making: a clock, a sleep. Where nothing can have happened it passes as what it is.
+            if not call.may_have_taken_effect():
+                raise
+            raise call.broken_off(error) from None
         finally:
             # Its traceback leads here: a reference cycle, which only the garbage collector would free.
             call.last_failure = None

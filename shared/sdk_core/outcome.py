@@ -5,7 +5,8 @@ before they gave up on it. What they send lacks the API's own error envelope.
 
 | what happened                                    | who says so        | outcome  | READ, IDEMPOTENT | WRITE  |
 |--------------------------------------------------|--------------------|----------|------------------|--------|
-| DNS, connect or TLS failed before a byte was sent| nobody             | NOT_SENT | repeat           | repeat |
+| DNS, proxy, connect or TLS failed: nothing sent  | nobody             | NOT_SENT | repeat           | repeat |
+| the same for good: a certificate, a proxy's 4xx  | the proxy, nobody  | NOT_SENT | raise            | raise  |
 | 409 declared as "changed concurrently"           | the API            | REJECTED | repeat           | repeat |
 | 429                                              | anybody            | REJECTED | repeat           | repeat |
 | 503 where the API documents it as throttling     | the API            | REJECTED | repeat           | repeat |
@@ -19,6 +20,7 @@ before they gave up on it. What they send lacks the API's own error envelope.
 | any other 5xx                                    | anybody            | UNKNOWN  | raise            | raise  |
 | 2xx with JSON of another shape                   | the API            | APPLIED  | raise            | raise  |
 | 2xx that is no JSON; 3xx                         | in between         | UNKNOWN  | raise            | raise  |
+| a head or a compression that can't be read       | anybody            | UNKNOWN  | raise            | raise  |
 """
 
 from collections.abc import Mapping

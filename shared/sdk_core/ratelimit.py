@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
+from sdk_core.arguments import positive_int, seconds
 from sdk_core.transport.fork import Lock
 
 __all__ = ["LocalRateLimiter", "RateLimiter"]
@@ -59,10 +60,8 @@ class LocalRateLimiter:
     """
 
     def __init__(self, limit: int, period: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
-        if limit < 1 or not 0 < period < float("inf"):
-            raise ValueError("limit must be at least 1, and period a positive number of seconds")
-        self._limit = limit
-        self._period = period
+        self._limit = positive_int("limit", limit)
+        self._period = seconds("period", period)
         self._clock = clock
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
         self._lock = Lock()

@@ -9,16 +9,29 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import optional
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
-from sdk_core.arguments import seconds
+from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.transport.fork import Lock
 
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
+
+
+_JUST_PAST = 60.0
+"""Seconds since a date in Retry-After that still means "now": it was ahead when the answer was written. One that is
+longer past comes from a clock that is wrong."""
+
+
+def _share(name: str, value: object, maximum: int) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= maximum:
+        raise ValueError(f"{name} must be a number from 0 to {maximum}")
+    return float(value)
 
 
 class RetryBudget:
@@ -29,10 +42,8 @@ class RetryBudget:
     """
 
     def __init__(self, capacity: int = 100, refill: float = 0.1) -> None:
-        if capacity < 0 or not 0 <= refill <= capacity:
-            raise ValueError("capacity must be at least 0, and refill from 0 to capacity")
-        self._capacity = float(capacity)
-        self._refill = refill
+        self._capacity = float(whole_number("capacity", capacity, 0))
+        self._refill = _share("refill", refill, capacity)
         self._tokens = self._capacity
         self.is_full: bool = True
         """Whether a deposit would change nothing, which is the rule: nobody needs to make one."""
@@ -65,9 +76,12 @@ async def _sleep(delay: float) -> None:
         await asyncio.sleep(delay)
 
 
-def _check_seconds(_instance: object, attribute: Any, value: object) -> None:
-    if value is not None:
-        seconds(attribute.name, value, zero=True)
+def _check_callable(_instance: object, attribute: Any, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{attribute.name} must be callable, not {type(value).__name__}")
+
+
+_check_seconds = valid(partial(seconds, zero=True))
 
 
 @frozen(kw_only=True)
@@ -85,16 +99,16 @@ class RetryPolicy:
     """... but never longer than this."""
     max_retry_after: float = field(default=120.0, validator=_check_seconds)
     """The longest delay to sit out, in seconds. A longer one is raised at once, with `.retry_after`."""
-    rate_limit_wait: float | None = field(default=None, validator=_check_seconds)
+    rate_limit_wait: float | None = field(default=None, validator=optional(_check_seconds))
     """Seconds to wait after a 429 that names no delay. None: what the API's documentation implies
     (Membership: 60, its limiter refuses the whole next minute), else back-off."""
-    budget: RetryBudget | None = field(factory=RetryBudget, eq=False)
+    budget: RetryBudget | None = field(factory=RetryBudget, eq=False, validator=optional(valid(of_type(RetryBudget))))
     """Shared by the calls of all clients with this policy; None: no budget."""
-    sleep: Callable[[float], Awaitable[None]] = field(default=_sleep, repr=False)
+    sleep: Callable[[float], Awaitable[None]] = field(default=_sleep, repr=False, validator=_check_callable)
     """How to wait. Tests inject their own."""
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, validator=_check_callable)
     """Monotonic seconds: deadlines and elapsed times are measured with it."""
-    wall_clock: Callable[[], float] = field(default=time.time, repr=False)
+    wall_clock: Callable[[], float] = field(default=time.time, repr=False, validator=_check_callable)
     """Seconds since the epoch, for an HTTP-date in Retry-After."""
 
     @classmethod
@@ -103,20 +117,33 @@ class RetryPolicy:
         return cls(max_attempts=1, budget=None)
 
 
-def parse_retry_after(text: str | None, *, now: float) -> float | None:
+def parse_retry_after(text: str | None, *, now: float, date: str | None = None) -> float | None:
     """Return the seconds a Retry-After header asks for: delta-seconds or an HTTP-date; None if it says nothing usable.
 
     Args:
         text: the header's value.
         now: seconds since the epoch, to measure a date against.
+        date: the answer's Date header, which goes before `now`: a date is one of the server's clock.
     """
     if text is None:
         return None
     try:
-        delay = float(text) if text[:1].isdigit() else _parse_http_date(text) - now
+        if text[:1].isdigit():
+            delay = float(text)
+        else:
+            delay = _parse_http_date(text) - _server_time(date, now)
+            if -_JUST_PAST <= delay < 0:
+                delay = 0.0
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return delay if 0 <= delay < float("inf") else None
+
+
+def _server_time(date: str | None, now: float) -> float:
+    try:
+        return now if date is None else _parse_http_date(date)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return now
 
 
 def _parse_http_date(text: str) -> float:

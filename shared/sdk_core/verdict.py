@@ -40,7 +40,7 @@ def accept(call: Call[T], answer: Answer) -> T:
             return codec.load(content, operation.returns, lone_item=operation.lone_item)
         except codec.ShapeError as error:
             problems = error.problems
-        except codec.NotJsonError:
+        except (codec.NotJsonError, MemoryError):
             pass
     outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
@@ -60,7 +60,8 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
     # It may be how the server answers what an earlier attempt of this call did.
     echo = status in {404, 409} and call.may_have_taken_effect()
     call.record(outcome, status)
-    retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
+    asked = answer.headers.get("Retry-After")
+    retry_after = parse_retry_after(asked, now=policy.wall_clock(), date=answer.headers.get("Date"))
     if status == 429 and retry_after is None:
         retry_after = policy.rate_limit_wait if policy.rate_limit_wait is not None else backend.rate_limit_wait
     # Refused with a token that is dropped now, and not tried with another: the next call would be.

@@ -82,6 +82,7 @@ VALUES = (
 
 CHECKS: dict[str, tuple[Callable[[str, object], Any], type]] = {
     "base_url": (arguments.base_url, yarl.URL),
+    "bearer_token": (arguments.bearer_token, str),
     "finite_decimal": (arguments.finite_decimal, Decimal),
     "header_text": (arguments.header_text, str),
     "http_url": (arguments.http_url, yarl.URL),

@@ -6,15 +6,13 @@ import json
 import threading
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from aiohttp import ClientSession
 from attrs import frozen
 from fuzz import fuzzed
 from hypothesis import example, given
@@ -25,20 +23,35 @@ from cloudcockpit_sdk import (
     AuthenticationError,
     ClientCredentials,
     CloudCockpitClient,
+    ConfigurationError,
     ConnectionFailedError,
+    InvalidResponseError,
     Outcome,
     PermissionDeniedError,
     RetryPolicy,
     SdkError,
 )
 from membership_sdk import MembershipClient
-from sdk_core.auth import BearerToken, Token, jwt_expiry
+from sdk_core.auth import BearerToken, Token, TokenSession, jwt_expiry
 from sdk_core.transport.session import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"
-LEND: Any = partial(nullcontext, None)
+NOW = 1_800_000_000
+"""Seconds since the epoch."""
+LEND: Any = nullcontext
 """What a source of tokens gets, where it needs none."""
+
+
+def jwt(payload: bytes) -> str:
+    return f"h.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.s"
+
+
+def _provider_of(value: Any) -> Callable[[], Awaitable[Any]]:
+    async def provide() -> Any:
+        return value
+
+    return provide
 
 
 def token(name: str = "token-1", **more: object) -> CannedAnswer:
@@ -97,7 +110,7 @@ class Source:
         self.fetches = 0
         self.error: Exception | None = None
 
-    async def __call__(self, _session: ClientSession) -> Token:
+    async def __call__(self, _lend: TokenSession) -> Token:
         self.fetches += 1
         await asyncio.sleep(0)
         if self.error is not None:
@@ -427,8 +440,9 @@ FAILURES = {
     ),
     "broken compression": Failure(
         Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"),
-        ConnectionFailedError,
-        retryable=True,
+        InvalidResponseError,
+        retryable=False,
+        text="the body of the answer is not what its Content-Encoding says",
     ),
 }
 
@@ -505,7 +519,7 @@ async def test_failing_provider_is_told_by_type_only(setup: Setup) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("given_token", [None, 5, "", "x\ny"], ids=str)
+@pytest.mark.parametrize("given_token", [None, 5, "", "x\ny", "Bearer x", "x y", "x" * 9000], ids=str)
 async def test_provider_that_returns_no_token(setup: Setup, given_token: Any) -> None:
     """Typed like every other failure, and nothing is sent."""
 
@@ -513,16 +527,158 @@ async def test_provider_that_returns_no_token(setup: Setup, given_token: Any) ->
         return given_token
 
     async with CloudCockpitClient("t.example", provide, base_url=setup.server.url) as client:
-        with pytest.raises(AuthenticationError, match="token provider failed"):
+        with pytest.raises(AuthenticationError, match="the token provider gave none that can be sent: token must"):
             await client.list_customer_subscriptions(customer_id=CUSTOMER)
     assert setup.requests == (0, 0)
 
 
+# What a caller has to change is said
+
+
+class Sync:
+    """As azure-identity has them: the same names as the asynchronous ones."""
+
+    def get_token(self, *_scopes: str, **_options: Any) -> Any:
+        return SimpleNamespace(token=SECRET, expires_on=2_000_000_000)
+
+
+class Lacking:
+    async def get_token(self, *_scopes: str) -> Any:
+        return SECRET
+
+
+ADVICE: dict[str, tuple[Any, str]] = {
+    "synchronous credential": (
+        Sync(),
+        r"the credential's get_token\(\) must be async: take .* from azure\.identity\.aio",
+    ),
+    "plain function": (lambda: SECRET, "the token callable returned str: it must be async"),
+    "credential without a token": (Lacking(), "none that can be sent: token must be a str, not NoneType"),
+    "line break": (_provider_of(f"{SECRET}\n"), "none that can be sent: token must"),
+    "bearer": (_provider_of(f"Bearer {SECRET}"), 'none that can be sent: token must be the token alone.*"Bearer"'),
+    "too long": (_provider_of(SECRET * 1000), "none that can be sent: token must have at most 8192 characters"),
+    "bytes": (_provider_of(SECRET.encode()), "none that can be sent: token must be a str, not bytes"),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+async def test_provider_that_is_made_wrong_is_told_what_to_do(setup: Setup, name: str) -> None:
+    """Not "failed with TypeError": the error says what is wrong with it, and repeats nothing of the token."""
+    provider, says = ADVICE[name]
+    async with CloudCockpitClient("t.example", provider, base_url=setup.server.url) as client:
+        with pytest.raises(AuthenticationError, match=says) as caught:
+            await client.list_customer_subscriptions(customer_id=CUSTOMER)
+    assert (caught.value.outcome, caught.value.retryable) == (Outcome.NOT_SENT, False)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert setup.requests == (0, 0)
+
+
+@pytest.mark.parametrize("given", [f"Bearer {SECRET}", f"bearer  {SECRET}", f"{SECRET} {SECRET}"])
+def test_token_as_text_is_the_token_alone(given: str) -> None:
+    """With "Bearer" before it twice, it would be refused by the API, as any wrong one."""
+    with pytest.raises(ConfigurationError, match="token must be the token alone") as caught:
+        CloudCockpitClient("t.example", given)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [Sync, ClientCredentials, int])
+def test_class_is_no_token(given: Any) -> None:
+    """The class has all the methods of its instances."""
+    with pytest.raises(TypeError, match="token must be an instance"):
+        CloudCockpitClient("t.example", given)
+
+
+# How long a token lasts
+
+
+def expiring(moment: float) -> str:
+    return jwt(json.dumps({"exp": moment}).encode())
+
+
+LIFETIMES: dict[str, tuple[dict[str, Any], float | None]] = {
+    "number": ({"expires_in": 3599}, 3599),
+    "text": ({"expires_in": "3599"}, 3599),
+    "fraction": ({"expires_in": 3599.5}, 3599.5),
+    "fraction as text": ({"expires_in": "3599.0"}, 3599),
+    "missing": ({"expires_in": None}, None),
+    "missing, but the token names it": ({"expires_in": None, "access_token": expiring(NOW + 1800)}, 1800),
+    "senseless, but the token names it": ({"expires_in": "soon", "access_token": expiring(NOW + 1800)}, 1800),
+    "none, but the token names it": ({"expires_in": 0, "access_token": expiring(NOW + 1800)}, 1800),
+    "number before what the token names": ({"expires_in": 60, "access_token": expiring(NOW + 1800)}, 60),
+    "negative": ({"expires_in": -1}, None),
+    "true": ({"expires_in": True}, None),
+    "list": ({"expires_in": [3599]}, None),
+    "not finite": ({"expires_in": "inf"}, None),
+    "no number": ({"expires_in": "nan"}, None),
+    "enormous": ({"expires_in": "9" * 5000}, None),
+    "over by this machine's clock": ({"expires_in": None, "access_token": expiring(NOW - 3600)}, None),
+}
+
+
+@pytest.mark.parametrize("name", LIFETIMES)
+async def test_lifetime_is_read_from_the_answer_or_the_token(
+    setup: Setup, name: str, auth_time: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token is renewed ahead if anything says when it ends; else it is used until it is refused."""
+    monkeypatch.setattr("cloudcockpit_sdk.auth.time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr("sdk_core.auth.random", SimpleNamespace(uniform=lambda _least, most: most))
+    answer, lifetime = LIFETIMES[name]
+    setup.login.script = [token(**{"access_token": "t", **answer})]
+    await setup.read()
+    started = auth_time.now
+    if lifetime is None:
+        auth_time.now = started + 10**9
+        await setup.read()
+        assert len(setup.login.requests) == 1
+        return
+    renewed = started + lifetime - min(300, lifetime / 10)
+    auth_time.now = renewed - 1
+    await setup.read()
+    assert len(setup.login.requests) == 1
+    auth_time.now = renewed + 1
+    await setup.read()
+    assert len(setup.login.requests) == 2
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize("ahead", [-2 * HOUR, 0, HOUR - 1, HOUR, 2 * HOUR, 10**12], ids=str)
+@pytest.mark.parametrize("kind", ["callable", "credential", "credential in text"])
+async def test_wrong_wall_clock_does_not_make_each_call_fetch_a_token(
+    setup: Setup, kind: str, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that seems to be over, or nearly so, is used: only the API knows."""
+    monkeypatch.setattr("cloudcockpit_sdk.auth.time", SimpleNamespace(time=lambda: NOW + ahead))
+    fetches: list[str] = []
+
+    async def provide() -> str:
+        fetches.append(kind)
+        return expiring(NOW + HOUR)
+
+    class Credential:
+        async def get_token(self, *_scopes: str) -> Any:
+            expiry: Any = NOW + HOUR
+            return SimpleNamespace(token=await provide(), expires_on=str(expiry) if "text" in kind else expiry)
+
+    given: Any = provide if kind == "callable" else Credential()
+    async with CloudCockpitClient("t.example", given, base_url=setup.server.url) as client:
+        for _ in range(5):
+            await client.list_customer_subscriptions(customer_id=CUSTOMER)
+    assert len(fetches) == 1
+
+
+async def test_token_is_used_for_a_minute_at_least(auth_time: FakeTime) -> None:
+    source = Source(lifetime=0.5)
+    auth = BearerToken(source)
+    headers = await auth.fetch(LEND)
+    auth_time.now += 50
+    assert auth.headers is headers
+    auth_time.now += 11
+    assert auth.headers is None
+
+
 # The expiry of a JWT
-
-
-def jwt(payload: bytes) -> str:
-    return f"h.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.s"
 
 
 @fuzzed(100)

@@ -200,6 +200,7 @@ def _status(
 _CUT_HEAD = Raw(b"HTTP/1.1 200 OK\r\nContent-Le")
 _HALF_A_BODY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"id"'
 _NO_GZIP = Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope")
+_LARGE_HEAD = Raw(b"HTTP/1.1 200 OK\r\nX: " + bytes(2**16).replace(b"\0", b"x") + b"\r\n\r\n")
 _HALF_AN_ERROR = _HALF_A_BODY.replace(b"200 OK", b"404 Not Found")
 
 _VOID = frozenset({NOTHING_TOLD})
@@ -211,7 +212,8 @@ CASES = (
     Case("cut-in-head", _CUT_HEAD, ConnectionFailedError, UNKNOWN, 3, 1),
     Case("cut-in-body", Raw(_HALF_A_BODY), ConnectionFailedError, UNKNOWN, 3, 1),
     Case("no-http", Raw(b"SSH-2.0-OpenSSH_9\r\n\r\n"), ConnectionFailedError, UNKNOWN, 3, 1),
-    Case("broken-gzip", _NO_GZIP, ConnectionFailedError, UNKNOWN, 3, 1),
+    Case("broken-gzip", _NO_GZIP, InvalidResponseError, UNKNOWN, 1, 1),
+    Case("large-head", _LARGE_HEAD, InvalidResponseError, UNKNOWN, 1, 1),
     Case("stalled", STALL, CallTimeoutError, UNKNOWN, 3, 1, stalls=True),
     Case("stalled-in-body", Raw(_HALF_A_BODY, close=False), CallTimeoutError, UNKNOWN, 3, 1, stalls=True),
     # Refusals. Each API documents its own reasons to try again, and only its own envelope proves it spoke.

@@ -69,7 +69,9 @@ HINTS = {
     "soon": None,
     "5 s": None,
     "²": None,
-    formatdate(NOW - 1, usegmt=True): None,
+    formatdate(NOW - 61, usegmt=True): None,
+    formatdate(NOW - 60, usegmt=True): 0.0,
+    formatdate(NOW - 1, usegmt=True): 0.0,
     formatdate(NOW, usegmt=True): 0.0,
     formatdate(NOW + 30, usegmt=True): 30.0,  # RFC 1123
     "Friday, 15-Jan-27 08:00:30 GMT": 30.0,  # RFC 850

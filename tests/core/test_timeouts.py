@@ -509,3 +509,25 @@ def test_limits_are_positive_and_finite(limit: str, value: float) -> None:
         MembershipClient("https://studio.example", "key", **{limit: value})
     with pytest.raises(ValueError, match=limit):
         MembershipClient("https://studio.example", "key").with_options(**{limit: value})
+
+
+# -- A loop that is held up --------------------------------------------------------------------------------------------
+
+
+async def test_connect_limit_that_passes_while_the_loop_is_held_up() -> None:
+    """Both limits are late and pass in one turn of the loop: there was no connection, so nothing was sent."""
+    deaf = await asyncio.start_server(lambda _reader, writer: opened.append(writer), "127.0.0.1", 0)
+    opened: list[asyncio.StreamWriter] = []
+    url = f"https://127.0.0.1:{deaf.sockets[0].getsockname()[1]}"
+    async with deaf, MembershipClient(url, "key", retry=RetryPolicy.none(), attempt_timeout=0.05) as client:
+        call = asyncio.create_task(failure(client.call(WRITE)))
+        while not opened:
+            await asyncio.sleep(0)
+        # As code of an application may that blocks the loop.
+        time.sleep(0.2)
+        error = await call
+        opened[0].close()
+    assert isinstance(error, CallTimeoutError)
+    assert (error.limit, error.outcome, error.retryable) == ("attempt_timeout", Outcome.NOT_SENT, True)
+    assert [attempt.outcome for attempt in error.attempts] == [Outcome.NOT_SENT]
+    assert "could not connect within the attempt timeout" in str(error)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 
 import pytest
 import trustme
-from aiohttp import ClientConnectorError, ClientOSError, ClientSession
+from aiohttp import ClientConnectorError, ClientOSError
 from wire import CannedAnswer, FakeTime, WireRequest, WireServer, read_request
 from yarl import URL
 
@@ -31,7 +31,7 @@ from membership_sdk import (
     VoidResult,
 )
 from membership_sdk.errors import read_error
-from sdk_core.auth import BearerToken, Token
+from sdk_core.auth import BearerToken, Token, TokenSession
 from sdk_core.backend import Backend
 from sdk_core.client import Client
 from sdk_core.operation import Effect, Operation
@@ -137,8 +137,9 @@ async def test_bad_certificate_is_refused(
         error = await failure(client.call(WRITE, body={}))
         assert server.requests == []
     assert type(error) is ConnectionFailedError
-    assert error.outcome is Outcome.NOT_SENT
-    assert {attempt.outcome for attempt in error.attempts} == {Outcome.NOT_SENT}
+    assert (error.outcome, error.retryable) == (Outcome.NOT_SENT, False)
+    # A certificate does not get better by asking again.
+    assert [attempt.outcome for attempt in error.attempts] == [Outcome.NOT_SENT]
     assert f": could not connect: certificate verify failed: {says};" in str(error)
     assert error.cause == f"ClientConnectorCertificateError: certificate verify failed: {says}"
     assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
@@ -407,8 +408,9 @@ async def test_http_is_asked_of_the_proxy() -> None:
 async def test_tokens_are_fetched_through_the_proxy() -> None:
     """Through the same tunnel as the calls, where both go to one host."""
 
-    async def token(session: ClientSession) -> Token:
-        async with session.get(f"{server.url}/token"):
+    async def token(lend: TokenSession) -> Token:
+        url = URL(f"{server.url}/token")
+        async with lend(url) as session, session.get(url):
             return Token("t", None)
 
     async with Proxy() as proxy, TlsServer(LOCAL) as server:
@@ -425,17 +427,23 @@ async def test_tokens_are_fetched_through_the_proxy() -> None:
         ]
 
 
-@pytest.mark.parametrize("status", [403, 407, 502])
-async def test_proxy_that_refuses_the_tunnel(status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing reached the server: NOT_SENT even for a WRITE, with the proxy's status, and without its password."""
+@pytest.mark.parametrize(
+    ("status", "passing"), [(400, False), (403, False), (407, False), (408, True), (429, True), (502, True)]
+)
+async def test_proxy_that_refuses_the_tunnel(status: int, passing: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing reached the server: NOT_SENT even for a WRITE, with the proxy's status, and without its password.
+
+    A password or a rule of the proxy's that refuses once refuses again: it is not asked twice.
+    """
     async with Proxy(CannedAnswer(status, "<html>")) as proxy, TlsServer(LOCAL) as server:
         connection = Connection(proxy=with_password(proxy.url), ssl=trusting(AUTHORITY))
         retry = RetryPolicy(max_attempts=2, backoff_base=0)
         async with MembershipClient(server.url, "key", retry=retry, connection=connection) as client:
             error = await failure(client.call(WRITE, body={}))
         assert server.connections == 0
+        assert len(proxy.requests) == (2 if passing else 1)
     assert type(error) is ConnectionFailedError
-    assert (error.outcome, error.retryable) == (Outcome.NOT_SENT, True)
+    assert (error.outcome, error.retryable) == (Outcome.NOT_SENT, passing)
     assert f": could not connect: the proxy answered {status};" in str(error)
     assert error.cause == f"ClientHttpProxyError: the proxy answered {status}"
     assert "canary" not in f"{error!r}{error.to_dict()}{error.__cause__!r}{connection!r}{caplog.text}"

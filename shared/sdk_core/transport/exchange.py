@@ -5,20 +5,20 @@ aiohttp's responses and exceptions do not leave this room: what comes out is an 
 
 from asyncio import CancelledError
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientResponse, ClientTimeout, hdrs
-from aiohttp.http import HttpProcessingError
+from aiohttp import ClientResponse, ClientTimeout, MultipartWriter, hdrs
 from multidict import CIMultiDict
 
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
-from sdk_core.errors import ConnectionFailedError, SdkError
+from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
-from sdk_core.transport.cause import is_stale_connection, safe_cause
+from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
 from sdk_core.transport.connector import CheckedBody, DisturbedError, connection_in_use
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
@@ -26,9 +26,9 @@ from sdk_core.transport.timer import Limit
 
 __all__ = ["EXCHANGE_ERRORS", "Exchange", "read_at_most"]
 
-EXCHANGE_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
-"""What aiohttp raises when a request or its answer fails on the way; timeouts are OSErrors. (HttpProcessingError comes
-from its parser in Python only, where there is none in C: for a chunk that is broken after the head.)"""
+EXCHANGE_ERRORS: Final = (Exception,)
+"""What may end a request. Mostly aiohttp's ClientError and OSErrors, timeouts among them; but also what its parser in
+Python raises, a machine without another thread for the resolver, and the middleware of an injected session."""
 
 _CONNECT_GRACE: Final = 0.05
 """Seconds by which the limit of connecting passes before that of the attempt."""
@@ -82,8 +82,8 @@ class Exchange:
             try:
                 if not isinstance(call.body, Multipart):
                     return await self._transfer(call, here, request)
-                # Opened out here: a file that is not there is the caller's error, not the connection's.
-                async with call.body.opened() as parts:
+                async with AsyncExitStack() as stack:
+                    parts = await _opened(call, call.body, here, stack)
                     if not self._sessions.is_usable(here):
                         raise call.closed("the client was closed while a file was opened")
                     return await self._transfer(call, here, {**request, "data": parts})
@@ -166,17 +166,23 @@ class Exchange:
 
     def _failure(self, call: Call[Any], here: LoopSession, error: Exception, started: float) -> SdkError:
         connection = connection_in_use.get()
-        is_kept = self._sessions.keeps_connections if connection is None else connection.is_kept
+        # Our connector tells whether there was a connection to send anything over; of another one, the error has to.
+        was_sent = connection is not None or here.is_injected
+        is_kept = was_sent and (self._sessions.keeps_connections if connection is None else connection.is_kept)
         if is_kept and (is_stale_connection(error) or isinstance(error, TimeoutError)):
             here.suspect_kept_connections()
-        outcome = outcome_of_failure(error)
+        outcome = outcome_of_failure(error) if was_sent else Outcome.NOT_SENT
         call.record(outcome, error=type(error).__name__)
-        retryable = may_repeat(call.operation.effect, outcome, passing=True)
+        retryable = may_repeat(call.operation.effect, outcome, passing=is_passing(error))
+        if was_sent and (what := unreadable(error)) is not None:
+            return call.fail(InvalidResponseError, what, outcome, retryable=False, cause=type(error).__name__)
         if isinstance(error, TimeoutError):
             limit = "attempt_timeout" if call.deadline - started >= call.options.attempt_timeout else "total_timeout"
-            phase = "could not connect" if outcome is Outcome.NOT_SENT else "no complete answer"
+            phase = "no complete answer"
+            if outcome is Outcome.NOT_SENT:
+                phase = "could not connect" + ("" if here.proxy is None else " through the proxy")
             return call.timed_out(limit, outcome, f"{phase} within the {limit.replace('_', ' ')}", retryable=retryable)
-        cause = safe_cause(error)
+        cause = safe_cause(error, None if was_sent else here.proxy)
         what = "could not connect"
         if outcome is not Outcome.NOT_SENT:
             what = "the connection failed before the answer was complete"
@@ -213,6 +219,23 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
         # At the end of its body a response gives its connection back to the pool, and is closed by itself.
         if not response.closed:
             response.close()
+
+
+async def _opened(call: Call[Any], body: Multipart, here: LoopSession, stack: AsyncExitStack) -> MultipartWriter:
+    """Open the body of one attempt; `stack` closes it. What is wrong with a file before the first is the caller's."""
+    try:
+        with Limit(here.timer, call.remaining()):
+            return await stack.enter_async_context(body.opened())
+    except TimeoutError:
+        what, cause = "the document could not be opened within the total timeout", None
+    except Exception as error:
+        if not call.attempts and isinstance(error, OSError | TypeError | ValueError):
+            raise
+        what, cause = "the document could not be opened", type(error).__name__
+    # Raised here and not in the handlers, whose exceptions, with a path in them, would be its context.
+    if cause is None:
+        raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+    raise call.fail(SdkError, f"{what}: {cause}", Outcome.NOT_SENT, retryable=False, cause=cause)
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,9 @@
 """Requests with a file: a JSON part `data` and a part `document`, streamed, never held in memory as a whole."""
 
 import asyncio
+import errno
 import os
+import stat
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,6 +24,8 @@ from sdk_core.transport.fork import Lock
 __all__ = ["Document", "Multipart"]
 
 _CHUNK: Final = 2**16
+_NON_BLOCKING: Final = getattr(os, "O_NONBLOCK", 0)
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
 def _as_file(source: bytes | Path | BinaryIO) -> Path | BinaryIO:
@@ -58,7 +62,9 @@ class Document:
     """
 
     source: Path | BinaryIO = field(repr=False, converter=_as_file)
-    """Bytes; a path, opened for each attempt; or an open binary file, sent from where it stands and not closed."""
+    """Bytes; the path of a regular file, opened for each attempt; or an open binary file, sent from where it stands
+    and not closed. A path that can't be opened is an OSError, and a pipe or device a ValueError, of the first attempt:
+    nothing was sent. At a later attempt it is an SdkError, whose outcome is that of the earlier ones."""
     content_type: str = field(validator=valid(header_text))
     """MIME type, like `application/pdf`."""
     filename: str = field(default="document", repr=False, validator=valid(_filename))
@@ -111,7 +117,23 @@ class Document:
 
 
 def _open(path: Path) -> BinaryIO:
-    return path.open("rb")
+    # Looked at first, since opening a device may do something; and again, since it may be another file by then.
+    _check_regular(path.stat())
+    # A pipe would be waited for until somebody writes into it.
+    file = os.fdopen(os.open(path, os.O_RDONLY | _NON_BLOCKING | _BINARY), "rb")
+    try:
+        _check_regular(os.fstat(file.fileno()))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("source must be the path of a regular file, not of a pipe, socket or device")
 
 
 def _close(opening: "asyncio.Future[BinaryIO]") -> None:

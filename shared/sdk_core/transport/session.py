@@ -16,7 +16,6 @@ import sys
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
-from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -24,12 +23,14 @@ from aiohttp import ClientSession, DummyCookieJar, ThreadedResolver
 from attrs import field, frozen
 from attrs.validators import optional
 from multidict import CIMultiDict
+from yarl import URL
 
-from sdk_core.arguments import http_url, positive_int, seconds, valid
+from sdk_core.arguments import http_url, of_type, positive_int, seconds, valid, whole_number
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
 from sdk_core.transport.connector import CheckedConnector
 from sdk_core.transport.fork import Lock, renew_in_child
+from sdk_core.transport.proxy import proxy_for
 from sdk_core.transport.slots import Slots
 from sdk_core.transport.timer import Timer
 
@@ -38,20 +39,49 @@ __all__ = ["Connection", "LoopSession", "Sessions"]
 _METHODS_AIOHTTP_REPLAYS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
+_HEADER_BYTES_MIN: Final = 8190
+_HEADER_BYTES_MAX: Final = 2**24
+_FIELD_BYTES: Final = 64
+"""On average, a header field of an answer is not shorter."""
+
+
+def _tls(name: str, value: object) -> None:
+    if not isinstance(value, SSLContext | bool):
+        raise TypeError(
+            f"{name} must be an ssl.SSLContext or a bool, not {type(value).__name__}: of a file of authorities, "
+            "ssl.create_default_context(cafile=...) makes one"
+        )
+
+
+def _header_bytes(name: str, value: object) -> None:
+    whole_number(name, value, _HEADER_BYTES_MIN, _HEADER_BYTES_MAX)
+
+
 @frozen(kw_only=True)
 class Connection:
-    """How the sessions a client opens itself connect."""
+    """How the sessions a client opens itself connect.
 
-    ssl: SSLContext | bool = True
+    Raises:
+        TypeError: a value is of another type.
+        ValueError: a value can't be right; no proxy's password is shown.
+    """
+
+    ssl: SSLContext | bool = field(default=True, validator=valid(_tls))
     """A ready-made context for a private CA or client certificates. (False would switch verification off.)"""
     proxy: str | None = field(default=None, repr=False, validator=optional(valid(http_url)))
-    """URL of an HTTP proxy, with `user:password@` if it wants them."""
-    trust_env: bool = False
-    """Whether to read HTTP_PROXY, NO_PROXY and .netrc. Off: looked up for each request, they double its cost."""
+    """URL of an HTTP proxy, with `user:password@` if it wants them, percent-encoded."""
+    trust_env: bool = field(default=False, validator=valid(of_type(bool)))
+    """Whether to use the proxy that HTTPS_PROXY and NO_PROXY name when the client is built; `proxy` goes before it.
+
+    One that can't be a proxy's URL is a ConfigurationError. A .netrc is never read, not for proxies either: the login
+    in it would go to the API and the token endpoint beside the SDK's own credential."""
     limit: int = field(default=100, validator=valid(positive_int))
     """Connections at a time; further calls wait in line, within their `total_timeout`."""
     keepalive_timeout: float = field(default=50.0, validator=valid(seconds))
     """Seconds an idle connection is kept: less than the 60 s after which common load balancers hang up."""
+    max_header_bytes: int = field(default=2**15, validator=valid(_header_bytes))
+    """The longest status line or header field of an answer to take in, from 8190 bytes to 16 MiB; and one field for
+    each 64 of them. An answer with more is an InvalidResponseError."""
 
 
 _inherited: list[Any] = []
@@ -69,8 +99,10 @@ class LoopSession:
     """For the connections of the pool: calls wait here, before a request is built for them, not in aiohttp."""
     timer: Timer
     token_session: TokenSession
-    """Gives a token source a session: the injected one, or else one of its own on the same connections, which has none
-    of our headers, and may be closed."""
+    """Gives a token source a session for a URL: the injected one, or else one of its own on the same connections, which
+    has none of our headers, and may be closed."""
+    proxy: URL | None = field(repr=False)
+    """What requests to the API go through, if that is ours to say."""
     _headers: CIMultiDict[str] | None = field(repr=False)
     """What the session adds to each request by itself."""
     _owner: ClientSession | CheckedConnector
@@ -117,8 +149,12 @@ class LoopSession:
 class Sessions:
     """The sessions of one client: its own, or the one that was injected."""
 
-    def __init__(self, connection: Connection, injected: ClientSession | None, headers: CIMultiDict[str]) -> None:
+    def __init__(
+        self, connection: Connection, injected: ClientSession | None, headers: CIMultiDict[str], url: URL
+    ) -> None:
+        """Open nothing yet; ConfigurationError if the environment's proxy for `url`, the API's, can't be one."""
         self._connection = connection
+        self._proxy = None if injected is not None else _proxy(connection, url)
         self._injected = injected
         self._headers = headers
         self.keeps_connections: bool = False
@@ -143,7 +179,7 @@ class Sessions:
         if self.closed:
             raise ClientClosedError("the client is closed: build a new one")
         if self._injected is None:
-            lifetime = _lifetime(self._connection, self._headers)
+            lifetime = _lifetime(self._connection, self._headers, self._proxy)
         elif self._injected.closed:
             raise ClientClosedError("the injected aiohttp session is closed")
         else:
@@ -177,7 +213,13 @@ class Sessions:
         self.keeps_connections = False
 
 
-async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncGenerator[LoopSession, None]:
+def _proxy(connection: Connection, url: URL) -> URL | None:
+    return proxy_for(url, connection.proxy, trust_env=connection.trust_env)
+
+
+async def _lifetime(
+    connection: Connection, headers: CIMultiDict[str], proxy: URL | None
+) -> AsyncGenerator[LoopSession, None]:
     connector = CheckedConnector(
         ssl=connection.ssl,
         limit=connection.limit,
@@ -186,24 +228,28 @@ async def _lifetime(connection: Connection, headers: CIMultiDict[str]) -> AsyncG
         resolver=ThreadedResolver(),
     )
 
-    def opened(**more: Any) -> ClientSession:
+    def opened(way: URL | None, **more: Any) -> ClientSession:
         session = ClientSession(
             connector=connector,
             cookie_jar=DummyCookieJar(),
-            proxy=connection.proxy,
-            trust_env=connection.trust_env,
+            proxy=way,
+            max_line_size=connection.max_header_bytes,
+            max_field_size=connection.max_header_bytes,
+            max_headers=connection.max_header_bytes // _FIELD_BYTES,
             **more,
         )
         _switch_replay_off(session)
         return session
 
+    def token_session(url: URL) -> ClientSession:
+        return opened(_proxy(connection, url), connector_owner=False)
+
     # What a session sends by itself, aiohttp shows to a proxy too, in the clear.
-    sent = None if connection.proxy or connection.trust_env else headers
-    session = opened(headers=sent)
-    token_session = partial(opened, connector_owner=False)
+    sent = None if proxy is not None else headers
+    session = opened(proxy, headers=sent)
     slots, timer = Slots(connection.limit), Timer(get_running_loop())
     try:
-        yield LoopSession(session, slots, timer, token_session, sent, connector, is_injected=False)
+        yield LoopSession(session, slots, timer, token_session, proxy, sent, connector, is_injected=False)
     finally:
         slots.close()
         timer.stop()
@@ -216,7 +262,9 @@ async def _lifetime_of_injected(session: ClientSession) -> AsyncGenerator[LoopSe
     limits = filter(None, (connector.limit, connector.limit_per_host) if connector else ())
     slots, timer = Slots(min(limits, default=sys.maxsize)), Timer(get_running_loop())
     try:
-        yield LoopSession(session, slots, timer, lambda: nullcontext(session), None, session, is_injected=True)
+        yield LoopSession(
+            session, slots, timer, lambda _url: nullcontext(session), None, None, session, is_injected=True
+        )
     finally:
         slots.close()
         timer.stop()

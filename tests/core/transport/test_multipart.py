@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import date
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from attrs import evolve
 from payloads import payload
 from wire import DROP, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
 
@@ -32,7 +34,10 @@ from membership_sdk import (
     RetryPolicy,
     SdkError,
     ServerError,
+    operations,
 )
+from membership_sdk.models import IdlePeriodUpdateRequest
+from sdk_core.operation import Effect
 
 CONTENT = bytes(range(256)) * 1000
 PDF = "application/pdf"
@@ -599,3 +604,166 @@ def test_open_file_cannot_travel(tmp_path: Path) -> None:
     """And its error says what can."""
     with opened(tmp_path / "proof.pdf") as file, pytest.raises(TypeError, match="give it a path or bytes"):
         pickle.dumps(Document(source=file, content_type=PDF))
+
+
+# -- Files that are none, or not there any more ------------------------------------------------------------------------
+
+REPEATABLE = evolve(operations.UPDATE_IDLE_PERIOD, effect=Effect.IDEMPOTENT)
+
+
+async def repeat(client: MembershipClient, document: Document) -> object:
+    """Send a document with an operation that may be repeated after an UNKNOWN attempt."""
+    body = IdlePeriodUpdateRequest(start_date=date(2026, 2, 1), reason_id=3)
+    return await client.call(REPEATABLE, contract_id=7, idle_period_id=8, body=body, document=document)
+
+
+def _devices() -> list[Path]:
+    return [path for path in map(Path, ("/dev/zero", "/dev/null", "/dev/ptmx")) if path.exists()]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+async def test_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    """Nobody may ever open its other end: it is refused at once, and no thread waits on."""
+    os.mkfifo(tmp_path / "pipe")
+    threads = threading.active_count()
+    async with WireServer(CREATED) as server, client_for(server) as client, asyncio.timeout(1):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="source must be the path of a regular file"):
+                await create(client, Document(source=tmp_path / "pipe", content_type=PDF))
+    assert server.connections == 0
+    assert threading.active_count() <= threads + 2
+
+
+@pytest.mark.parametrize("path", _devices(), ids=str)
+async def test_device_is_refused(path: Path) -> None:
+    async with WireServer(CREATED) as server, client_for(server) as client:
+        with pytest.raises(ValueError, match="source must be the path of a regular file"):
+            await create(client, Document(source=path, content_type=PDF))
+    assert server.connections == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+async def test_file_that_becomes_a_pipe_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at as a file, opened as a pipe: refused all the same, and closed."""
+    path = tmp_path / "proof"
+    path.write_bytes(CONTENT)
+    opening = os.open
+
+    def swap(given: Path, flags: int) -> int:
+        path.unlink()
+        os.mkfifo(path)
+        return opening(given, flags)
+
+    async with WireServer(CREATED) as server, client_for(server) as client, asyncio.timeout(1):
+        monkeypatch.setattr(os, "open", swap)
+        with pytest.raises(ValueError, match="source must be the path of a regular file"):
+            await create(client, Document(source=path, content_type=PDF))
+        monkeypatch.undo()
+    assert str(path) not in _open_files()
+
+
+async def test_link_to_a_file_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "proof").write_bytes(CONTENT)
+    (tmp_path / "link").symlink_to(tmp_path / "proof")
+    async with WireServer(CREATED) as server, client_for(server) as client:
+        await create(client, Document(source=tmp_path / "link", content_type=PDF))
+    assert sent(server.requests[0]) == CONTENT
+
+
+async def test_file_system_that_hangs_ends_with_the_total_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent; what is opened in the end is closed."""
+    path, go_on, files = tmp_path / "proof", threading.Event(), []
+    path.write_bytes(CONTENT)
+
+    def hang(given: Path) -> BinaryIO:
+        go_on.wait(5)
+        files.append(given.open("rb"))
+        return files[0]
+
+    monkeypatch.setattr("sdk_core.transport.multipart._open", hang)
+    async with WireServer(CREATED) as server, client_for(server, total_timeout=0.1) as client:
+        async with asyncio.timeout(1):
+            error = await failure(create(client, Document(source=path, content_type=PDF)))
+        assert server.connections == 0
+        assert isinstance(error, CallTimeoutError)
+        assert (error.limit, error.outcome, error.retryable) == ("total_timeout", Outcome.NOT_SENT, True)
+        go_on.set()
+        async with asyncio.timeout(5):
+            while not files or not files[0].closed:
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("step", [DROP, CannedAnswer(502)], ids=["dropped", "502"])
+@pytest.mark.parametrize("becomes", ["nothing", "folder"])
+async def test_file_that_vanishes_after_an_attempt_that_may_have_had_an_effect(
+    tmp_path: Path, step: Any, becomes: str, fake_time: FakeTime
+) -> None:
+    """The UNKNOWN of the first attempt is what the caller has to know; the file's path is not in it."""
+    path = tmp_path / CANARY
+    path.write_bytes(CONTENT)
+
+    def vanish(_request: WireRequest) -> Any:
+        path.unlink()
+        if becomes == "folder":
+            path.mkdir()
+        return step
+
+    async with WireServer(vanish) as server, client_for(server, retry=policy(fake_time)) as client:
+        error = await failure(repeat(client, Document(source=path, content_type=PDF)))
+        assert len(server.requests) == 1
+    assert (error.outcome, error.retryable, len(error.attempts)) == (Outcome.UNKNOWN, False, 1)
+    assert error.cause == ("FileNotFoundError" if becomes == "nothing" else "IsADirectoryError")
+    assert f"the document could not be opened: {error.cause}" in str(error)
+    assert CANARY not in f"{error!r}{error.to_dict()}{''.join(traceback.format_exception(error))}"
+
+
+async def test_file_that_vanishes_after_a_refusal_is_told_with_its_attempt(tmp_path: Path, fake_time: FakeTime) -> None:
+    path = tmp_path / "proof"
+    path.write_bytes(CONTENT)
+
+    def vanish(_request: WireRequest) -> Any:
+        path.unlink()
+        return LIMITED
+
+    async with WireServer(vanish) as server, client_for(server, retry=policy(fake_time)) as client:
+        error = await failure(create(client, Document(source=path, content_type=PDF)))
+    assert [attempt.status for attempt in error.attempts] == [429]
+    assert error.outcome is Outcome.NOT_SENT
+
+
+@pytest.mark.parametrize("broken", ["seek", "read"])
+async def test_file_object_of_any_make_raises_nothing_foreign(broken: str, fake_time: FakeTime) -> None:
+    """Whatever it raises once a request is under way, the error is ours."""
+
+    class Odd(FakeFile):
+        def read(self, size: int = -1) -> Any:
+            if broken == "read":
+                raise LookupError(CANARY)
+            return super().read(size)
+
+        def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+            if broken == "seek" and whence == os.SEEK_SET:
+                raise LookupError(CANARY)
+            return super().seek(offset, whence)
+
+    document = Document(source=Odd(2**18), content_type=PDF)  # type: ignore[arg-type]
+    async with WireServer(CREATED) as server, client_for(server, retry=policy(fake_time)) as client:
+        error = await failure(create(client, document))
+    assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, False)
+    assert CANARY not in f"{error!r}{error.to_dict()}{''.join(traceback.format_exception(error))}"
+
+
+async def test_file_object_that_breaks_before_anything_is_sent_is_told_as_ours() -> None:
+    """What is neither an OSError nor a ValueError is nothing a caller is told to expect of a file."""
+
+    class Odd(FakeFile):
+        def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+            raise LookupError(CANARY)
+
+    async with WireServer(CREATED) as server, client_for(server) as client:
+        error = await failure(create(client, Document(source=Odd(9), content_type=PDF)))  # type: ignore[arg-type]
+        assert server.connections == 0
+    assert (error.outcome, error.cause) == (Outcome.NOT_SENT, "LookupError")
+    assert CANARY not in "".join(traceback.format_exception(error))
