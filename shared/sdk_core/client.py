@@ -82,15 +82,7 @@ class Client:
                 instance(name, value, _OPTION_TYPES[name])
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
-        if session is not None and connection is not None:
-            raise ValueError("pass session or connection, not both: an injected session has connected its own way")
-        if session is not None and session.auth is not None:
-            raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
-        if session is not None and session.trust_env:
-            raise ValueError(
-                "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
-                "or fail; give the session proxy=, or use Connection(trust_env=True)"
-            )
+        _check_session(session, connection)
         self._backend = backend
         self._options = Options(
             retry=retry or RetryPolicy(),
@@ -273,3 +265,15 @@ def _observed(
         return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
 
     return send
+
+
+def _check_session(session: ClientSession | None, connection: Connection | None) -> None:
+    if session is not None and connection is not None:
+        raise ValueError("pass session or connection, not both: an injected session has connected its own way")
+    if session is not None and session.auth is not None:
+        raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
+    if session is not None and session.trust_env:
+        raise ValueError(
+            "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
+            "or fail; give the session proxy=, or use Connection(trust_env=True)"
+        )
