@@ -109,8 +109,9 @@ class Exchange:
         if type(body) is bytes:
             # Here too: an injected session may have a Content-Type for all its requests, which would go before.
             headers[hdrs.CONTENT_TYPE] = _JSON
-        for name, value in added.items():
-            headers.setdefault(name, value)
+        if added:
+            for name, value in added.items():
+                headers.setdefault(name, value)
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         return {
             "method": method,
