@@ -1,4 +1,4 @@
-"""A call, from the arguments to the decoded answer. Read `Client._attempts` first: it is the whole story."""
+"""A call, from the arguments to the decoded answer. Read `Client._attempts` first: it is the main loop."""
 
 import copy
 import logging
@@ -169,7 +169,7 @@ class Client:
         return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
 
     async def _perform(self, operation: Operation[T], arguments: Mapping[str, object]) -> tuple[Call[T], Answer, T]:
-        """Make a call: from its arguments to its end, and telemetry is told of both."""
+        """Check the arguments, make the call, and report its start and end to telemetry."""
         options, given_id = self._options, current_correlation_id()
         path, query, body = operation.request(arguments)
         if given_id is None and self._provide_correlation_id is not None:
@@ -213,16 +213,17 @@ class Client:
         except SdkError:
             raise
         except Exception as error:
-            # Of the caller's own making: a clock, a sleep. Where nothing can have happened it passes as what it is.
+            # Raised by the caller's clock or sleep. If no attempt can have had an effect, it is raised unchanged.
             if not call.may_have_taken_effect():
                 raise
             raise call.broken_off(error) from None
         finally:
-            # Its traceback leads here: a reference cycle, which only the garbage collector would free.
+            # The failure's traceback refers to this frame, which refers to the call: that would be a reference cycle.
             call.last_failure = None
 
-    def _may_reauthenticate(self, call: Call[Any], rejected: Mapping[str, str]) -> bool:
-        others = self._backend.auth.reject(rejected)
+    def _may_reauthenticate(self, call: Call[Any], refused: Mapping[str, str]) -> bool:
+        """Drop the credential that was refused; return whether to try another."""
+        others = self._backend.auth.reject(refused)
         return others and not call.reauthenticated and call.options.retry.max_attempts > 1
 
     async def _send_with_another_token(self, call: Call[Any], here: LoopSession, refusal: Answer) -> Answer:
@@ -259,7 +260,7 @@ def _observed(
     exchange: Exchange, observer: Observer
 ) -> Callable[[Call[Any], LoopSession, Mapping[str, str]], Awaitable[Answer]]:
     async def send(call: Call[Any], here: LoopSession, credential: Mapping[str, str]) -> Answer:
-        if call.info is None:
+        if call.info is None:  # for the type checker: where there is an observer, there is this
             return await exchange.send(call, here, credential)
         number = len(call.attempts) + 1
         return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
