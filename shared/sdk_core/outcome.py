@@ -108,7 +108,7 @@ def outcome_of_status(
             return Outcome.UNKNOWN, status in _PASSING_SERVER_ERRORS
 
 
-def outcome_of_unreadable(operation: Operation[object]) -> Outcome:
+def outcome_of_unreadable(operation: Operation[Any]) -> Outcome:
     """Return what JSON of another shape says of the effect: the API said yes, and a READ has none."""
     return Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
 

@@ -15,7 +15,7 @@ from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
-from sdk_core.retry import parse_retry_after
+from sdk_core.retry import retry_after_of
 from sdk_core.returns import Checked, Empty
 
 __all__ = ["accept", "refuse"]
@@ -63,7 +63,7 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
     # It may be how the server answers what an earlier attempt of this call did.
     echo = status in {404, 409} and call.may_have_taken_effect()
     call.record(outcome, status)
-    retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=policy.wall_clock())
+    retry_after = retry_after_of(status, answer.headers, now=policy.wall_clock())
     if status == 429 and retry_after is None:
         retry_after = policy.rate_limit_wait if policy.rate_limit_wait is not None else backend.rate_limit_wait
     # Refused with a token that is dropped now, and not tried with another: the next call would be.
@@ -95,7 +95,8 @@ def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDeta
         text += f" ({code})"
     if not details.recognised:
         text += ", without the API's error envelope"
-    if status == 403 and operation.scopes:
+    # Something in between, such as a firewall, refuses for reasons of its own.
+    if status == 403 and operation.scopes and details.recognised:
         text += f"; needs the scope {' and '.join(operation.scopes)}"
     if echo:
         text += "; an earlier attempt of this call may have taken effect and be what it collides with"
