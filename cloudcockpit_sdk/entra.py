@@ -30,7 +30,7 @@ _ADVICE: Final[Mapping[int, str]] = {
 def read_refusal(body: bytes) -> ErrorDetails:
     """Read an error of the token endpoint (RFC 6749, 5.2) without its description.
 
-    `code` is OAuth's `error`, `trace_id` is Entra's; `raw` holds `error_codes` and `correlation_id`, too.
+    `code` is OAuth's `error`, `reference` the first of Entra's numbers; `raw` holds all, and the correlation id.
     """
     envelope = codec.as_object(codec.parse_or_none(body))
     code = safe_code(codec.as_text(envelope.get("error")))
@@ -38,7 +38,13 @@ def read_refusal(body: bytes) -> ErrorDetails:
     kept: dict[str, Any] = {key: safe_code(codec.as_text(envelope.get(key))) for key in _KEPT if key in envelope}
     if numbers:
         kept["error_codes"] = numbers
-    return ErrorDetails(code=code, trace_id=kept.get("trace_id"), recognised=code is not None, raw=kept or None)
+    return ErrorDetails(
+        code=code,
+        reference=f"AADSTS{numbers[0]}" if numbers else None,
+        trace_id=kept.get("trace_id"),
+        recognised=code is not None,
+        raw=kept or None,
+    )
 
 
 def explain(details: ErrorDetails) -> str:

@@ -4,11 +4,9 @@ from typing import Any
 
 from sdk_core import codec
 from sdk_core.details import ErrorDetails
-from sdk_core.envelopes import as_code, field_errors, foreign_error
+from sdk_core.envelopes import field_errors, foreign_error, own_code
 
 __all__ = ["read_error"]
-
-_OTHER_FIELDS = frozenset({"type", "description", "correlationId", "errors"})
 
 
 def read_error(body: bytes) -> ErrorDetails:
@@ -19,7 +17,7 @@ def read_error(body: bytes) -> ErrorDetails:
         return foreign_error(raw, body)
     description = envelope.get("description")
     return ErrorDetails(
-        code=as_code(envelope.get("type")),
+        code=own_code(envelope.get("type")),
         message=codec.as_text(description)
         or " ".join(filter(None, map(codec.as_text, codec.as_list(description))))
         or None,
@@ -34,6 +32,4 @@ def read_error(body: bytes) -> ErrorDetails:
 def _is_own(envelope: dict[str, Any]) -> bool:
     # `statusCode` is the only field that can't be null. Azure API Management, which may stand in front, sends it, too:
     # with a `message`, which the API does not have.
-    if type(envelope.get("statusCode")) is not int or "message" in envelope:
-        return False
-    return len(envelope) == 1 or not _OTHER_FIELDS.isdisjoint(envelope)
+    return type(envelope.get("statusCode")) is int and "message" not in envelope

@@ -201,7 +201,14 @@ class NextBillingFrequency:
     """A scheduled change of the billing frequency."""
 
     scheduled_date: datetime | None = None
-    billing_frequency: BillingFrequency | None = None
+    _billing_frequency: BillingFrequency | None = field(default=None, metadata={"json": "billingFrequency"})
+    # Updates and conflicts have `{"name": ...}` under the same key: read here, if a detail has it, too.
+    _name: str | None = field(default=None, metadata={"json": "name"})
+
+    @property
+    def billing_frequency(self) -> BillingFrequency | None:
+        """The frequency, in whichever of the two documented forms it came."""
+        return self._billing_frequency or (BillingFrequency(self._name) if self._name else None)
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,7 @@
 
 from sdk_core import codec
 from sdk_core.details import ErrorDetails
-from sdk_core.envelopes import as_code, foreign_error
+from sdk_core.envelopes import foreign_error, own_code
 
 __all__ = ["read_error"]
 
@@ -16,7 +16,7 @@ def read_error(body: bytes) -> ErrorDetails:
     if message is None:
         return foreign_error(raw, body)
     return ErrorDetails(
-        code=as_code(envelope.get("errorCode")),
+        code=own_code(envelope.get("errorCode")),
         message=message,
         reference=codec.as_text(envelope.get("reference")),
         trace_id=codec.as_text(envelope.get("traceId")),

@@ -18,13 +18,14 @@ from typing import Any, Final
 from sdk_core import codec
 from sdk_core.details import ErrorDetails, FieldError, safe_code
 
-__all__ = ["as_code", "field_errors", "foreign_error"]
+__all__ = ["field_errors", "foreign_error", "own_code"]
 
 _MOST_FIELDS: Final = 20
 _MOST_MESSAGES: Final = 5
 """Of one field."""
 _LONGEST_TEXT: Final = 500
 _MOST_KEYS: Final = 100
+_TOO_LARGE: Final = 10**18
 
 _CODES: Final = ("code", "errorcode", "error", "type")
 _MESSAGES: Final = ("errormessage", "message", "detail", "description", "error_description", "title")
@@ -42,7 +43,7 @@ def foreign_error(raw: Any, body: bytes) -> ErrorDetails:
     # Spring's `error` repeats the status in words.
     codes = [item for item in _CODES if item != "error" or "timestamp" not in outer]
     return ErrorDetails(
-        code=_first(as_code, inner, _CODES) or _first(as_code, outer, codes),
+        code=_first(_as_code, inner, _CODES) or _first(_as_code, outer, codes),
         message=_first(_as_message, inner, _MESSAGES) or _first(_as_message, outer, _MESSAGES),
         reference=_short(outer.get("reference")),
         fields=next(
@@ -54,12 +55,17 @@ def foreign_error(raw: Any, body: bytes) -> ErrorDetails:
     )
 
 
-def as_code(value: Any) -> str | None:
-    """Return a machine-readable code; None if it is none, or the address of a page about one."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return safe_code(str(value)) if abs(value) < 10**18 else None
-    code = safe_code(codec.as_text(value))
+def own_code(value: Any) -> str | None:
+    """Return the code in the API's own envelope; None if it is none, or the address of a page about one."""
+    code = codec.as_text(value)
     return None if code is None or "://" in code or code.startswith(("about:", "urn:")) else code
+
+
+def _as_code(value: Any) -> str | None:
+    # In other envelopes, words may stand where a code is expected.
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE:
+        return str(value)
+    return safe_code(own_code(value))
 
 
 def field_errors(errors: Any) -> tuple[FieldError, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 URL = "https://tools.ietf.org/html/rfc9110#section-15.5.1"
 TRACE = "00-84c1fd4063c38d9f3900d06e56542d48-85d1d4-00"
@@ -18,7 +18,7 @@ class Refusal:
     code: str | None = None
     message: str | None = None
     trace_id: str | None = None
-    fields: dict[str | None, tuple[str, ...]] = {}
+    fields: dict[str | None, tuple[str, ...]] = field(factory=dict)
     recognised_by: str | None = None
     """The API whose own envelope it is."""
 

@@ -449,11 +449,13 @@ def test_any_documented_error_is_read(spec: Spec, data: st.DataObject) -> None:
     envelope = data.draw(documents(spec, spec.schemas["ErrorResponse"]))
     text = json.dumps(envelope).encode()
     details = spec.errors.read_error(text)
+    assert details.recognised == isinstance(envelope.get("errorMessage", envelope.get("statusCode")), str | int)
+    if not details.recognised:
+        return
     assert {place: getattr(details, place) for place in places.values()} == {
         place: envelope.get(name) for name, place in places.items()
     }
     assert details.raw == codec.parse(text)
-    assert details.recognised == isinstance(envelope.get("errorMessage", envelope.get("statusCode")), str | int)
     if spec.name == "cloudcockpit":
         assert details.fields == tuple(
             FieldError(item.get("propertyName"), tuple(item.get("description") or ()))
