@@ -307,7 +307,7 @@ async def test_endless_401_ends_after_one_fresh_token(
 @pytest.mark.parametrize("call", [Setup.read, Setup.write], ids=["READ", "WRITE"])
 async def test_401_is_cured_by_a_fresh_token(setup: Setup, call: Callable[[Setup], Any]) -> None:
     """A 401 was not processed: even a WRITE may go again."""
-    setup.server.script = [CannedAnswer(401), CannedAnswer(202, {})]
+    setup.server.script = [CannedAnswer(401), CannedAnswer(202, {"items": []})]
     await call(setup)
     assert setup.tokens_seen == ["token-1", "token-2"]
 
