@@ -11,13 +11,13 @@ from aiohttp import ClientTimeout
 from attrs import field, frozen
 from yarl import URL
 
+from cloudcockpit_sdk.entra import advice, explain, read_refusal
 from sdk_core import codec
 from sdk_core.arguments import base_url, bearer_token, instance, valid
 from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSession, TokenSource, jwt_expiry, no_token
-from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.errors import AuthenticationError, ConnectionFailedError, Facts, InvalidResponseError, SdkError
 from sdk_core.outcome import Outcome
-from sdk_core.retry import parse_retry_after
+from sdk_core.retry import retry_after_of
 from sdk_core.transport.cause import is_passing, safe_cause, unreadable
 from sdk_core.transport.exchange import EXCHANGE_ERRORS, read_at_most
 
@@ -165,9 +165,7 @@ def _client_credentials(credentials: ClientCredentials) -> TokenSource:
                 ) as response,
             ):
                 status = response.status
-                retry_after = parse_retry_after(
-                    response.headers.get("Retry-After"), now=time.time(), date=response.headers.get("Date")
-                )
+                retry_after = retry_after_of(status, response.headers, now=time.time())
                 body = await read_at_most(response, _BODY_LIMIT) or b""
         except SdkError:
             raise
@@ -203,14 +201,14 @@ def _read_token(body: bytes) -> Token | None:
 
 
 def _refused(status: int, body: bytes, retry_after: float | None) -> SdkError:
-    # RFC 6749, 5.2: `error` is a code. `error_description` is left out: it may repeat the secret that was sent.
-    code = safe_code(codec.as_text(codec.as_object(codec.parse_or_none(body)).get("error")))
+    details = read_refusal(body)
     temporary = status == 429 or status >= 500
     facts = _facts(retryable=temporary, status=status, retry_after=retry_after)
-    text = f"the token endpoint answered {status}" + (f" ({code})" if code else "")
+    said = explain(details)
+    text = f"the token endpoint answered {status}" + (f" ({said})" if said else "")
     if not temporary:
-        text += ": check client id, secret, scope and token URL"
-    return AuthenticationError.from_details(text, facts, ErrorDetails(code=code, recognised=code is not None))
+        text += ": " + (advice(details) or "check client id, secret, scope and token URL")
+    return AuthenticationError.from_details(text, facts, details)
 
 
 def _facts(**more: Unpack[Facts]) -> Facts:

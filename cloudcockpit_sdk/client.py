@@ -24,6 +24,7 @@ from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
 from sdk_core.arguments import header_text, instance, mapping, text, uuid_id
 from sdk_core.backend import Backend, ClientOptions, configuring, user_agent
+from sdk_core.call import Reply
 from sdk_core.client import Client
 from sdk_core.operation import Operation
 
@@ -162,10 +163,10 @@ class CloudCockpitClient(Client):
         )
 
     def _paginate(self, operation: Operation[Page[T]], start_page: int, /, **arguments: object) -> Paginator[T]:
-        async def fetch(page_number: int) -> Page[T]:
-            return await self.call(operation, page_number=page_number, **arguments)
+        async def fetch(page_number: int) -> Reply[Page[T]]:
+            return await self.call_with_reply(operation, page_number=page_number, **arguments)
 
-        return Paginator(fetch, start_page=start_page)
+        return Paginator(operation, fetch, start_page=start_page)
 
     async def get_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Subscription:
         """Return one subscription.

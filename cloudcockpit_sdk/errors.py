@@ -3,7 +3,8 @@
 from typing import Any
 
 from sdk_core import codec
-from sdk_core.details import ErrorDetails, FieldError
+from sdk_core.details import ErrorDetails
+from sdk_core.envelopes import field_errors, foreign_error, own_code
 
 __all__ = ["read_error"]
 
@@ -12,19 +13,23 @@ def read_error(body: bytes) -> ErrorDetails:
     """Read an error body, whatever it is."""
     raw = codec.parse_or_none(body)
     envelope = codec.as_object(raw)
+    if not _is_own(envelope):
+        return foreign_error(raw, body)
+    description = envelope.get("description")
     return ErrorDetails(
-        code=codec.as_text(envelope.get("type")),
-        message=codec.as_text(envelope.get("description")),
-        fields=tuple(map(_field_error, codec.as_list(envelope.get("errors")))),
+        code=own_code(envelope.get("type")),
+        message=codec.as_text(description)
+        or " ".join(filter(None, map(codec.as_text, codec.as_list(description))))
+        or None,
+        fields=field_errors(envelope.get("errors")),
         trace_id=codec.as_text(envelope.get("correlationId")),
-        # The only field that can't be null.
-        recognised=type(envelope.get("statusCode")) is int,
+        recognised=True,
         raw=raw,
         body=body[:2048],
     )
 
 
-def _field_error(item: Any) -> FieldError:
-    error = codec.as_object(item)
-    messages = map(codec.as_text, codec.as_list(error.get("description")))
-    return FieldError(codec.as_text(error.get("propertyName")), tuple(text for text in messages if text is not None))
+def _is_own(envelope: dict[str, Any]) -> bool:
+    # `statusCode` is the only field that can't be null. Azure API Management, which may stand in front, sends it, too:
+    # with a `message`, which the API does not have.
+    return type(envelope.get("statusCode")) is int and "message" not in envelope

@@ -5,7 +5,7 @@ here only if its model is useless without it. Undocumented fields are left out, 
 Enumerations are written as `{"name": ...}` and are open: unknown values are kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Self, TypeVar
@@ -18,7 +18,7 @@ from sdk_core import codec
 from sdk_core.arguments import finite_decimal, int32, of_type, valid
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
-from sdk_core.returns import Empty
+from sdk_core.returns import Checked, Empty
 
 __all__ = [
     "Accepted",
@@ -201,7 +201,14 @@ class NextBillingFrequency:
     """A scheduled change of the billing frequency."""
 
     scheduled_date: datetime | None = None
-    billing_frequency: BillingFrequency | None = None
+    _billing_frequency: BillingFrequency | None = field(default=None, metadata={"json": "billingFrequency"})
+    # Updates and conflicts have `{"name": ...}` under the same key: read here, if a detail has it, too.
+    _name: str | None = field(default=None, metadata={"json": "name"})
+
+    @property
+    def billing_frequency(self) -> BillingFrequency | None:
+        """The frequency, in whichever of the two documented forms it came."""
+        return self._billing_frequency or (BillingFrequency(self._name) if self._name else None)
 
 
 @frozen(kw_only=True)
@@ -320,10 +327,14 @@ class CancelConflict:
 
 
 @frozen(kw_only=True)
-class Page(Generic[T]):
-    """One page of a list."""
+class Page(Checked, Generic[T]):
+    """One page of a list.
 
-    items: tuple[T, ...] = ()
+    Without the key `items` it is no page, but something else that came with status 200: an error envelope, perhaps.
+    """
+
+    # Null is documented to be possible; it is told from a missing key by being read into a field without a default.
+    _items: tuple[T, ...] | None = field(metadata={"json": "items"})
     total_pages: int | None = None
     total_count: int | None = None
     """Of all pages together."""
@@ -332,3 +343,15 @@ class Page(Generic[T]):
     continuation_token: str | None = field(default=None, repr=False)
     pagination_parameters: Any = field(default=None, repr=False)
     """Raw JSON: its fields are not documented."""
+
+    @property
+    def items(self) -> tuple[T, ...]:
+        """What the page holds; empty if the API sends null."""
+        return self._items or ()
+
+    def misfit(self, query: Mapping[str, str]) -> str | None:
+        """Say that a first page is empty although there are items, which is never true."""
+        number = next((value for name, value in query.items() if name.lower() == "pagenumber"), "1")
+        if number == "1" and not self.items and self.total_count:
+            return f"$.items: empty on the first page, although totalCount is {self.total_count}"
+        return None

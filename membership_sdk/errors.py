@@ -2,6 +2,7 @@
 
 from sdk_core import codec
 from sdk_core.details import ErrorDetails
+from sdk_core.envelopes import foreign_error, own_code
 
 __all__ = ["read_error"]
 
@@ -11,13 +12,15 @@ def read_error(body: bytes) -> ErrorDetails:
     raw = codec.parse_or_none(body)
     envelope = codec.as_object(raw)
     message = codec.as_text(envelope.get("errorMessage"))
+    # The only field the API always sends.
+    if message is None:
+        return foreign_error(raw, body)
     return ErrorDetails(
-        code=codec.as_text(envelope.get("errorCode")),
+        code=own_code(envelope.get("errorCode")),
         message=message,
         reference=codec.as_text(envelope.get("reference")),
         trace_id=codec.as_text(envelope.get("traceId")),
-        # The only field the API always sends.
-        recognised=message is not None,
+        recognised=True,
         raw=raw,
         body=body[:2048],
     )

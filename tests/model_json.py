@@ -103,8 +103,8 @@ class Site:
         return f"{(get_origin(self.root) or self.root).__name__}{self.path.removeprefix('$')}"
 
 
-def camel(name: str) -> str:
-    head, *rest = name.split("_")
+def camel(attribute: "attrs.Attribute[Any]") -> str:
+    head, *rest = attribute.alias.split("_")
     return head + "".join(map(str.capitalize, rest))
 
 
@@ -115,17 +115,17 @@ def bare(shape: Any) -> Any:
 
 def fields_of(shape: Any) -> Iterator[tuple["attrs.Attribute[Any]", Any]]:
     for attribute in attrs.fields(attrs.resolve_types(get_origin(shape) or shape)):
-        kind = attribute.type
+        kind = bare(attribute.type)
         if get_origin(kind) is tuple and isinstance(get_args(kind)[0], TypeVar):
             kind = tuple[get_args(shape)[0], ...]  # type: ignore[misc]
-        yield attribute, bare(kind)
+        yield attribute, kind
 
 
 def sites(root: Any, shape: Any, keys: tuple[str | int, ...] = ()) -> Iterator[Site]:
     for attribute, kind in fields_of(shape) if attrs.has(get_origin(shape) or shape) else ():
-        here = (*keys, camel(attribute.name))
+        here = (*keys, camel(attribute))
         required = attribute.default is attrs.NOTHING
-        yield Site(root, here, kind, required, attribute.default, attribute=attribute.name)
+        yield Site(root, here, kind, required, attribute.default, attribute=attribute.alias)
         if get_origin(kind) is tuple:
             yield Site(root, (*here, 0), get_args(kind)[0], required=True, is_item=True)
             yield from sites(root, get_args(kind)[0], (*here, 0))
@@ -149,7 +149,7 @@ def as_json(shape: Any, name: str) -> Any:
 def full(shape: Any) -> Any:
     """Return the JSON of a model with every field filled."""
     if attrs.has(get_origin(shape) or shape):
-        return {camel(attribute.name): full(kind) for attribute, kind in fields_of(shape)}
+        return {camel(attribute): full(kind) for attribute, kind in fields_of(shape)}
     if get_origin(shape) is tuple:
         return [full(get_args(shape)[0])]
     if is_enum(shape):
@@ -210,7 +210,7 @@ def value_at(site: Site, value: Any) -> Any:
         if isinstance(key, int):
             value = value[key]
         else:
-            value = next(getattr(value, a.name) for a in attrs.fields(type(value)) if camel(a.name) == key)
+            value = next(getattr(value, a.name) for a in attrs.fields(type(value)) if camel(a) == key)
     return value
 
 

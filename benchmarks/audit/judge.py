@@ -24,7 +24,7 @@ class Lie(Enum):
     """What must never happen."""
 
     NOT_APPLIED = "said applied, but was not"
-    """It returned, or said APPLIED. Also: it returned the answer to another call."""
+    """It returned, or said APPLIED. Also: it said so of a READ, or returned the answer to another call."""
     APPLIED = "said NOT_SENT or REJECTED, but was applied"
     """Also: it offered a WRITE to be repeated that was applied. (A READ has no effect to be wrong about.)"""
     TWICE = "a WRITE applied more than once"
@@ -62,8 +62,9 @@ def judge(accounts: Iterable[Account], ledger: Ledger, max_attempts: int) -> lis
 
 def _contradictions(account: Account, entry: Entry) -> Iterator[tuple[Lie, str]]:
     effect, outcome = entry.plan.operation.effect, account.outcome
-    if outcome is Outcome.APPLIED and not entry.applied:
-        yield Lie.NOT_APPLIED, "never applied"
+    of_read = effect is Effect.READ and account.raised is not None
+    if outcome is Outcome.APPLIED and (of_read or not entry.applied):
+        yield Lie.NOT_APPLIED, "a READ has no effect" if of_read else "never applied"
     if account.raised is None and account.answered != str(account.number):
         yield Lie.NOT_APPLIED, f"got the answer to call {account.answered}"
     if effect is not Effect.READ and entry.applied and outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:

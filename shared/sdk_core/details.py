@@ -37,7 +37,8 @@ class ErrorDetails:
     message: str | None = field(default=None, repr=False)
     """Human text, maybe localised, maybe naming people: show it to the caller's user, do not log it."""
     reference: str | None = field(default=None, repr=_shown)
-    """Path of the offending field, like `parent.child` (Membership)."""
+    """Path of the offending field, like `parent.child` (Membership); of a token endpoint's error, its number, like
+    `AADSTS7000215`."""
     fields: tuple[FieldError, ...] = ()
     """Errors of single fields (CloudCockpit)."""
     trace_id: str | None = field(default=None, repr=_shown)

@@ -18,7 +18,8 @@ before they gave up on it. What they send lacks the API's own error envelope.
 | 500, 502, 503, 504                               | anybody            | UNKNOWN  | repeat           | raise  |
 | 520 to 527                                       | a CDN, in between  | UNKNOWN  | repeat           | raise  |
 | any other 5xx                                    | anybody            | UNKNOWN  | raise            | raise  |
-| 2xx with JSON of another shape                   | the API            | APPLIED  | raise            | raise  |
+| 2xx with JSON of another shape, of a READ        | the API            | REJECTED | raise            |        |
+| 2xx with JSON of another shape, of any other     | the API            | APPLIED  | raise            | raise  |
 | 2xx that is no JSON; 3xx                         | in between         | UNKNOWN  | raise            | raise  |
 | a head or a compression that can't be read       | anybody            | UNKNOWN  | raise            | raise  |
 """
@@ -33,7 +34,7 @@ from attrs import frozen
 from sdk_core.details import ErrorDetails
 from sdk_core.operation import Effect, Operation
 
-__all__ = ["Attempt", "Outcome", "may_repeat", "outcome_of_failure", "outcome_of_status"]
+__all__ = ["Attempt", "Outcome", "may_repeat", "outcome_of_failure", "outcome_of_status", "outcome_of_unreadable"]
 
 _PASSING_SERVER_ERRORS = frozenset({500, 502, 503, 504, *range(520, 528)})
 _GAVE_UP = frozenset({408, 460, 499})
@@ -46,7 +47,7 @@ class Outcome(Enum):
     NOT_SENT = "not_sent"
     """No byte of a request reached the server: nothing happened."""
     REJECTED = "rejected"
-    """The server refused: nothing happened."""
+    """Nothing happened: the server refused; or it answered a READ, which has no effect, with what can't be read."""
     UNKNOWN = "unknown"
     """The request may have taken effect: read the state before doing it again."""
     APPLIED = "applied"
@@ -107,6 +108,11 @@ def outcome_of_status(
             return Outcome.REJECTED, False
         case _:
             return Outcome.UNKNOWN, status in _PASSING_SERVER_ERRORS
+
+
+def outcome_of_unreadable(operation: Operation[Any]) -> Outcome:
+    """Return what JSON of another shape says of the effect: the API said yes, and a READ has none."""
+    return Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
 
 
 def outcome_of_failure(error: BaseException) -> Outcome:

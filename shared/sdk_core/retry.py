@@ -6,7 +6,7 @@ A call that succeeds at once does nothing of this: a call's retries begin with i
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -20,7 +20,9 @@ from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.transport.fork import Lock
 
-__all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after"]
+__all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after", "retry_after_of"]
+
+_DAY = 86_400.0
 
 
 _JUST_PAST = 60.0
@@ -115,6 +117,31 @@ class RetryPolicy:
     def none(cls) -> "RetryPolicy":
         """Return the policy that never repeats anything."""
         return cls(max_attempts=1, budget=None)
+
+
+def retry_after_of(status: int, headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the seconds that an answer asks to wait, as exactly as it says; None if it does not.
+
+    Azure's services name milliseconds. `RateLimit-Reset` comes with any answer, so it counts with a 429 only; what is
+    beyond a day is no number of seconds, as the draft of the header has it, but a date.
+
+    Args:
+        status: the answer's status.
+        headers: names compare without case.
+        now: as of `parse_retry_after`.
+    """
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        if (delay := _number(headers.get(name))) is not None:
+            return delay / 1000
+    delay = parse_retry_after(headers.get("Retry-After"), now=now, date=headers.get("Date"))
+    if delay is None and status == 429:
+        delay = _number(headers.get("RateLimit-Reset"))
+        return delay if delay is not None and delay <= _DAY else None
+    return delay
+
+
+def _number(text: str | None) -> float | None:
+    return parse_retry_after(text, now=0.0) if text is not None and text[:1].isdigit() else None
 
 
 def parse_retry_after(text: str | None, *, now: float, date: str | None = None) -> float | None:

@@ -4,7 +4,7 @@ Otherwise it would be found out with the first answer, when a contract has been 
 """
 
 from collections import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import attrs
 
-__all__ = ["Empty", "readable"]
+__all__ = ["Checked", "Empty", "readable"]
 
 
 class Empty:
@@ -28,6 +28,16 @@ class Empty:
 
         Asked, the call gives its correlation id.
         """
+        raise NotImplementedError
+
+
+class Checked:
+    """Base of what has to fulfil more than its types, lest a wrong answer be taken for a right one."""
+
+    __slots__ = ()
+
+    def misfit(self, query: Mapping[str, str]) -> str | None:
+        """Return the JSON path and what is wrong there, as the answer to a request with `query`; None if nothing is."""
         raise NotImplementedError
 
 

@@ -14,9 +14,9 @@ from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
-from sdk_core.outcome import Outcome, may_repeat, outcome_of_status
-from sdk_core.retry import parse_retry_after
-from sdk_core.returns import Empty
+from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
+from sdk_core.retry import retry_after_of
+from sdk_core.returns import Checked, Empty
 
 __all__ = ["accept", "refuse"]
 
@@ -27,8 +27,8 @@ def accept(call: Call[T], answer: Answer) -> T:
     """Return the value of a success (2xx).
 
     Raises:
-        InvalidResponseError: it can't be read. APPLIED if it is JSON, which comes from the API: it said yes. UNKNOWN
-            if it is none: it may be a page of something in between.
+        InvalidResponseError: it can't be read. If it is JSON, which comes from the API, it said yes: APPLIED, but
+            REJECTED of a READ, which has no effect. UNKNOWN if it is none: it may be a page of something in between.
     """
     operation, content = call.operation, answer.content
     shape: Any = operation.returns
@@ -37,12 +37,15 @@ def accept(call: Call[T], answer: Answer) -> T:
         try:
             if isinstance(shape, type) and issubclass(shape, Empty):
                 return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-            return codec.load(content, operation.returns, lone_item=operation.lone_item)
+            value = codec.load(content, operation.returns, lone_item=operation.lone_item)
+            if not isinstance(value, Checked) or (misfit := value.misfit(call.query)) is None:
+                return value
+            problems = (misfit,)
         except codec.ShapeError as error:
             problems = error.problems
         except (codec.NotJsonError, MemoryError):
             pass
-    outcome = Outcome.APPLIED if problems else Outcome.UNKNOWN
+    outcome = outcome_of_unreadable(operation) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
     raise call.fail(InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems))
@@ -60,8 +63,7 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
     # It may be how the server answers what an earlier attempt of this call did.
     echo = status in {404, 409} and call.may_have_taken_effect()
     call.record(outcome, status)
-    asked = answer.headers.get("Retry-After")
-    retry_after = parse_retry_after(asked, now=policy.wall_clock(), date=answer.headers.get("Date"))
+    retry_after = retry_after_of(status, answer.headers, now=policy.wall_clock())
     if status == 429 and retry_after is None:
         retry_after = policy.rate_limit_wait if policy.rate_limit_wait is not None else backend.rate_limit_wait
     # Refused with a token that is dropped now, and not tried with another: the next call would be.
@@ -93,7 +95,8 @@ def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDeta
         text += f" ({code})"
     if not details.recognised:
         text += ", without the API's error envelope"
-    if status == 403 and operation.scopes:
+    # Something in between, such as a firewall, refuses for reasons of its own.
+    if status == 403 and operation.scopes and details.recognised:
         text += f"; needs the scope {' and '.join(operation.scopes)}"
     if echo:
         text += "; an earlier attempt of this call may have taken effect and be what it collides with"

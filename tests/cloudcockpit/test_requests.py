@@ -25,6 +25,8 @@ from cloudcockpit_sdk import (
     ClientCredentials,
     CloudCockpitClient,
     ConfigurationError,
+    InvalidResponseError,
+    Outcome,
     Paginator,
     RetryPolicy,
     ServerError,
@@ -314,7 +316,7 @@ async def test_nothing_is_in_the_query_unless_asked(
     call: Callable[[CloudCockpitClient], Awaitable[object]], target: str
 ) -> None:
     """The API's own defaults apply to what is left out: an empty list of operations is no filter."""
-    async with WireServer(CannedAnswer(body={})) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body={"items": []})) as server, api(server) as client:
         await call(client)
     assert server.requests[0].target == target
 
@@ -367,7 +369,7 @@ async def test_changes_are_taken_at_the_call() -> None:
 
 async def test_list_sends_no_query_unless_asked() -> None:
     """The API's own defaults apply to what is left out."""
-    async with WireServer(CannedAnswer(body={})) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body={"items": []})) as server, api(server) as client:
         await client.list_customer_subscriptions(customer_id=CUSTOMER)
     assert server.requests[0].target == f"/v1/customers/{CUSTOMER}/subscriptions"
 
@@ -375,7 +377,7 @@ async def test_list_sends_no_query_unless_asked() -> None:
 @pytest.mark.parametrize("text", ["a&b=c", "ä+ %2F", "x#y?z", "a|b"])
 async def test_query_values_arrive_unchanged(text: str) -> None:
     """Whatever a value holds, it can't become another parameter."""
-    async with WireServer(CannedAnswer(body={})) as server, api(server) as client:
+    async with WireServer(CannedAnswer(body={"items": []})) as server, api(server) as client:
         await client.list_customer_subscriptions(customer_id=CUSTOMER, sort_property_name=text)
     assert parse_qsl(urlsplit(server.requests[0].target).query) == [("sortPropertyName", text)]
 
@@ -597,19 +599,40 @@ async def numbers(paginator: Paginator[SubscriptionListItem]) -> list[int]:
             [1, 3],
             [1, 2, 3],
         ),
-        ([{"items": [item(1)], "totalPages": 1, "hasNextPage": True}], [1], [1]),
+        (
+            [{"items": [item(1)], "totalPages": 1, "hasNextPage": True}, {"items": [item(2)], "hasNextPage": False}],
+            [1, 2],
+            [1, 2],
+        ),
+        (
+            [{"items": [item(1)], "totalPages": 0, "continuationToken": "t"}, {"items": [item(2)], "totalPages": 0}],
+            [1, 2],
+            [1, 2],
+        ),
+        (
+            [
+                {"items": [item(1)], "totalPages": 1, "hasNextPage": True, "totalCount": 1},
+                {"items": [], "totalPages": 1, "hasNextPage": True, "totalCount": 1},
+            ],
+            [1],
+            [1, 2],
+        ),
+        ([{"items": [item(1)], "totalPages": 1, "hasNextPage": False, "continuationToken": "t"}], [1], [1]),
+        ([{"items": [item(1)], "totalCount": 2}, {"items": [item(2)], "totalCount": 2}], [1, 2], [1, 2]),
         ([{"items": [item(1)]}, {"items": [item(2)]}, {"items": []}], [1, 2], [1, 2, 3]),
         ([{"items": [], "totalPages": 0, "totalCount": 0}], [], [1]),
-        ([{}], [], [1]),
     ],
     ids=[
         "total pages",
         "empty page in the middle",
         "has-next flag, null page in the middle",
-        "the total wins over a flag that never ends",
+        "one page in all, but a flag says more",
+        "no page in all, but there is a token",
+        "a flag that never ends, and nothing more",
+        "a token at the end",
+        "the total of items is enough",
         "neither: until an empty page",
         "nothing",
-        "not even items",
     ],
 )
 async def test_paginator_reads_every_page_once(
@@ -619,6 +642,70 @@ async def test_paginator_reads_every_page_once(
     async with WireServer(paged(*pages)) as server, api(server) as client:
         assert await numbers(client.iter_customer_subscriptions(customer_id=CUSTOMER)) == found
     assert requested_pages(server) == requested
+
+
+@pytest.mark.parametrize(
+    ("pages", "read", "requested", "what"),
+    [
+        ([{}], 0, 1, r"\$\.items: required, but missing"),
+        ([{"data": [item(1)], "totalCount": 1}], 0, 1, r"\$\.items: required, but missing"),
+        ([{"Items": [item(1)], "TotalPages": 1}], 0, 1, r"\$\.items: required, but missing"),
+        ([{"statusCode": 500, "type": "Error", "description": "down"}], 0, 1, r"\$\.items: required, but missing"),
+        ([{"items": None, "totalCount": 3}], 0, 1, r"\$\.items: empty on the first page, although totalCount is 3"),
+        ([{"items": [], "totalCount": 3}], 0, 1, r"\$\.items: empty on the first page, although totalCount is 3"),
+        ([{"items": [item(1)], "totalPages": 3}], 1, 2, "page 2 holds the items of an earlier page"),
+        ([{"items": [item(1)], "hasNextPage": True}], 1, 2, "page 2 holds the items of an earlier page"),
+        (
+            [{"items": [item(n)], "hasNextPage": True} for n in (1, 2, 1)],
+            2,
+            3,
+            "page 3 holds the items of an earlier page",
+        ),
+        ([{"items": [item(1)]}, {"items": None, "hasNextPage": True}], 1, 11, "10 pages in a row are empty"),
+        ([{"items": [], "totalPages": 0, "hasNextPage": True}], 0, 10, "10 pages in a row are empty"),
+    ],
+    ids=[
+        "nothing",
+        "another form",
+        "PascalCase",
+        "an error with status 200",
+        "null of three",
+        "none of three",
+        "page number ignored",
+        "page number ignored, flag",
+        "begins again",
+        "empty for ever",
+        "empty from the start",
+    ],
+)
+async def test_no_list_ends_silently_before_its_end(
+    pages: list[dict[str, Any]], read: int, requested: int, what: str
+) -> None:
+    """What can't be a page, and what would go on for ever, is an error of a READ: no effect, and not repeated."""
+    async with WireServer(paged(*pages)) as server, api(server) as client:
+        paginator = client.iter_customer_subscriptions(customer_id=CUSTOMER)
+        with pytest.raises(InvalidResponseError, match=what) as caught:
+            await numbers(paginator)
+    error = caught.value
+    assert (error.outcome, error.retryable, error.status) == (Outcome.REJECTED, False, 200)
+    assert (error.operation, len(error.attempts)) == ("list_customer_subscriptions", 1)
+    assert paginator.items_read == read
+    assert paginator.next_page == requested == len(server.requests)
+
+
+async def test_number_read_is_held_against_the_total(caplog: pytest.LogCaptureFixture) -> None:
+    """Fewer items than announced: told, with both numbers, in the log and on the iterator."""
+    pages = [{"items": [item(1)], "totalPages": 2, "totalCount": 5}, {"items": [item(2)], "totalPages": 2}]
+    async with WireServer(paged(*pages)) as server, api(server) as client:
+        paginator = client.iter_customer_subscriptions(customer_id=CUSTOMER)
+        assert await numbers(paginator) == [1, 2]
+        assert (paginator.items_read, paginator.total_count) == (2, 5)
+        later = client.iter_customer_subscriptions(customer_id=CUSTOMER, start_page=2)
+        assert await numbers(later) == [2]
+    # Of the second iterator nobody knows what stood on the pages before.
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("cloudcockpit_sdk")] == [
+        "list_customer_subscriptions: read 2 items, but totalCount is 5"
+    ]
 
 
 async def test_paginator_passes_filters_on_with_every_page() -> None:

@@ -367,7 +367,7 @@ async def test_a_state_this_release_does_not_know_is_waited_out(operation: str, 
 
 @each
 async def test_an_unreadable_answer_to_a_read_is_no_effect(operation: str, run: Run, timeline: Timeline) -> None:
-    """Of one call, JSON of another shape says APPLIED; of a run that has sent nothing, NOT_SENT."""
+    """Neither of one call nor of a run: JSON of another shape says REJECTED, for a READ has none."""
     odd = CannedAnswer(body={"unexpected": True})
     async with (
         WireServer(odd) as server,
@@ -375,7 +375,7 @@ async def test_an_unreadable_answer_to_a_read_is_no_effect(operation: str, run: 
     ):
         with pytest.raises(InvalidResponseError) as caught:
             await run(client)
-        assert caught.value.outcome is Outcome.NOT_SENT
+        assert caught.value.outcome is Outcome.REJECTED
         assert len(server.requests) == 1
 
 

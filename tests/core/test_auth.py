@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import pickle
 import threading
 import traceback
 from collections import Counter
@@ -87,7 +88,7 @@ class Setup:
 @pytest.fixture
 async def setup(fake_time: FakeTime) -> AsyncIterator[Setup]:
     """An API that takes everything, and a token endpoint that numbers its tokens; tests replace the scripts."""
-    async with WireServer() as login, WireServer(CannedAnswer(body={})) as server:
+    async with WireServer() as login, WireServer(CannedAnswer(body={"items": []})) as server:
         login.script = [lambda _request: numbered(login)]
         policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
         credentials = ClientCredentials("app-1", SECRET, token_url=f"{login.url}/token")
@@ -222,7 +223,7 @@ async def test_two_loops_fetch_at_the_same_time() -> None:
         await asyncio.to_thread(both.wait)
         return "opaque"
 
-    async with WireServer(CannedAnswer(body={})) as server:
+    async with WireServer(CannedAnswer(body={"items": []})) as server:
         client = CloudCockpitClient("t.example", provide, base_url=server.url)
 
         def run() -> None:
@@ -319,14 +320,14 @@ async def test_endless_401_ends_after_one_fresh_token(
 @pytest.mark.parametrize("call", [Setup.read, Setup.write], ids=["READ", "WRITE"])
 async def test_401_is_cured_by_a_fresh_token(setup: Setup, call: Callable[[Setup], Any]) -> None:
     """A 401 was not processed: even a WRITE may go again."""
-    setup.server.script = [CannedAnswer(401), CannedAnswer(202, {})]
+    setup.server.script = [CannedAnswer(401), CannedAnswer(202, {"items": []})]
     await call(setup)
     assert setup.tokens_seen == ["token-1", "token-2"]
 
 
 async def test_retries_bring_no_further_tokens(setup: Setup) -> None:
     """One fresh token per call, however many attempts it takes: a second 401 is final, also after a 500."""
-    setup.server.script = [CannedAnswer(401), CannedAnswer(500), CannedAnswer(401), CannedAnswer(200, {})]
+    setup.server.script = [CannedAnswer(401), CannedAnswer(500), CannedAnswer(401), CannedAnswer(200, {"items": []})]
     with pytest.raises(AuthenticationError) as caught:
         await setup.read()
     assert [attempt.status for attempt in caught.value.attempts] == [401, 500, 401]
@@ -410,13 +411,48 @@ class Failure:
     text: str = ""
 
 
+ADVICE = {
+    7000215: "the client secret is wrong",
+    7000222: "the client secret has expired",
+    90002: "the tenant in token_url does not exist",
+    900021: "the tenant in token_url does not exist",
+    65001: "the consent is missing",
+    700016: "the tenant has no application of this client_id",
+    50034: "check client id, secret, scope and token URL",
+}
+
+
+@pytest.mark.parametrize("number", ADVICE)
+async def test_numbers_of_entra_say_what_to_do(number: int) -> None:
+    """With the ids that its support asks for, also after pickling, and never with its description."""
+    said = {
+        "error": "invalid_client",
+        "error_description": f"AADSTS{number}: CANARY",
+        "error_codes": [number],
+        "trace_id": "7f1f0c9e-0000",
+        "correlation_id": "c0ffee00-0000",
+    }
+    async with WireServer(CannedAnswer(401, said)) as login:
+        credentials = ClientCredentials("id", "s", token_url=login.url)
+        async with CloudCockpitClient("tenant.example", credentials, base_url=login.url) as client:
+            with pytest.raises(AuthenticationError) as caught:
+                await client.list_subscriptions()
+    error = caught.value
+    codes = f"(invalid_client, AADSTS{number}, trace id 7f1f0c9e-0000, correlation id c0ffee00-0000)"
+    assert f"the token endpoint answered 401 {codes}: {ADVICE[number]}" in str(error)
+    assert (error.code, error.details.trace_id) == ("invalid_client", "7f1f0c9e-0000")
+    assert error.details.reference == f"AADSTS{number}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert "CANARY" not in repr(error) + repr(error.details) + str(error.to_dict())
+
+
 FAILURES = {
     "wrong secret": Failure(
         CannedAnswer(401, {"error": "invalid_client", "error_description": f"AADSTS7000215: '{SECRET}' is not valid"}),
         AuthenticationError,
         retryable=False,
         code="invalid_client",
-        text="check client id, secret",
+        text="(invalid_client, AADSTS7000215): the client secret is wrong",
     ),
     "wrong scope": Failure(
         CannedAnswer(400, {"error": "invalid_scope"}), AuthenticationError, retryable=False, code="invalid_scope"

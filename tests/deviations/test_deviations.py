@@ -1,0 +1,145 @@
+"""Every row of the tables, through the real clients over a socket, for every operation that it concerns."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from both_apis import APIS, Api, valid_arguments
+from wire import CannedAnswer, WireServer
+
+from cloudcockpit_sdk import CloudCockpitClient, InvalidResponseError, Outcome, Paginator, RetryPolicy
+from deviations.errors import REFUSALS, STATUSES, Refusal
+from deviations.pages import PAGES, Pages
+from sdk_core.errors import ApiError, RateLimitError, api_error_class
+from sdk_core.operation import Effect
+from sdk_core.returns import Empty
+
+pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
+
+ITERATORS: dict[str, Callable[[CloudCockpitClient], Paginator[Any]]] = {
+    "list_customer_subscriptions": lambda client: client.iter_customer_subscriptions(customer_id=UUID(int=7)),
+    "list_subscriptions": lambda client: client.iter_subscriptions(),
+    "list_audit_logs": lambda client: client.iter_audit_logs(),
+}
+
+
+def as_bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def test_there_are_as_many_rows_as_promised() -> None:
+    """A row is a body with a status for an API; each has a name of its own."""
+    rows = [f"{row.what} {status}" for row in REFUSALS for status in STATUSES] + [row.what for row in PAGES]
+    assert len(set(rows)) == len(rows) >= 150
+    assert {row.mark for row in (*REFUSALS, *PAGES)} == {"V", "3P", "T", "INF", "-"}
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.what)
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
+async def test_refusal_tells_what_is_in_its_body(api: Api, status: int, row: Refusal) -> None:
+    """Code, message, trace id and fields from where they are; and only the API's own envelope is taken for that."""
+    async with (
+        WireServer(CannedAnswer(status, as_bytes(row.body))) as server,
+        api.client(server.url, retry=RetryPolicy.none()) as client,
+    ):
+        for operation in api.operations:
+            with pytest.raises(ApiError) as caught:
+                await client.call(operation, **valid_arguments(operation))
+            error, details = caught.value, caught.value.details
+            assert type(error) is api_error_class(status), operation.name
+            assert error.outcome is (Outcome.REJECTED if status < 500 else Outcome.UNKNOWN), operation.name
+            assert (details.code, details.message, details.trace_id) == (row.code, row.message, row.trace_id)
+            assert {field.name: field.messages for field in details.fields} == row.fields
+            assert details.recognised is (row.recognised_by == api.name)
+            # Something in between refuses for its own reasons.
+            assert ("needs the scope" in str(error)) is (
+                status == 403 and details.recognised and bool(operation.scopes)
+            )
+
+
+@pytest.mark.parametrize("row", PAGES, ids=lambda row: row.what)
+@pytest.mark.parametrize("name", ITERATORS)
+async def test_list_is_read_wholly_or_an_error(name: str, row: Pages) -> None:
+    """Items served are items returned, or an error tells; none goes on for ever; a READ is never APPLIED."""
+    answers = [CannedAnswer(body=as_bytes(page)) for page in row.pages]
+    async with (
+        WireServer(*answers) as server,
+        CloudCockpitClient("tenant.example", "token", base_url=server.url, retry=RetryPolicy.none()) as client,
+    ):
+        found: list[str] = []
+        reading = _read(ITERATORS[name](client), found)
+        if isinstance(row.come, str):
+            with pytest.raises(InvalidResponseError, match=row.come) as caught:
+                await reading
+            assert caught.value.outcome in {Outcome.REJECTED, Outcome.UNKNOWN}
+        else:
+            await reading
+            assert found == [*map(str, row.come)]
+        assert len(server.requests) == row.requests
+
+
+async def _read(paginator: Paginator[Any], found: list[str]) -> None:
+    async for item in paginator:
+        # Entries of the audit log are raw.
+        identifier = UUID(item["id"]) if isinstance(item, dict) else item.id
+        found.append(f"{identifier.int:x}")
+
+
+ODD: tuple[tuple[str, bytes], ...] = (
+    ("a number", b"42"),
+    ("a text", b'"OK"'),
+    ("an error of CloudCockpit's", b'{"statusCode": 500, "type": "E", "description": "D"}'),
+    ("an error of Membership's", b'{"errorMessage": "M", "errorCode": "C"}'),
+    ("a problem", b'{"title": "T", "status": 500}'),
+)
+"""Answers with status 200 that nobody documents."""
+
+
+@pytest.mark.parametrize(("what", "body"), ODD)
+@pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
+async def test_what_cannot_be_read_of_a_read_has_no_effect(api: Api, what: str, body: bytes) -> None:
+    """Never APPLIED of a READ, which is not repeated; of a WRITE whose answer says something, always."""
+    async with WireServer(CannedAnswer(body=body)) as server, api.client(server.url) as client:
+        for operation in api.operations:
+            # Any JSON is an answer to them.
+            if operation.returns is object or issubclass(
+                getattr(operation.returns, "__origin__", operation.returns), Empty
+            ):
+                continue
+            with pytest.raises(InvalidResponseError) as caught:
+                await client.call(operation, **valid_arguments(operation))
+            expected = Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
+            assert (operation.name, caught.value.outcome) == (operation.name, expected)
+            assert (caught.value.retryable, len(caught.value.attempts)) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"x-ms-retry-after-ms": "2500"}, 2.5),
+        ({"Retry-After": "7", "retry-after-ms": "6500"}, 6.5),
+        ({"Retry-After": "7", "RateLimit-Reset": "9"}, 7),
+        ({"RateLimit-Reset": "9"}, 9),
+        ({"RateLimit-Reset": "1790000000"}, None),
+        ({"RateLimit-Reset": "soon"}, None),
+        ({"retry-after-ms": "-1"}, None),
+        ({"retry-after-ms": "1e400"}, None),
+        ({"x-ms-retry-after-ms": "", "Retry-After": "3"}, 3),
+    ],
+)
+async def test_hints_of_other_names_are_followed(headers: dict[str, str], seconds: float | None) -> None:
+    """As exactly as they say; a reset that comes with another status is not about that."""
+    async with (
+        WireServer(CannedAnswer(429, headers=headers), CannedAnswer(404, headers=headers)) as server,
+        CloudCockpitClient("tenant.example", "token", base_url=server.url, retry=RetryPolicy.none()) as client,
+    ):
+        with pytest.raises(RateLimitError) as caught:
+            await client.list_subscriptions()
+        assert caught.value.retry_after == seconds
+        with pytest.raises(ApiError) as other:
+            await client.list_subscriptions()
+        assert other.value.retry_after == (None if {*headers} == {"RateLimit-Reset"} else seconds)
