@@ -82,15 +82,8 @@ class Client:
                 instance(name, value, _OPTION_TYPES[name])
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
-        if session is not None and connection is not None:
-            raise ValueError("pass session or connection, not both: an injected session has connected its own way")
-        if session is not None and session.auth is not None:
-            raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
-        if session is not None and session.trust_env:
-            raise ValueError(
-                "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
-                "or fail; give the session proxy=, or use Connection(trust_env=True)"
-            )
+        if session is not None:
+            _check_injected(session, connection)
         self._backend = backend
         self._options = Options(
             retry=retry or RetryPolicy(),
@@ -261,6 +254,19 @@ class Client:
         await policy.sleep(delay)
         call.delay, call.last_failure = delay, failure
         return True
+
+
+def _check_injected(session: ClientSession, connection: Connection | None) -> None:
+    """Raise ValueError for a session that would send something else than what it is told."""
+    if connection is not None:
+        raise ValueError("pass session or connection, not both: an injected session has connected its own way")
+    if session.auth is not None:
+        raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
+    if session.trust_env:
+        raise ValueError(
+            "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, or "
+            "fail; give the session proxy=, or use Connection(trust_env=True)"
+        )
 
 
 def _observed(
