@@ -452,7 +452,7 @@ async def test_token_as_text() -> None:
 
 @pytest.mark.parametrize("lifetime", [3600, -1], ids=["valid", "expired by this clock"])
 async def test_token_from_an_async_callable(lifetime: float) -> None:
-    """Asked once: a fresh token whose `exp` has passed already is used, since it is this machine's clock that is wrong."""
+    """Asked once: a fresh token whose `exp` has passed already is used, for it is the clock that is wrong."""
     given: list[str] = []
 
     async def provide() -> str:
