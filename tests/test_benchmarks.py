@@ -218,7 +218,7 @@ async def test_path_of_a_repeated_call(url: str) -> None:
     good, repeated = await path.trace(url, ONE_CONTRACT), await path.trace(url, EVERY_CALL_FAILS_ONCE)
     names = {step.name for step in repeated.steps}
     assert {step.name for step in good.steps} < names
-    assert {"read_error", "RetryPolicy.backoff"} <= names
+    assert {"read_error", "Retries.delay_after"} <= names
     assert repeated.files(core=False) == 2
 
 

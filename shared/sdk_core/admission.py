@@ -18,7 +18,7 @@ from sdk_core.transport.timer import Limit
 __all__ = ["Admission"]
 
 _log = logging.getLogger("sdk_core.admission")
-_PATIENCE = 1.0
+_HOOK_TIMEOUT = 1.0
 """Seconds a limiter may take to answer."""
 
 
@@ -47,7 +47,7 @@ class Admission:
             ClientClosedError: there is nothing to send with any more.
             SdkError: no token could be fetched.
         """
-        # Retries have waited as long as the server asked: only the first attempt is held back.
+        # Only the first attempt asks the limiter: retries have waited already.
         if self._limiter is not None and call.retries is None:
             patience = call.deadline - call.options.retry.clock()
             try:
@@ -84,7 +84,7 @@ class Admission:
         raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
 
     async def note_rate_limit(self, call: Call[Any], refusal: RateLimitError) -> None:
-        """Tell the limiter of a 429."""
+        """Tell the limiter of a 429, if it is known how long to wait."""
         if self._limiter is not None and refusal.retry_after is not None:
             pause = min(refusal.retry_after, call.options.retry.max_retry_after)
             await _tell(self._limiter.on_rate_limited, call.operation.name, pause)
@@ -109,14 +109,14 @@ class Admission:
         self, call: Call[Any], limiter: RateLimiter, wait: float | Awaitable[float], patience: float
     ) -> None:
         if isinstance(wait, Awaitable):
-            within = min(_PATIENCE, patience)
+            within = min(_HOOK_TIMEOUT, patience)
             wait = await answer_of(wait, otherwise=0.0, patience=within, on_failure=_note_failure)
         # A limiter is the caller's own, and may say anything.
         if not isinstance(wait, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
             _log.error("the rate limiter's answer is no number; going on without it")  # type: ignore[unreachable]
             return
         if wait > patience:
-            what = "the rate limit leaves no slot within the total timeout"
+            what = "the rate limiter asks for a longer wait than the total timeout leaves"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
         if wait > 0:
             clock = call.options.retry.clock
@@ -133,4 +133,4 @@ def _note_failure(error: BaseException) -> None:
 
 
 async def _tell(note: Any, operation: str, seconds: float) -> None:
-    await notify(note, operation, seconds, patience=_PATIENCE, on_failure=_note_failure)
+    await notify(note, operation, seconds, patience=_HOOK_TIMEOUT, on_failure=_note_failure)

@@ -22,7 +22,7 @@ from sdk_core.arguments import bearer_token, header_text
 from sdk_core.errors import AuthenticationError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
-from sdk_core.transport.fork import renew_in_child
+from sdk_core.transport.fork import reset_in_child
 
 __all__ = [
     "ApiKey",
@@ -130,9 +130,9 @@ class BearerToken:
         self._failure: SdkError | None = None
         self._failure_until = self._retry_at = 0.0
         self._fetching: WeakKeyDictionary[AbstractEventLoop, Task[Mapping[str, str] | SdkError]] = WeakKeyDictionary()
-        renew_in_child(self)
+        reset_in_child(self)
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget in a forked child the fetches under way: they are the parent's."""
         self._fetching = WeakKeyDictionary()
 

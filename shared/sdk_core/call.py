@@ -79,10 +79,11 @@ class Call(Generic[T]):
     delay: float = 0.0
     """Seconds waited before the attempt under way."""
     elapsed: float = 0.0
-    """Seconds the attempt under way took."""
+    """Seconds the last attempt took."""
     reauthenticated: bool = False
+    """Whether a 401 was answered with another token; that is done once."""
     retries: Retries | None = None
-    """What counts them, once there is something to count."""
+    """Counts the retries; None until the first failure."""
     last_failure: SdkError | None = None
     info: CallInfo | None = None
     """For telemetry, where there is any."""

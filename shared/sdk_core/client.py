@@ -1,4 +1,4 @@
-"""A call, from the arguments to the decoded answer. Read `Client._attempts` first: it is the whole story."""
+"""A call, from the arguments to the decoded answer. Read `Client._attempts` first: it is the main loop."""
 
 import copy
 import logging
@@ -82,8 +82,7 @@ class Client:
                 instance(name, value, _OPTION_TYPES[name])
         if correlation_id is not None and not callable(correlation_id):
             raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
-        if session is not None:
-            _check_injected(session, connection)
+        _check_session(session, connection)
         self._backend = backend
         self._options = Options(
             retry=retry or RetryPolicy(),
@@ -170,7 +169,7 @@ class Client:
         return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
 
     async def _perform(self, operation: Operation[T], arguments: Mapping[str, object]) -> tuple[Call[T], Answer, T]:
-        """Make a call: from its arguments to its end, and telemetry is told of both."""
+        """Check the arguments, make the call, and report its start and end to telemetry."""
         options, given_id = self._options, current_correlation_id()
         path, query, body = operation.request(arguments)
         if given_id is None and self._provide_correlation_id is not None:
@@ -214,16 +213,17 @@ class Client:
         except SdkError:
             raise
         except Exception as error:
-            # Of the caller's own making: a clock, a sleep. Where nothing can have happened it passes as what it is.
+            # Raised by the caller's clock or sleep. If no attempt can have had an effect, it is raised unchanged.
             if not call.may_have_taken_effect():
                 raise
             raise call.broken_off(error) from None
         finally:
-            # Its traceback leads here: a reference cycle, which only the garbage collector would free.
+            # The failure's traceback refers to this frame, which refers to the call: that would be a reference cycle.
             call.last_failure = None
 
-    def _may_reauthenticate(self, call: Call[Any], rejected: Mapping[str, str]) -> bool:
-        others = self._backend.auth.reject(rejected)
+    def _may_reauthenticate(self, call: Call[Any], refused: Mapping[str, str]) -> bool:
+        """Drop the credential that was refused; return whether to try another."""
+        others = self._backend.auth.reject(refused)
         return others and not call.reauthenticated and call.options.retry.max_attempts > 1
 
     async def _send_with_another_token(self, call: Call[Any], here: LoopSession, refusal: Answer) -> Answer:
@@ -256,26 +256,25 @@ class Client:
         return True
 
 
-def _check_injected(session: ClientSession, connection: Connection | None) -> None:
-    """Raise ValueError for a session that would send something else than what it is told."""
-    if connection is not None:
-        raise ValueError("pass session or connection, not both: an injected session has connected its own way")
-    if session.auth is not None:
-        raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
-    if session.trust_env:
-        raise ValueError(
-            "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, or "
-            "fail; give the session proxy=, or use Connection(trust_env=True)"
-        )
-
-
 def _observed(
     exchange: Exchange, observer: Observer
 ) -> Callable[[Call[Any], LoopSession, Mapping[str, str]], Awaitable[Answer]]:
     async def send(call: Call[Any], here: LoopSession, credential: Mapping[str, str]) -> Answer:
-        if call.info is None:
+        if call.info is None:  # for the type checker: where there is an observer, there is this
             return await exchange.send(call, here, credential)
         number = len(call.attempts) + 1
         return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
 
     return send
+
+
+def _check_session(session: ClientSession | None, connection: Connection | None) -> None:
+    if session is not None and connection is not None:
+        raise ValueError("pass session or connection, not both: an injected session has connected its own way")
+    if session is not None and session.auth is not None:
+        raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
+    if session is not None and session.trust_env:
+        raise ValueError(
+            "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
+            "or fail; give the session proxy=, or use Connection(trust_env=True)"
+        )

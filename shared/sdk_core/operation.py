@@ -1,7 +1,7 @@
 """An operation is a value: one row of an API's table, and the pure step from arguments to a request.
 
-Everything is checked when it is declared. A row that is wrong would show itself when a request has been sent, or not
-at all: what is no WRITE is repeated.
+Its fields are checked when it is declared. Otherwise a mistake would be noticed only after a request was sent. A wrong
+`effect` can't be noticed at all: anything but a WRITE is repeated.
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,8 +2,9 @@
 
 aiohttp keeps connections, and reuses one without a look at what happened to it meanwhile. A server or a proxy may have
 sent something that nobody asked for: an answer twice, or a 408 before it hangs up. The next request would take that for
-its answer, and one member would be shown the contract of another. Or it has hung up, and the event loop, busy or
-standing still, has not seen it: then a write would fail and nobody knew whether it took effect.
+its answer, and one member would be shown the contract of another. Or the server has
+closed the connection, and the event loop, busy or standing still, has not noticed: then a write would fail, and nobody
+knew whether it took effect.
 
     connect() --> new connection ------------------------------------------> use it
               --> kept connection --> under suspicion? ---------- yes --> abort it, take another
@@ -54,7 +55,7 @@ class KnownConnection:
         self._transport = protocol.transport
         self._look = _look_into(protocol.transport)
         self.is_kept: bool = False
-        """Whether the request is not the first."""
+        """Whether an earlier request used it."""
 
     def is_disturbed(self) -> bool:
         """Return whether something is on it that nobody asked for: bytes, an end or an error."""
@@ -66,7 +67,7 @@ class KnownConnection:
         self._look = _suspicious
 
     def abort(self) -> None:
-        """Close it without a farewell, for which a peer that hangs would be waited for, and read on, for 30 s."""
+        """Close it at once: an orderly end of TLS would wait up to 30 s for a peer that hangs, and read on."""
         abort: Callable[[], None] | None = getattr(self._transport, "abort", None)
         if abort is not None:
             abort()
@@ -87,7 +88,7 @@ class KnownConnection:
 
 
 connection_in_use: ContextVar[KnownConnection | None] = ContextVar("sdk_connection_in_use", default=None)
-"""What the running task was given last. aiohttp itself names the connection of an answer, but not of a failure."""
+"""The connection of the running task's last request. aiohttp names the connection of an answer, not of a failure."""
 
 
 class DisturbedError(OSError):
@@ -135,8 +136,8 @@ class CheckedConnector(TCPConnector):
         """In a forked child, let go of the parent's connections.
 
         Parent and child share the sockets, and on an inherited event loop the list of those it listens to as well: the
-        child would read the parent's answers. What its loop finds instead is the end of each connection, and whatever
-        it sends goes nowhere.
+        child would read the parent's answers. So in the child each connection reads as closed, and what is written to
+        it is discarded.
         """
         for known in self._known.values():
             known.disown()

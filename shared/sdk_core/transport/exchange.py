@@ -1,6 +1,6 @@
 """Sending a request and reading its answer: the only I/O with an API.
 
-aiohttp's responses and exceptions do not leave this room: what comes out is an `Answer`, or an SdkError.
+Calls get an `Answer` or an SdkError from here, never a response or an exception of aiohttp.
 """
 
 from asyncio import CancelledError
@@ -109,8 +109,9 @@ class Exchange:
         if type(body) is bytes:
             # Here too: an injected session may have a Content-Type for all its requests, which would go before.
             headers[hdrs.CONTENT_TYPE] = _JSON
-        for name, value in added.items():
-            headers.setdefault(name, value)
+        if added:
+            for name, value in added.items():
+                headers.setdefault(name, value)
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         return {
             "method": method,
@@ -143,7 +144,7 @@ class Exchange:
                 head = await sender.request(timeout=_limit_of_connecting(allowed), **request)
                 content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
-            self._sessions.keeps_connections = True
+            self._sessions.may_reuse_connection = True
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
             if isinstance(error.__cause__, DisturbedError):
@@ -168,7 +169,7 @@ class Exchange:
         connection = connection_in_use.get()
         # Our connector tells whether there was a connection to send anything over; of another one, the error has to.
         was_sent = connection is not None or here.is_injected
-        is_kept = was_sent and (self._sessions.keeps_connections if connection is None else connection.is_kept)
+        is_kept = was_sent and (self._sessions.may_reuse_connection if connection is None else connection.is_kept)
         if is_kept and (is_stale_connection(error) or isinstance(error, TimeoutError)):
             here.suspect_kept_connections()
         outcome = outcome_of_failure(error) if was_sent else Outcome.NOT_SENT

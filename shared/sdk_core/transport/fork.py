@@ -1,24 +1,24 @@
-"""A forked child starts over: what it inherits and can't share with its parent is renewed in it."""
+"""A forked child starts over: what it inherits and can't share with its parent is reset in it."""
 
 import os
 import threading
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Lock", "renew_in_child"]
+__all__ = ["Lock", "reset_in_child"]
 
 
-class _Renewable(Protocol):
-    def renew(self) -> None:
+class _Resettable(Protocol):
+    def reset_after_fork(self) -> None:
         """Forget what belongs to the parent process."""
 
 
-_renewables: WeakSet[_Renewable] = WeakSet()
+_resettables: WeakSet[_Resettable] = WeakSet()
 
 
-def renew_in_child(thing: _Renewable) -> None:
-    """Have `thing.renew()` called in each child that is forked while it lives, before anything else runs there."""
-    _renewables.add(thing)
+def reset_in_child(thing: _Resettable) -> None:
+    """Have `thing.reset_after_fork()` called first in each child that is forked while it lives."""
+    _resettables.add(thing)
 
 
 class Lock:
@@ -27,18 +27,18 @@ class Lock:
     __slots__ = ("__weakref__", "held")
 
     def __init__(self) -> None:
-        self.renew()
-        renew_in_child(self)
+        self.reset_after_fork()
+        reset_in_child(self)
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Be free: the thread that held it does not exist in the child."""
         self.held: threading.Lock = threading.Lock()
 
 
-def _renew_all() -> None:
-    for thing in list(_renewables):
-        thing.renew()
+def _reset_all() -> None:
+    for thing in list(_resettables):
+        thing.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(after_in_child=_reset_all)

@@ -29,7 +29,7 @@ from sdk_core.arguments import http_url, of_type, positive_int, seconds, valid, 
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
 from sdk_core.transport.connector import CheckedConnector
-from sdk_core.transport.fork import Lock, renew_in_child
+from sdk_core.transport.fork import Lock, reset_in_child
 from sdk_core.transport.proxy import proxy_for
 from sdk_core.transport.slots import Slots
 from sdk_core.transport.timer import Timer
@@ -157,13 +157,13 @@ class Sessions:
         self._proxy = None if injected is not None else _proxy(connection, url)
         self._injected = injected
         self._headers = headers
-        self.keeps_connections: bool = False
-        """Whether an answer came already, so that the next request may go over a connection that was kept."""
+        self.may_reuse_connection: bool = False
+        """Whether an answer came already: the next request may go over a kept connection."""
         self.closed: bool = False
         """Whether `aclose()` was called."""
         self._lock = Lock()
         self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
-        renew_in_child(self)
+        reset_in_child(self)
 
     def current(self) -> LoopSession | None:
         """Return what is open on the running loop, if anything is."""
@@ -204,13 +204,13 @@ class Sessions:
             lifetime, _session = current
             await lifetime.aclose()
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
         for _lifetime, session in self._open.values():
             session.disown_connections()
         _inherited.append(self._open)
         self._open = {}
-        self.keeps_connections = False
+        self.may_reuse_connection = False
 
 
 def _proxy(connection: Connection, url: URL) -> URL | None:

@@ -1,0 +1,87 @@
+"""What may import what: the layout of the code, as CONTRIBUTING states it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"membership_sdk": ROOT, "cloudcockpit_sdk": ROOT, "sdk_core": ROOT / "shared"}
+
+
+def _modules() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for package, folder in PACKAGES.items():
+        for file in sorted((folder / package).rglob("*.py")):
+            parts = file.relative_to(folder).with_suffix("").parts
+            found[".".join(parts).removesuffix(".__init__")] = file
+    return found
+
+
+MODULES = _modules()
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Give the modules that are imported, wherever in the file."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
+
+
+IMPORTS = {module: set(_imports(file)) for module, file in MODULES.items()}
+
+
+def _importing(*names: str) -> set[str]:
+    return {module for module, imported in IMPORTS.items() if any(_is_in(other, *names) for other in imported)}
+
+
+def _is_in(module: str, *names: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def test_packages_know_nothing_of_each_other() -> None:
+    assert {module for module in _importing("membership_sdk") if not _is_in(module, "membership_sdk")} == set()
+    assert {module for module in _importing("cloudcockpit_sdk") if not _is_in(module, "cloudcockpit_sdk")} == set()
+
+
+@pytest.mark.parametrize("room", ["sandbox", "cli"])
+def test_core_does_without_what_is_built_on_it(room: str) -> None:
+    core = {module for module in _importing(f"sdk_core.{room}") if _is_in(module, "sdk_core")}
+    assert {module for module in core if not _is_in(module, f"sdk_core.{room}")} == set()
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [
+        ("cattrs", {"sdk_core.codec"}),
+        ("msgspec", {"sdk_core.codec"}),
+        ("tenacity", {"sdk_core.retry"}),
+        ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
+        ("opentelemetry", {"sdk_core.opentelemetry"}),
+    ],
+)
+def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:
+    users = _importing(library)
+    assert users
+    assert {module for module in users if not _is_in(module, *rooms)} == set()
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    pending = {module: {other for other in IMPORTS[module] if other in MODULES} - {module} for module in MODULES}
+    # A package imports its parts, which may import others of its parts.
+    while free := {module for module, others in pending.items() if not others & pending.keys()}:
+        pending = {module: others for module, others in pending.items() if module not in free}
+    assert pending == {}
+
+
+def test_errors_are_read_by_their_properties() -> None:
+    readers = {
+        module
+        for module, file in MODULES.items()
+        if ".args[1]" in file.read_text(encoding="utf-8") and module != "sdk_core.errors"
+    }
+    assert readers == set()
