@@ -684,5 +684,5 @@ class AdditionalModuleContractValidationStatus:
 class AdditionalModuleContract:
     """A bought module."""
 
-    id: int
+    id: int = field(metadata={"digits": True})
     """The module contract's id. Keep it: no operation of this group lists bought modules."""
