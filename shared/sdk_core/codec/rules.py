@@ -272,7 +272,8 @@ def _object_rule(cls: Any, converter: Converter) -> _Rule:
         if type(value) is not dict:
             raise WrongTypeError("expected an object")
         reading, fits = current_reading.get(), True
-        path, arguments = reading.path, dict[str, Any]()
+        path = reading.path
+        arguments: dict[str, Any] = {}
         for key, step, argument, structure_value, required, null_is_default in attributes:
             found = value.get(key, _ABSENT)
             if found is _ABSENT and not required or found is None and null_is_default:
@@ -354,7 +355,7 @@ def _list_rule(make: Callable[[list[Any]], Any]) -> Callable[[Any, Converter], _
             if type(value) is not list:
                 raise WrongTypeError("expected a list")
             reading = current_reading.get()
-            items = list[Any]()
+            items: list[Any] = []
             reading.path.append(0)
             for index, item in enumerate(value):
                 reading.path[-1] = index
@@ -379,7 +380,7 @@ def _dict_rule(shape: Any, converter: Converter) -> _Rule:
         if type(value) is not dict:
             raise WrongTypeError("expected an object")
         reading = current_reading.get()
-        items = dict[Any, Any]()
+        items: dict[Any, Any] = {}
         # A key that no model knows may be somebody's name.
         reading.path.append("[*]")
         for key, item in value.items():
