@@ -5,7 +5,7 @@ here only if its model is useless without it. Undocumented fields are left out, 
 Enumerations are written as `{"name": ...}` and are open: unknown values are kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Self, TypeVar
@@ -317,6 +317,18 @@ class CancelConflict:
         """Return the body of a 409 to `cancel_subscription`; None for any other 409, or if the error was pickled."""
         portal_subscription = codec.as_object(error.details.raw).get("portalSubscription")
         return None if portal_subscription is None else cls(portal_subscription=portal_subscription)
+
+
+def whole_page(answer: Mapping[str, Any]) -> list[Any] | None:
+    """Return the items of a page (raw JSON) that holds all there are; None for anything else.
+
+    For lists that are documented bare, or whose answer was not seen. Of several pages the first would be a part.
+    """
+    if "items" not in answer or answer.get("hasNextPage") is True or answer.get("continuationToken"):
+        return None
+    items = codec.as_list(answer["items"])
+    is_whole = (answer.get("totalPages") or 0) in (0, 1) and (answer.get("totalCount") or 0) in range(len(items) + 1)
+    return items if is_whole and (items or not answer["items"]) else None
 
 
 @frozen(kw_only=True)

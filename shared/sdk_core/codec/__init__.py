@@ -25,9 +25,10 @@ Two readers give the same values; the fast one is tried first, the exact one dec
 
 `dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
 
-    enums <- shapes <- rules <- twins
-             shapes <- write
-             text, problems <- rules, lists
+    enums, problems, text <- scalars <- containers <- rules
+    enums <- shapes <- containers, write
+    scalars, shapes <- twins
+    problems <- lists
 """
 
 from collections.abc import Callable
@@ -45,6 +46,7 @@ __all__ = [
     "NotJsonError",
     "OpenEnum",
     "OpenEnumObject",
+    "Reading",
     "ShapeError",
     "Unwrap",
     "as_list",
@@ -97,5 +99,6 @@ def load(
     try:
         return structure(as_items(found, reading, lone_item, unwrap) if is_list else found, shape, reading)
     finally:
-        for path, deviation in reading.deviations if tell is not None else ():
-            tell(path, deviation)
+        if tell is not None:
+            for path, deviation in reading.deviations:
+                tell(path, deviation)

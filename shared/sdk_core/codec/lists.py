@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdk_core.codec.problems import Reading
+from sdk_core.codec.text import as_object
 
 __all__ = ["Unwrap", "as_items"]
 
@@ -19,11 +20,12 @@ def as_items(found: Any, reading: Reading, lone_item: bool, unwrap: Unwrap | Non
         return []
     if not isinstance(found, dict):
         return found
-    items = None if unwrap is None else unwrap(found)
+    answer = as_object(found)
+    items = None if unwrap is None else unwrap(answer)
     if items is not None:
         reading.tolerate("a page for a list")
         return items
     if lone_item:
         reading.tolerate("a lone object for a list of one")
-        return [found]
-    return found
+        return [answer]
+    return answer

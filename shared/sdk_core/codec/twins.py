@@ -2,8 +2,9 @@
 
 Contract: `READERS[shape](text)` returns what `structure(parse(text), shape)` returns, of the same types at all depths,
 or raises. It may raise for what the exact reader reads, and does for whatever that one tolerates and tells. Any
-exception means the same: ask the exact reader. There is one intended difference: what stands under a key that no attribute has is skipped without being decoded, so that bytes
-that are not UTF-8 and numbers too large for `Decimal` do no harm there.
+exception means the same: ask the exact reader. There is one intended difference: what stands under a key that no
+attribute has is skipped without being decoded, so that bytes that are not UTF-8 and numbers too large for `Decimal` do
+no harm there.
 
 Why: nothing is built between bytes and objects. With cattrs alone, getting one contract would take longer by 0.13 of
 the time that the same call takes with bare aiohttp (`python -m benchmarks`).
@@ -43,7 +44,7 @@ import attrs
 import msgspec
 
 from sdk_core.codec.enums import OpenEnumObject
-from sdk_core.codec.rules import as_datetime, as_decimal
+from sdk_core.codec.scalars import as_datetime, as_decimal
 from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, typed_attributes
 
 __all__ = ["READERS"]
@@ -137,13 +138,13 @@ class _Twins:
             if get_origin(kind) is tuple and default == ():
                 return _Reading(self.wire_type(kind) | None, empty_as=((),))
             raise TypeError
-        reading = self._reading_without_default(kind, bare, optional=optional)
+        reading = self._reading_without_default(bare, optional=optional)
         if (reading.refuse_empty or reading.convert) and default is not attrs.NOTHING and default is not None:
             # `finish` can't tell a default from a value that was read, and would change it.
             raise TypeError
         return reading
 
-    def _reading_without_default(self, kind: Any, bare: Any, *, optional: bool) -> _Reading:
+    def _reading_without_default(self, bare: Any, *, optional: bool) -> _Reading:
         if bare is Decimal:
             # As Decimal, msgspec would take strings, too. As Any, a fraction is a Decimal, and all else is converted.
             return _Reading(Any, convert=_converter(as_decimal, optional=optional), convert_unless=Decimal)

@@ -98,7 +98,9 @@ def test_answer_of_misfits_takes_little_memory() -> None:
     assert peak < 240 * SIZE
 
 
-@pytest.mark.parametrize("text", [*(answer for answer, _shape in ANSWERS.values()), filled(b"{}", b'{"errors":[', b"]}")])
+@pytest.mark.parametrize(
+    "text", [*(answer for answer, _shape in ANSWERS.values()), filled(b"{}", b'{"errors":[', b"]}")]
+)
 def test_error_bodies_are_bounded_too(text: bytes) -> None:
     """Whoever logs the fields of an envelope logs 20 of them."""
     parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
