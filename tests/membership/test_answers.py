@@ -573,7 +573,8 @@ DISPLAYED: list[tuple[str, str, Callable[[MembershipClient], Awaitable[object]],
 
 
 @pytest.mark.parametrize(
-    ("name", "url", "call", "path"), [(*row, path) for *row, paths in DISPLAYED for path in paths], ids=str
+    ("name", "url", "call", "path"),
+    [pytest.param(*row, path, id=f"{row[0]} {path}") for *row, paths in DISPLAYED for path in paths],
 )
 async def test_what_only_informs_costs_no_answer(
     mocked: Any, name: str, url: str, call: Callable[[MembershipClient], Awaitable[object]], path: str

@@ -17,7 +17,7 @@ from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.problems import EnoughError, MisfitError, WrongTypeError, current_reading
 from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
 from sdk_core.codec.shapes import is_enum, is_optional, json_name, typed_attributes
-from sdk_core.codec.text import as_object
+from sdk_core.codec.text import as_list, as_object
 
 __all__ = ["dict_rule", "list_rule", "object_rule", "optional_rule"]
 
@@ -178,10 +178,10 @@ def list_rule(make: Callable[[list[Any]], Any]) -> Callable[[Any, BaseConverter]
         def rule(value: Any, _shape: Any) -> Any:
             if type(value) is not list:
                 raise WrongTypeError("expected a list")
-            reading = current_reading.get()
+            reading, given = current_reading.get(), as_list(value)
             items: list[Any] = []
             reading.path.append(0)
-            for index, item in enumerate[Any](value):
+            for index, item in enumerate(given):
                 reading.path[-1] = index
                 try:
                     items.append(structure_item(item))
