@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from cattrs import Converter
 
 from sdk_core.codec.containers import dict_rule, list_rule, object_rule, optional_rule
-from sdk_core.codec.problems import EnoughError, Reading, ShapeError, current_reading
+from sdk_core.codec.problems import MOST_PROBLEMS, EnoughError, Reading, ShapeError, current_reading
 from sdk_core.codec.scalars import SCALAR_RULES, unchanged
 from sdk_core.codec.shapes import has_attrs, is_generic, is_object, is_optional
 
@@ -64,7 +64,8 @@ def structure(value: Any, shape: type[T], reading: Reading | None = None) -> T:
     current_reading.reset(token)
     # Outside of the handler, so that an error that shows values does not become the context of this one.
     if is_strict:
-        reading.problems += [f"{path}: {kind}" for path, kind in reading.deviations]
+        deviations = [f"{path}: {kind}" for path, kind in reading.deviations]
+        reading.problems = [*reading.problems, *deviations][:MOST_PROBLEMS]
     if reading.problems:
         raise ShapeError(tuple(reading.problems), result)
     structured: T = result

@@ -122,3 +122,10 @@ def test_inherited_type_variable_is_known() -> None:
         more: int = 0
 
     assert codec.load(b'{"items": [{"name": "a"}], "more": 1}', Own).items == (RateCode(name="a"),)
+
+
+def test_nothing_is_tolerated_in_what_is_sent() -> None:
+    """The sandboxes read requests with `structure`: what the API would do with such a one is not known."""
+    with pytest.raises(codec.ShapeError) as caught:
+        codec.structure(full(Subscription) | {"resellerId": ""}, Subscription)
+    assert caught.value.problems == ("$.resellerId: an empty text for no value",)
