@@ -68,7 +68,7 @@ async def test_program_of_the_readme_runs(program: str) -> None:
 _GIVEN = """
 from uuid import UUID
 from cloudcockpit_sdk import CloudCockpitClient, correlation_scope
-from membership_sdk import CallInfo, MembershipClient, RetryPolicy, SdkError, Telemetry
+from membership_sdk import CallInfo, Deviation, MembershipClient, RetryPolicy, SdkError, Telemetry
 
 class Counter:
     def labels(self, *values: str) -> "Counter": return self
