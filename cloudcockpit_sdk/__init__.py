@@ -9,7 +9,9 @@ from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
+from sdk_core.deviation import Deviation
 from sdk_core.errors import (
+    AnsweredError,
     ApiError,
     AuthenticationError,
     BadRequestError,
@@ -42,6 +44,7 @@ __all__ = [
     "DEFAULT_SCOPE",
     "DEFAULT_TOKEN_URL",
     "AccessToken",
+    "AnsweredError",
     "ApiError",
     "Attempt",
     "AuthenticationError",
@@ -56,6 +59,7 @@ __all__ = [
     "ConflictError",
     "Connection",
     "ConnectionFailedError",
+    "Deviation",
     "Effect",
     "ErrorDetails",
     "FieldError",

@@ -19,6 +19,7 @@ from cloudcockpit_sdk.models import (
     Subscription,
     SubscriptionListItem,
     Transition,
+    whole_page,
 )
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
@@ -53,7 +54,8 @@ class CloudCockpitClient(Client):
         base_url: the API's host; two are documented, see DEFAULT_BASE_URL and API_CLOUDCOCKPIT_COM.
         **options: the options of `sdk_core.client.Client`: `session`, `retry`, `attempt_timeout`, `total_timeout`,
             `correlation_id` (sent as `X-Correlation-Id`, by which the portal's audit log lists the call; documented as
-            a UUID, and a new one by default), `rate_limiter`, `telemetry`, `connection`, `max_response_bytes`. The
+            a UUID, and a new one by default), `rate_limiter`, `telemetry`, `connection`, `max_response_bytes`,
+            `skip_unreadable_items`, `on_unexpected`. The
             API documents no limits, so there is no limiter by default.
 
     Raises:
@@ -74,6 +76,7 @@ class CloudCockpitClient(Client):
                     "X-Tenant": header_text("tenant", tenant),
                 },
                 correlation_header="X-Correlation-Id",
+                unwrap=whole_page,
             )
             super().__init__(backend, **options)
 

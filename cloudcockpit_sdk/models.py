@@ -326,6 +326,18 @@ class CancelConflict:
         return None if portal_subscription is None else cls(portal_subscription=portal_subscription)
 
 
+def whole_page(answer: Mapping[str, Any]) -> list[Any] | None:
+    """Return the items of a page (raw JSON) that holds all there are; None for anything else.
+
+    For lists that are documented bare, or whose answer was not seen. Of several pages the first would be a part.
+    """
+    if "items" not in answer or answer.get("hasNextPage") is True or answer.get("continuationToken"):
+        return None
+    items = codec.as_list(answer["items"])
+    is_whole = (answer.get("totalPages") or 0) in (0, 1) and (answer.get("totalCount") or 0) in range(len(items) + 1)
+    return items if is_whole and (items or not answer["items"]) else None
+
+
 @frozen(kw_only=True)
 class Page(Checked, Generic[T]):
     """One page of a list.

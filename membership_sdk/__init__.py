@@ -7,7 +7,9 @@ from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
+from sdk_core.deviation import Deviation
 from sdk_core.errors import (
+    AnsweredError,
     ApiError,
     AuthenticationError,
     BadRequestError,
@@ -36,6 +38,7 @@ from sdk_core.version import __version__
 from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
 
 __all__ = [
+    "AnsweredError",
     "ApiError",
     "Attempt",
     "AuthenticationError",
@@ -48,6 +51,7 @@ __all__ = [
     "ConflictError",
     "Connection",
     "ConnectionFailedError",
+    "Deviation",
     "Document",
     "Effect",
     "ErrorDetails",

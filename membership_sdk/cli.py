@@ -171,7 +171,7 @@ def _show(tell: Narration, contracts: Sequence[ContractData]) -> None:
             (
                 contract.id,
                 contract.rate_name,
-                contract.price_details.current_price.amount,
+                contract.price_details.current_price and contract.price_details.current_price.amount,
                 contract.cancelation_status,
                 contract.cancelation_date,
                 _summary(contract.available_cancelation_dates),

@@ -65,7 +65,7 @@ class MembershipClient(Client):
             `attempt_timeout`, `total_timeout` (120 s: enough to wait out one refused minute; a web app sets 10),
             `correlation_id` (the API has no header for it: it is on errors, replies and log records),
             `rate_limiter` (default: 1000 calls a minute and operation, in this process), `telemetry`, `connection`,
-            `max_response_bytes`.
+            `max_response_bytes`, `skip_unreadable_items`, `on_unexpected`.
 
     Raises:
         ConfigurationError: a value is invalid; it is a ValueError too.

@@ -238,12 +238,12 @@ class PaymentFrequency:
 
 @frozen(kw_only=True)
 class PriceDetails:
-    """Prices of a contract."""
+    """Prices of a contract. All are documented as required, but only inform: one that is missing costs no contract."""
 
-    base_price: Money
-    current_price: Money
+    base_price: Money | None = None
+    current_price: Money | None = None
     """The base price after adjustments."""
-    payment_frequency: PaymentFrequency
+    payment_frequency: PaymentFrequency | None = None
 
 
 @frozen(kw_only=True)
@@ -451,14 +451,16 @@ class IdlePeriodReason:
 
     id: int
     name: str
-    document_required: bool
+    document_required: bool | None = None
+    """Documented as required; None: the API did not say, and decides itself."""
 
 
 @frozen(kw_only=True)
 class IdlePeriodFeeCalculationConfig:
     """How the studio computes fees."""
 
-    idle_period_amount: Money
+    idle_period_amount: Money | None = None
+    """Documented as required."""
     idle_period_amount_per_term_unit: Money | None = None
     default_temporal_unit: IdleTemporalUnit | None = None
     dynamic_idle_period_amount_percentage: Decimal | None = None
@@ -486,7 +488,6 @@ class IdlePeriodConfiguration:
     first_possible_start_date: date
     next_possible_start_date_only: bool
     """Whether `first_possible_start_date` is the only allowed start."""
-    idle_period_fee: Money
     access_refusal: bool
     """Whether the member is refused access during an idle period."""
     idle_period_reasons: tuple[IdlePeriodReason, ...]
@@ -495,11 +496,14 @@ class IdlePeriodConfiguration:
     """Whether the idle time is added to the contract's end."""
     unlimited_allowed: bool
     """Whether an open-ended idle period may be requested; term limits do not apply to it."""
-    free_terms: Term
-    """Idle time without a fee."""
     day_based_term_shortening_allowed: bool
     """Whether an update may shorten to any day, whatever the unit."""
-    idle_period_fee_calculation_config: IdlePeriodFeeCalculationConfig
+    idle_period_fee: Money | None = None
+    """Documented as required."""
+    free_terms: Term | None = None
+    """Idle time without a fee. (Documented as required.)"""
+    idle_period_fee_calculation_config: IdlePeriodFeeCalculationConfig | None = None
+    """Documented as required."""
     max_term_per_reference_period: int | None = None
     """Since 1.11.1."""
     reference_period: ReferencePeriod | None = None
@@ -514,7 +518,8 @@ class IdlePeriod:
     """Of the amendment while PENDING_VERIFICATION, of the idle period once ACCEPTED: it may change, list again."""
     start_date: date
     state: IdlePeriodState
-    idle_period_reason: IdlePeriodReason
+    idle_period_reason: IdlePeriodReason | None = None
+    """Documented as required; old periods may have none."""
     end_date: date | None = None
     """Documented as required; ignore it if `unlimited`."""
     unlimited: bool | None = None
@@ -542,7 +547,8 @@ class IdlePeriodLists:
 class RemainingIdlePeriods:
     """How much idle time is left."""
 
-    remaining_free_terms: Term
+    remaining_free_terms: Term | None = None
+    """Documented as required."""
     remaining_max_terms: Term | None = None
 
 
@@ -684,5 +690,5 @@ class AdditionalModuleContractValidationStatus:
 class AdditionalModuleContract:
     """A bought module."""
 
-    id: int
+    id: int = field(metadata={"digits": True})
     """The module contract's id. Keep it: no operation of this group lists bought modules."""

@@ -68,7 +68,7 @@ async def test_program_of_the_readme_runs(program: str) -> None:
 _GIVEN = """
 from uuid import UUID
 from cloudcockpit_sdk import CloudCockpitClient, correlation_scope
-from membership_sdk import CallInfo, MembershipClient, RetryPolicy, SdkError, Telemetry
+from membership_sdk import CallInfo, Deviation, MembershipClient, RetryPolicy, SdkError, Telemetry
 
 class Counter:
     def labels(self, *values: str) -> "Counter": return self
@@ -90,7 +90,7 @@ async def program() -> None:
 
 def test_every_program_of_the_readme_has_the_right_types(tmp_path: Path) -> None:
     """The snippets that are not run, too: a name or an argument that is not there is an error."""
-    assert sum(bool(skipped) for skipped, _ in PROGRAMS) == 4
+    assert sum(bool(skipped) for skipped, _ in PROGRAMS) == 5
     for number, (skipped, program) in enumerate(PROGRAMS):
         text = _GIVEN + indent(program, "    ") if skipped else program
         (tmp_path / f"program_{number}.py").write_text(text)

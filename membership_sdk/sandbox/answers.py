@@ -16,7 +16,7 @@ from membership_sdk.models import (
 )
 from membership_sdk.sandbox.rules import months_later
 
-__all__ = ["end_of_month", "euros", "idle_period", "idle_period_charge", "module_contract"]
+__all__ = ["end_of_month", "euros", "idle_period", "idle_period_charges", "module_contract"]
 
 
 def end_of_month(today: date, later: int) -> date:
@@ -63,14 +63,17 @@ def idle_period(
     )
 
 
-def idle_period_charge(
+def idle_period_charges(
     config: IdlePeriodConfiguration, reason: IdlePeriodReason, start: date, end: date
-) -> AccountPreviewItem:
-    """Return the charge that an idle period would cause."""
-    return AccountPreviewItem(
+) -> tuple[AccountPreviewItem, ...]:
+    """Return the charges that an idle period would cause; none where none is configured."""
+    if config.idle_period_fee is None:
+        return ()
+    charge = AccountPreviewItem(
         due_date=start,
         amount=config.idle_period_fee,
         paid_period_from=start,
         paid_period_to=end,
         description=reason.name,
     )
+    return (charge,)

@@ -31,7 +31,7 @@ from membership_sdk.models import (
     VoidResult,
 )
 from membership_sdk.operations import OPERATIONS, VERIFY_API_KEY
-from membership_sdk.sandbox.answers import euros, idle_period, idle_period_charge, module_contract
+from membership_sdk.sandbox.answers import euros, idle_period, idle_period_charges, module_contract
 from membership_sdk.sandbox.rules import (
     after_cancelation,
     after_withdrawal,
@@ -174,7 +174,7 @@ class Handlers(State):
         return IdlePeriodUpdatePreview(
             validation_status=status,
             preview_end_date=contract_end,
-            preview_charges=(idle_period_charge(config, reason, request.start_date, end),),
+            preview_charges=idle_period_charges(config, reason, request.start_date, end),
         )
 
     def get_remaining_idle_periods(self, *, contract_id: int) -> RemainingIdlePeriods:

@@ -181,8 +181,9 @@ def remaining(config: IdlePeriodConfiguration, periods: Collection[IdlePeriod], 
     used = sum(_terms(config, period) for period in periods if period.start_date.year == year)
     most = config.max_term_per_reference_period
     unit = TemporalUnit(config.temporal_unit)
+    free = config.free_terms
     return RemainingIdlePeriods(
-        remaining_free_terms=evolve(config.free_terms, value=max(0, config.free_terms.value - used)),
+        remaining_free_terms=None if free is None else evolve(free, value=max(0, free.value - used)),
         remaining_max_terms=None if most is None else Term(value=max(0, most - used), unit=unit),
     )
 

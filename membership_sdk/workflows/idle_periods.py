@@ -88,7 +88,9 @@ class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):
             tuple(
                 period
                 for period in listed
-                if period.start_date == self._wanted.start_date and period.idle_period_reason.id == reason_id
+                # One whose reason the API does not tell may be ours: it must not be asked for again.
+                if period.start_date == self._wanted.start_date
+                and (period.idle_period_reason is None or period.idle_period_reason.id == reason_id)
             )
         )
 

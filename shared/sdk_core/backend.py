@@ -8,8 +8,10 @@ from aiohttp import ClientSession
 from attrs import field, frozen
 from yarl import URL
 
+from sdk_core import codec
 from sdk_core.auth import Auth
 from sdk_core.details import ErrorDetails
+from sdk_core.deviation import Deviation
 from sdk_core.errors import ConfigurationError
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy
@@ -34,6 +36,8 @@ class Backend:
     """The header that carries the correlation id, where the API has one."""
     rate_limit_wait: float | None = None
     """Seconds the documentation implies after a 429 that names no delay."""
+    unwrap: codec.Unwrap | None = None
+    """Finds the items of a page that holds all of a list, where the API may page a list that is documented bare."""
     throttles_with_503: bool = False
     """Whether the API documents 503 as a refusal under load (nothing happened)."""
 
@@ -50,6 +54,8 @@ class ClientOptions(TypedDict, total=False):
     telemetry: Telemetry | None
     connection: Connection | None
     max_response_bytes: int
+    skip_unreadable_items: bool
+    on_unexpected: Callable[[Deviation], None] | None
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """One logical call: its options, what it remembers from attempt to attempt, the answer to it, and its errors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, TypeVar, Unpack
 
 from attrs import define, field, frozen
 from multidict import CIMultiDict
 
 from sdk_core.correlation import new_correlation_id
+from sdk_core.deviation import Deviation
 from sdk_core.errors import CallTimeoutError, ClientClosedError, Facts, SdkError
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
@@ -60,6 +61,8 @@ class Options:
     max_response_bytes: int
     headers: CIMultiDict[str] = field(repr=False)
     """Sent with every request."""
+    skip_unreadable_items: bool = False
+    on_unexpected: Callable[[Deviation], None] | None = None
 
 
 @define(eq=False, repr=False)

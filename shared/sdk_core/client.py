@@ -16,6 +16,7 @@ from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
 from sdk_core.deprecation import Deprecations
+from sdk_core.deviation import Deviation
 from sdk_core.errors import RateLimitError, SdkError
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome
@@ -60,6 +61,10 @@ class Client:
         telemetry: told what happens in each call.
         connection: TLS, proxy and pool of the sessions the client opens itself; not together with `session`.
         max_response_bytes: the largest answer to accept, after decompression.
+        skip_unreadable_items: whether items of lists that can't be read are left out, and logged with their paths.
+            By default the call fails, and the error has the others in `readable`.
+        on_unexpected: called with a `Deviation` for each part of an answer that is not as documented and was read all
+            the same; while the call is under way, so that it must be quick. They are logged at INFO, too.
     """
 
     def __init__(
@@ -75,13 +80,16 @@ class Client:
         telemetry: Telemetry | None = None,
         connection: Connection | None = None,
         max_response_bytes: int = 10 * 2**20,
+        skip_unreadable_items: bool = False,
+        on_unexpected: Callable[[Deviation], None] | None = None,
     ) -> None:
         given = {"session": session, "retry": retry, "connection": connection, "telemetry": telemetry}
         for name, value in {**given, "rate_limiter": rate_limiter}.items():
             if value is not None:
                 instance(name, value, _OPTION_TYPES[name])
-        if correlation_id is not None and not callable(correlation_id):
-            raise TypeError(f"correlation_id must be callable, not {type(correlation_id).__name__}")
+        for name, function in {"correlation_id": correlation_id, "on_unexpected": on_unexpected}.items():
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} must be callable, not {type(function).__name__}")
         _check_session(session, connection)
         self._backend = backend
         self._options = Options(
@@ -90,6 +98,8 @@ class Client:
             total_timeout=seconds("total_timeout", total_timeout),
             max_response_bytes=positive_int("max_response_bytes", max_response_bytes),
             headers=CIMultiDict(backend.headers),
+            skip_unreadable_items=instance("skip_unreadable_items", skip_unreadable_items, bool),
+            on_unexpected=on_unexpected,
         )
         self._provide_correlation_id = correlation_id
         self._observer = None if telemetry is None else Observer(telemetry)
@@ -203,7 +213,7 @@ class Client:
                     finally:
                         here.slots.release()
                     if 200 <= answer.status < 300:
-                        return answer, accept(call, answer)
+                        return answer, accept(call, answer, self._backend)
                     raise refuse(call, answer, self._backend)
                 except SdkError as failure:
                     if isinstance(failure, RateLimitError):

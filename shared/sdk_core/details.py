@@ -48,4 +48,4 @@ class ErrorDetails:
     raw: Any = field(default=None, repr=False)
     """The whole JSON body, or None if it was no JSON."""
     body: bytes = field(default=b"", repr=False)
-    """The first 2 KiB of the body as received."""
+    """The body as received; of an error status its first 2 KiB."""

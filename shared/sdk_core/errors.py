@@ -13,6 +13,7 @@ from sdk_core.details import ErrorDetails, FieldError, safe_code
 from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
+    "AnsweredError",
     "ApiError",
     "AuthenticationError",
     "BadRequestError",
@@ -178,8 +179,34 @@ class CallTimeoutError(SdkError, TimeoutError):
         return self._facts.get("limit")
 
 
-class InvalidResponseError(SdkError):
-    """The server answered something the API does not document."""
+class AnsweredError(SdkError):
+    """The server answered; `details` has what it wrote, as long as the error is not pickled."""
+
+    _live_details: ErrorDetails | None = None
+
+    @property
+    def details(self) -> ErrorDetails:
+        """What the server wrote; after pickling without its texts and body."""
+        if self._live_details is not None:
+            return self._live_details
+        kept = dict(self._facts.get("details", {}))
+        kept["fields"] = tuple(FieldError(name) for name in kept.get("fields", ()))
+        return ErrorDetails(**kept)
+
+    def with_details(self, details: ErrorDetails) -> Self:
+        """Keep `details` with the live error, and nothing of it in its facts; return the error."""
+        self._live_details = details
+        return self
+
+
+class InvalidResponseError(AnsweredError):
+    """The server answered something the API does not document; `details.raw` and `details.body` have all of it."""
+
+    readable: object = None
+    """What could be read of the answer: its value without those items of lists that are named in `problems`.
+
+    None if something else does not fit, if there are 20 problems or more, and after pickling.
+    """
 
     @property
     def status(self) -> int | None:
@@ -188,14 +215,12 @@ class InvalidResponseError(SdkError):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """JSON paths and what was expected there, if it was JSON of another shape."""
+        """JSON paths and what was expected there, if it was JSON of another shape; at most 20."""
         return tuple(self._facts.get("problems", ()))
 
 
-class ApiError(SdkError):
+class ApiError(AnsweredError):
     """The API answered with an error status."""
-
-    _live_details: ErrorDetails | None = None
 
     @property
     def status(self) -> int:
@@ -206,15 +231,6 @@ class ApiError(SdkError):
     def code(self) -> str | None:
         """Same as `details.code`."""
         return self.details.code
-
-    @property
-    def details(self) -> ErrorDetails:
-        """The API's envelope; after pickling without the server's texts and body."""
-        if self._live_details is not None:
-            return self._live_details
-        kept = dict(self._facts.get("details", {}))
-        kept["fields"] = tuple(FieldError(name) for name in kept.get("fields", ()))
-        return ErrorDetails(**kept)
 
     @property
     def maybe_own_previous_attempt(self) -> bool:
@@ -231,9 +247,7 @@ class ApiError(SdkError):
             "fields": [safe_code(item.name) for item in details.fields],
             "recognised": details.recognised,
         }
-        error = cls(message, {**facts, "details": kept})
-        error._live_details = details
-        return error
+        return cls(message, {**facts, "details": kept}).with_details(details)
 
 
 class BadRequestError(ApiError):

@@ -1,17 +1,19 @@
-"""What an answer means: a value, or an error with its outcome. Pure: nothing is sent or waited for here.
+"""What an answer means: a value, or an error with its outcome. Nothing is sent or waited for here.
 
-Answer -> accept -> value                       2xx that is what the API documents
--> InvalidResponseError        2xx that can't be read
--> refuse -> ApiError                    4xx and 5xx, with the API's own error body
--> InvalidResponseError        1xx and 3xx, which the APIs do not document
+Answer -> accept -> value                   2xx that is what the API documents
+-> InvalidResponseError    2xx that can't be read
+-> refuse -> ApiError                4xx and 5xx, with or without the API's own error body
+-> InvalidResponseError    1xx and 3xx, which the APIs do not document
 """
 
+import logging
 from typing import Any, TypeVar, cast
 
 from sdk_core import codec
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
+from sdk_core.deviation import Deviation, tell
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
@@ -22,33 +24,64 @@ __all__ = ["accept", "refuse"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger("sdk_core.verdict")
 
-def accept(call: Call[T], answer: Answer) -> T:
+
+def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
     """Return the value of a success (2xx).
+
+    A text that is no JSON is no success, however short, and whatever type it claims: also where the API documents no
+    content, "OK" may come from something in between, and nobody knows whether the API ever saw the request.
 
     Raises:
         InvalidResponseError: it can't be read. If it is JSON, which comes from the API, it said yes: APPLIED, but
             REJECTED of a READ, which has no effect. UNKNOWN if it is none: it may be a page of something in between.
     """
-    operation, content = call.operation, answer.content
-    shape: Any = operation.returns
+    content = answer.content
     problems: tuple[str, ...] = ()
+    readable: Any = None
     if content is not None:
         try:
-            if isinstance(shape, type) and issubclass(shape, Empty):
-                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-            value = codec.load(content, operation.returns, lone_item=operation.lone_item)
-            if not isinstance(value, Checked) or (misfit := value.misfit(call.query)) is None:
-                return value
-            problems = (misfit,)
+            return _read(call, content, backend)
         except codec.ShapeError as error:
-            problems = error.problems
+            problems, readable = error.problems, error.readable
         except (codec.NotJsonError, MemoryError):
             pass
-    outcome = outcome_of_unreadable(operation) if problems else Outcome.UNKNOWN
+    if readable is not None and call.options.skip_unreadable_items:
+        what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
+        _log.warning(what, call.operation.name, ", ".join(problems), call.correlation_id)
+        return cast("T", readable)
+    # Not held by a variable: with its traceback that would be a reference cycle.
+    raise _unreadable(call, answer, problems, readable)
+
+
+def _read(call: Call[T], content: bytes, backend: Backend) -> T:
+    operation = call.operation
+    shape: Any = operation.returns
+    if isinstance(shape, type) and issubclass(shape, Empty):
+        return cast("T", shape.from_answer(content, lambda: call.correlation_id))
+
+    def note(path: str, kind: str) -> None:
+        tell(call.options.on_unexpected, Deviation(operation.name, path, kind))
+
+    value = codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note)
+    if isinstance(value, Checked) and (misfit := value.misfit(call.query)) is not None:
+        raise codec.ShapeError((misfit,))
+    return value
+
+
+def _unreadable(call: Call[Any], answer: Answer, problems: tuple[str, ...], readable: object) -> InvalidResponseError:
+    outcome = outcome_of_unreadable(call.operation) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
-    raise call.fail(InvalidResponseError, what, outcome, retryable=False, status=answer.status, problems=list(problems))
+    facts = call.facts(outcome, retryable=False, status=answer.status, problems=list(problems))
+    failure = InvalidResponseError(what, facts).with_details(_unrecognised(answer.content))
+    failure.readable = readable
+    return failure
+
+
+def _unrecognised(content: bytes | None) -> ErrorDetails:
+    return ErrorDetails(raw=codec.parse_or_none(content or b""), body=content or b"")
 
 
 def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
@@ -57,7 +90,8 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
     if status < 400:
         call.record(Outcome.UNKNOWN, status)
         what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
-        return call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
+        failure = call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
+        return failure.with_details(_unrecognised(answer.content))
     details = backend.read_error(answer.content or b"")
     outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
     # It may be how the server answers what an earlier attempt of this call did.
@@ -66,7 +100,7 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
     retry_after = retry_after_of(status, answer.headers, now=policy.wall_clock())
     if status == 429 and retry_after is None:
         retry_after = policy.rate_limit_wait if policy.rate_limit_wait is not None else backend.rate_limit_wait
-    # Refused with a token that is dropped now, and not tried with another: the next call would be.
+    # The token was dropped, and this call did not try another (max_attempts=1): the next call will, so it can help.
     curable = status == 401 and backend.auth.headers is None and not call.reauthenticated
     facts = call.facts(
         outcome,
@@ -85,6 +119,8 @@ def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) 
         return f"the answer is larger than {limit} bytes"
     if problems:
         return "the answer is not of the documented shape: " + ", ".join(problems[:5])
+    if not answer.content.strip():
+        return f"status {answer.status} with an empty answer"
     content_type = safe_code(answer.headers.get("Content-Type", "").partition(";")[0]) or "no content type"
     return f"status {answer.status} with a body that is no JSON ({content_type}, {len(answer.content)} bytes)"
 

@@ -41,14 +41,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationD
 
 READ, IDEMPOTENT, WRITE = Effect
 
-NOTHING_TOLD, RAW = "nothing", "raw"
-"""What the documented answer holds: nothing that is read, JSON of no documented shape, or (None) a documented shape."""
+NOTHING_TOLD, RAW, LISTED = "nothing", "raw", "a bare list"
+"""What the documented answer holds: nothing that is read, JSON of no documented shape, a list, or (None) an object."""
 
 # What a call may change, and what its answer holds, as the documentation has it.
 DOCUMENTED: dict[str, tuple[Effect, str | None]] = {
-    "get_contract_data": (READ, None),
+    "get_contract_data": (READ, LISTED),
     "create_contract_cancelation_amendment": (WRITE, NOTHING_TOLD),
-    "get_contract_cancelation_reason_data": (READ, None),
+    "get_contract_cancelation_reason_data": (READ, LISTED),
     "withdraw_contract_cancelation": (WRITE, NOTHING_TOLD),
     "get_idle_period_config": (READ, None),
     "validate_idle_period_request": (READ, None),
@@ -59,8 +59,8 @@ DOCUMENTED: dict[str, tuple[Effect, str | None]] = {
     "withdraw_idle_period": (IDEMPOTENT, NOTHING_TOLD),
     "idle_period_update_preview": (READ, None),
     "get_remaining_idle_periods": (READ, None),
-    "get_additional_modules": (READ, None),
-    "get_purchasable_additional_modules": (READ, None),
+    "get_additional_modules": (READ, LISTED),
+    "get_purchasable_additional_modules": (READ, LISTED),
     "validate_additional_module_contract_request": (READ, None),
     "purchase_additional_module_contract": (WRITE, None),
     "get_additional_module_contract": (READ, None),
@@ -77,12 +77,12 @@ DOCUMENTED: dict[str, tuple[Effect, str | None]] = {
     "change_price_margin": (IDEMPOTENT, NOTHING_TOLD),
     "change_po_number": (IDEMPOTENT, NOTHING_TOLD),
     "change_monthly_budget": (IDEMPOTENT, NOTHING_TOLD),
-    "list_eligible_transitions": (READ, None),
+    "list_eligible_transitions": (READ, LISTED),
     "upgrade_subscription": (WRITE, NOTHING_TOLD),
     "get_migration_status": (READ, None),
     "start_migration": (WRITE, NOTHING_TOLD),
-    "list_azure_entitlements": (READ, None),
-    "list_eligible_for_upgrade": (READ, None),
+    "list_azure_entitlements": (READ, LISTED),
+    "list_eligible_for_upgrade": (READ, LISTED),
     "get_custom_term_end_dates": (READ, RAW),
     "list_audit_logs": (READ, None),
 }
@@ -191,8 +191,8 @@ CASES = (
     Case("200-garbage", CannedAnswer(body=b"\x00\xff\xfe"), InvalidResponseError, UNKNOWN, 1, 1),
     Case("200-html", CannedAnswer(body=PAGE, content_type="text/html"), InvalidResponseError, UNKNOWN, 1, 1),
     Case("200-half-json", CannedAnswer(body='{"items": ['), InvalidResponseError, UNKNOWN, 1, 1),
-    Case("200-empty", CannedAnswer(), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID),
-    Case("204", Raw(b"HTTP/1.1 204 X\r\n\r\n"), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID),
+    Case("200-empty", CannedAnswer(), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID | {LISTED}),
+    Case("204", Raw(b"HTTP/1.1 204 X\r\n\r\n"), InvalidResponseError, UNKNOWN, 1, 1, success_if=_VOID | {LISTED}),
     Case("200-other-shape", CannedAnswer(body="42"), InvalidResponseError, APPLIED, 1, 1, success_if=_VOID | {RAW}),
     Case("302", CannedAnswer(302, headers={"Location": "/elsewhere"}), InvalidResponseError, UNKNOWN, 1, 1),
 )

@@ -1,5 +1,6 @@
 """What the answers of the Membership API become in Python."""
 
+import copy
 import json
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -488,7 +489,7 @@ async def test_verdicts_on_purchases(mocked: Any, verdict: str) -> None:
     assert result.validation_status.is_known is (verdict in MODULE_VERDICTS)
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"id": null}', b'{"id": "1001"}', b'{"id": 1.5}', b"[]", b"1001"])
+@pytest.mark.parametrize("body", [b"{}", b'{"id": null}', b'{"id": "1001a"}', b'{"id": 1.5}', b"[]", b"1001"])
 async def test_purchase_without_an_id_is_applied_but_no_success(mocked: Any, body: bytes) -> None:
     """Bought, for the API said yes, but without the only handle there is: the error says APPLIED."""
     mocked.post(PURCHASE, body=body)
@@ -537,6 +538,67 @@ async def test_answers_of_older_servers_are_answers(mocked: Any, null: bool) -> 
     assert period == attrs.evolve(IDLE_PERIOD, used_free_terms_in_days=None, end_date=None, reason=None, fee=None)
     assert config == attrs.evolve(CONFIGURATION, max_term_per_reference_period=None, reference_period=None)
     assert previewed.preview_charges[0].charge_type is None
+
+
+DISPLAYED: list[tuple[str, str, Callable[[MembershipClient], Awaitable[object]], tuple[str, ...]]] = [
+    (
+        "membership_contract_data",
+        CONTRACTS,
+        lambda c: c.get_contract_data(customer_id=1),
+        ("priceDetails.basePrice", "priceDetails.currentPrice", "priceDetails.paymentFrequency"),
+    ),
+    (
+        "membership_idle_period_config",
+        f"{IDLE}/config",
+        lambda c: c.get_idle_period_config(contract_id=2),
+        (
+            *("freeTerms", "idlePeriodFee", "idlePeriodFeeCalculationConfig"),
+            *("idlePeriodFeeCalculationConfig.idlePeriodAmount", "idlePeriodReasons.documentRequired"),
+        ),
+    ),
+    (
+        "membership_idle_period",
+        f"{IDLE}/3",
+        lambda c: c.get_idle_period_by_id(**PERIOD),
+        ("idlePeriodReason", "idlePeriodFeeCalculationConfig"),
+    ),
+    (
+        "membership_remaining_idle_periods",
+        f"{IDLE}/remaining",
+        lambda c: c.get_remaining_idle_periods(contract_id=2),
+        ("remainingFreeTerms",),
+    ),
+]
+"""Payload, URL, call, and paths of what only informs, though it is documented as required."""
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "call", "path"),
+    [pytest.param(*row, path, id=f"{row[0]} {path}") for *row, paths in DISPLAYED for path in paths],
+)
+async def test_what_only_informs_costs_no_answer(
+    mocked: Any, name: str, url: str, call: Callable[[MembershipClient], Awaitable[object]], path: str
+) -> None:
+    """Missing or null: None, and all the rest is there."""
+    whole = json.loads(payload(name))
+    for null in (False, True):
+        sent = copy.deepcopy(whole)
+        place = sent[0] if isinstance(sent, list) else sent
+        *parents, last = path.split(".")
+        for key in parents:
+            place = place[key][0] if isinstance(place[key], list) else place[key]
+        del place[last]
+        if null:
+            place[last] = None
+        mocked.get(url, payload=sent)
+    async with client() as api:
+        first, second = await call(api), await call(api)
+    assert first == second
+    assert any(place.endswith(snake(last)) for place in unfilled(first))
+
+
+def snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 async def test_unlimited_idle_period(mocked: Any) -> None:

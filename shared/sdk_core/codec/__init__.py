@@ -16,25 +16,27 @@ Two readers give the same values; the fast one is tried first, the exact one dec
       v
     text.parse(text) -------------> NotJsonError
       |
-      |  JSON value
+      |  JSON value; lists.as_items() looks for a list in what stands for one
       v
-    rules.structure(...) ---------> value           cattrs, value by value
+    rules.structure(...) ---------> value           value by value; what is tolerated is told
       |
       v
-    problems.problems_of(...) ----> ShapeError      all misfits with their JSON paths
+    ShapeError                                      the first 20 misfits with their JSON paths, and the readable items
 
 `dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
 
-    enums <- shapes <- problems <- rules <- twins
-             shapes <- write
-             text   <- rules
+    enums, problems, text <- scalars <- containers <- rules
+    enums <- shapes <- containers, write
+    scalars, shapes <- twins
+    problems <- lists
 """
 
-from contextlib import suppress
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Callable
+from typing import Any, TypeVar, get_origin
 
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
-from sdk_core.codec.problems import ShapeError
+from sdk_core.codec.lists import Unwrap, as_items
+from sdk_core.codec.problems import Reading, ShapeError
 from sdk_core.codec.rules import structure
 from sdk_core.codec.text import NotJsonError, as_list, as_object, as_text, parse, parse_or_none
 from sdk_core.codec.twins import READERS
@@ -44,7 +46,9 @@ __all__ = [
     "NotJsonError",
     "OpenEnum",
     "OpenEnumObject",
+    "Reading",
     "ShapeError",
+    "Unwrap",
     "as_list",
     "as_object",
     "as_text",
@@ -59,31 +63,42 @@ __all__ = [
 T = TypeVar("T")
 
 
-def load(text: bytes, shape: type[T], *, lone_item: bool = False) -> T:
+def load(
+    text: bytes,
+    shape: type[T],
+    *,
+    lone_item: bool = False,
+    unwrap: Unwrap | None = None,
+    tell: Callable[[str, str], None] | None = None,
+) -> T:
     """Return the JSON `text` as `shape`.
 
     Args:
-        text: in any of JSON's encodings.
+        text: in any of JSON's encodings. Nothing at all stands for an empty list.
         shape: an attrs class, or `list` of one.
         lone_item: whether a lone object is taken for a list of one.
+        unwrap: finds the items where an object stands for a list; None from it: it is no page.
+        tell: called with path and kind of each deviation that was tolerated, even if the rest does not fit.
 
     Raises:
         NotJsonError: it is no JSON.
-        ShapeError: it does not fit; the paths of all misfits are named.
+        ShapeError: it does not fit; the paths of the misfits are named.
     """
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     # The slow reading stands below the handler, not in it: there the fast reader's error, whose message may show a
     # value, would become the context of whatever is raised.
     try:
         value: T = READERS[kind](text)
-    except Exception:  # noqa: BLE001, S110  Whatever it is, cattrs reads the text again and decides.
+    except Exception:  # noqa: BLE001, S110  Whatever it is, the exact reader reads the text again and decides.
         pass
     else:
         return value
-    if lone_item:
-        with suppress(Exception):
-            (item,) = get_args(kind)
-            lone: Any = [READERS[item](text)]
-            return cast("T", lone)
-    found = parse(text)
-    return structure([as_object(found)] if lone_item and isinstance(found, dict) else found, shape)
+    reading = Reading()
+    is_list = get_origin(kind) is list
+    found = None if is_list and not text.strip() else parse(text)
+    try:
+        return structure(as_items(found, reading, lone_item, unwrap) if is_list else found, shape, reading)
+    finally:
+        if tell is not None:
+            for path, deviation in reading.deviations:
+                tell(path, deviation)

@@ -1,53 +1,85 @@
-"""What does not fit, in words that may be shown: each misfit with its JSON path, never with its value.
+"""What is found while a value is read: what does not fit, and what was tolerated. Both by path, never by value.
 
-cattrs raises one error per object or list, which holds the errors inside of it. `problems_of` flattens such a tree:
+A `Reading` goes along while rules.py walks through a value. It knows the path of the value in hand, so that a misfit
+deep inside is named where it is found:
 
-    ClassValidationError(Contract)
-      note "price": ClassValidationError(Money)
-        note "amount": WrongTypeError         -->  $.price.amount: expected a number
-        note "currency": KeyError             -->  $.price.currency: required, but missing
+    {"price": {"amount": "20"}}  -->  $.price.amount: expected a number
+                                      $.price.currency: required, but missing
+
+It ends at 20 misfits: who repairs something needs no more, and an answer of a million misfits is no heavier than one of
+twenty.
 """
 
-from typing import get_origin
+from contextvars import ContextVar
+from typing import Final
 
-import attrs
-from cattrs import ClassValidationError, IterableValidationError
+__all__ = ["MOST_PROBLEMS", "EnoughError", "MisfitError", "Reading", "ShapeError", "WrongTypeError", "current_reading"]
 
-from sdk_core.codec.shapes import json_name
-
-__all__ = ["ShapeError", "WrongTypeError", "problems_of"]
+MOST_PROBLEMS: Final = 20
+_MOST_DEVIATIONS: Final = 100
+"""Of one answer. They are told by path without indices, of which no model has as many."""
+_ANY_ITEM: Final = "[*]"
 
 
 class ShapeError(ValueError):
-    """The JSON is not of the documented shape; `problems` are (JSON path, what was expected)."""
+    """The JSON is not of the documented shape; `problems` are (JSON path, what was expected), at most 20.
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    `readable` is the value without those items of its lists that can't be read; None if something else does not fit,
+    or if there are too many problems.
+    """
+
+    def __init__(self, problems: tuple[str, ...], readable: object = None) -> None:
         super().__init__(problems)
         self.problems = problems
+        self.readable = readable
 
 
 class WrongTypeError(ValueError):
     """A value of another type than documented; the text says what was expected and holds no value."""
 
 
-def problems_of(error: BaseException, path: str) -> list[str]:
-    """Return all that does not fit in the value at `path`, as "path: what was expected"."""
-    match error:
-        case ClassValidationError():
-            names = {
-                attribute.name: json_name(attribute) for attribute in attrs.fields(get_origin(error.cl) or error.cl)
-            }
-            noted_attributes, others = error.group_exceptions()
-            parts = [(part, f"{path}.{names.get(note.name, note.name)}") for part, note in noted_attributes]
-        case IterableValidationError():
-            noted_items, others = error.group_exceptions()
-            parts = [(part, f"{path}[{note.index}]") for part, note in noted_items]
-        case KeyError():
-            return [f"{path}: required, but missing"]
-        case WrongTypeError():
-            return [f"{path}: {error}"]
-        case _:
-            # The text of an error that is not ours may show the value.
-            return [f"{path}: not of the documented type"]
-    parts += [(part, path) for part in others]
-    return [problem for part, place in parts for problem in problems_of(part, place)]
+class MisfitError(Exception):
+    """An object does not fit; what is wrong with it was noted already."""
+
+
+class EnoughError(Exception):
+    """So much does not fit that there is no use in reading on."""
+
+
+class Reading:
+    """What was found in one value so far, and where in it the reader is."""
+
+    def __init__(self) -> None:
+        self.path: list[str | int] = []
+        """The way to the value in hand: keys (with a dot) and indices."""
+        self.problems: list[str] = []
+        self.deviations: dict[tuple[str, str], None] = {}
+        """Path and kind of what was tolerated, each once: the items of a list have one path, `$.items[*].endDate`."""
+
+    def note(self, error: Exception) -> None:
+        """Note why the value in hand does not fit.
+
+        Raises:
+            EnoughError: it was the last that is noted.
+        """
+        if isinstance(error, MisfitError):
+            return
+        # The text of an error that is not ours may show the value.
+        self.note_problem(str(error) if isinstance(error, WrongTypeError) else "not of the documented type")
+
+    def note_problem(self, what: str) -> None:
+        """Like `note`, in words that may be shown."""
+        steps = (step if isinstance(step, str) else f"[{step}]" for step in self.path)
+        self.problems.append(f"${''.join(steps)}: {what}")
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise EnoughError
+
+    def tolerate(self, kind: str) -> None:
+        """Note that the value in hand was read although it is not as documented."""
+        if len(self.deviations) < _MOST_DEVIATIONS:
+            path = "".join(step if isinstance(step, str) else _ANY_ITEM for step in self.path)
+            self.deviations[f"${path}", kind] = None
+
+
+current_reading: ContextVar[Reading] = ContextVar("current_reading")
+"""cattrs hands its rules the value and the shape, and nothing else."""

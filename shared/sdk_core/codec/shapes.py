@@ -3,8 +3,8 @@
 A shape is a type as an annotation has it: `str`, an attrs class, `Page[Item]`, `tuple[Item, ...]`, `Decimal | None`.
 """
 
-from collections.abc import Callable, Mapping
-from types import UnionType
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType, UnionType
 from typing import Any, TypeGuard, Union, get_args, get_origin
 
 import attrs
@@ -18,7 +18,7 @@ __all__ = [
     "is_factory",
     "is_generic",
     "is_object",
-    "is_optional_enum",
+    "is_optional",
     "json_name",
     "typed_attributes",
 ]
@@ -29,9 +29,10 @@ def is_enum(shape: Any) -> TypeGuard[type[OpenEnum]]:
     return isinstance(shape, type) and issubclass(shape, OpenEnum)
 
 
-def is_optional_enum(shape: Any) -> bool:
-    """Whether it is a union with an open enumeration: an enumeration or None, for no model has another."""
-    return get_origin(shape) in (Union, UnionType) and any(map(is_enum, get_args(shape)))
+def is_optional(shape: Any) -> bool:
+    """Whether it is one type, or None."""
+    members = get_args(shape)
+    return get_origin(shape) in (Union, UnionType) and NoneType in members and len(members) == 2
 
 
 def is_object(shape: Any) -> bool:
@@ -64,10 +65,18 @@ def json_name(attribute: "attrs.Attribute[Any]") -> str:
 def typed_attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":
     """Return the attributes of a class with their types, a generic's arguments in place of its type variables."""
     cls = get_origin(shape) or shape
-    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=False))
+    arguments = dict(_arguments(shape))
     return [
         (attribute, _substituted(attribute.type, arguments)) for attribute in attrs.fields(attrs.resolve_types(cls))
     ]
+
+
+def _arguments(shape: Any) -> Iterator[tuple[Any, Any]]:
+    """Give the type variables of a class and of its bases, each with what stands for it."""
+    cls = get_origin(shape) or shape
+    for base in getattr(cls, "__orig_bases__", ()):
+        yield from _arguments(base)
+    yield from zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=False)
 
 
 def _substituted(kind: Any, arguments: Mapping[Any, Any]) -> Any:

@@ -119,7 +119,17 @@ def _exact_scalar(value: Any, kind: type) -> Any:
         raise TypeError(f"a {kind.__name__} can't be sent as JSON")
     if not Decimal.is_finite(value):
         raise ValueError("a JSON number must be finite")
-    return msgspec.Raw(Decimal.__format__(value, "f").encode())
+    return msgspec.Raw(_decimal_text(value).encode())
+
+
+_MOST_ZEROS = 40
+"""No amount has as many; some parsers don't know exponents."""
+
+
+def _decimal_text(value: Decimal) -> str:
+    """Return a Decimal digit by digit; with an exponent if that would be long: a server's 1E+999999999 may go back."""
+    text = Decimal.__str__(value)
+    return Decimal.__format__(value, "f") if "E" in text and abs(Decimal.adjusted(value)) <= _MOST_ZEROS else text
 
 
 def _key(key: object) -> str:

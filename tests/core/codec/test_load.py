@@ -57,7 +57,7 @@ def test_lone_object_is_a_list_of_one(encoding: str) -> None:
         assert codec.load(text.encode(encoding), list[RateCode], lone_item=True) == [
             RateCode(name="text", identifier="text")
         ]
-    for text in (f"{lone},{lone}", f"{lone},1", f"{lone}]", ""):
+    for text in (f"{lone},{lone}", f"{lone},1", f"{lone}]"):
         with pytest.raises(codec.NotJsonError):
             codec.load(text.encode(encoding), list[RateCode], lone_item=True)
     for text, problem in (("7", "$: expected a list"), ('{"name": 7}', "$[0].name: expected a string")):

@@ -17,7 +17,6 @@ from model_json import (
     changed,
     dropped,
     full,
-    is_optional_enum_object,
     wrong,
 )
 from wire import CannedAnswer, WireServer
@@ -55,9 +54,7 @@ def test_required_field_may_be_neither_absent_nor_null(site: Site) -> None:
 @pytest.mark.parametrize("site", TYPED_SITES, ids=str)
 def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -> None:
     """No bool for int, no float for int, no str for list: nothing is converted."""
-    for value in wrong(site.shape):
-        if value == {} and is_optional_enum_object(site):
-            continue
+    for value in wrong(site):
         with pytest.raises(codec.ShapeError) as caught:
             codec.load(changed(site, value), site.root)
         (problem,) = caught.value.problems
@@ -126,5 +123,5 @@ def test_any_json_anywhere_is_read_or_refused_with_a_path(value: Any, site: Site
 def test_refusal_holds_no_error_of_the_fast_reader() -> None:
     """Python's own messages show values; as __context__ they would stand in every traceback."""
     with pytest.raises(codec.ShapeError) as caught:
-        codec.load(b'{"periodValue": 1, "periodUnit": {"name": "CANARY-VALUE"}}', TimePeriod)
+        codec.load(b'{"periodValue": 1, "periodUnit": ["CANARY-VALUE"]}', TimePeriod)
     assert caught.value.__context__ is None

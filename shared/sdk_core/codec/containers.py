@@ -1,0 +1,221 @@
+"""The rules for what holds other values: objects, lists, and what may be missing.
+
+They are our own, because cattrs' rules either stop at the first misfit, without its path, or collect all of them: of a
+million misfits, for minutes. An item that does not fit is noted and left out of its list, so that the readable ones are
+at hand.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from types import NoneType
+from typing import Any, Final, NamedTuple, cast, get_args, get_origin
+
+import attrs
+from cattrs import BaseConverter, StructureHandlerNotFoundError
+
+from sdk_core.codec.enums import OpenEnumObject
+from sdk_core.codec.problems import EnoughError, MisfitError, WrongTypeError, current_reading
+from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
+from sdk_core.codec.shapes import is_enum, is_optional, json_name, typed_attributes
+from sdk_core.codec.text import as_list, as_object
+
+__all__ = ["dict_rule", "list_rule", "object_rule", "optional_rule"]
+
+_ABSENT: Final[Any] = object()
+_INT64_DIGITS: Final = 19
+_TEXTS: Final = frozenset({str, object, Any})
+"""Of what an empty text is a value."""
+
+
+# What may be missing
+
+
+def optional_rule(shape: Any, converter: BaseConverter) -> Rule:
+    """Return the rule for `X | None`: what servers send where they have no value is None, and told."""
+    kind: Any = next(member for member in get_args(shape) if member is not NoneType)
+    is_named = is_enum(kind) and issubclass(kind, OpenEnumObject)
+    structure_value = _structuring(kind, converter)
+
+    def rule(value: Any, _shape: Any) -> Any:
+        if value is None or (is_named and as_object(value).get("name") is None and type(value) is dict):
+            # CloudCockpit's documentation has samples with {} for no value.
+            return None
+        if type(value) is str and (why := _why_none(value, kind)) is not None:
+            current_reading.get().tolerate(why)
+            return None
+        return structure_value(value)
+
+    return rule
+
+
+def _why_none(text: str, kind: Any) -> str | None:
+    """Return what is odd about a text that servers send where they have no value; None if it may be one."""
+    if not text and kind not in _TEXTS:
+        return "an empty text for no value"
+    if kind is datetime:
+        if text.startswith("0001-01-01T"):
+            return "a date-time of the year 1 for no value"
+        try:
+            as_datetime(text, kind)
+        except NaiveError:
+            return "a date-time without offset: left out"
+        except WrongTypeError:
+            pass
+    return None
+
+
+# Objects and lists
+
+
+class _Attribute(NamedTuple):
+    """How one attribute of a class is read."""
+
+    key: str
+    step: str
+    """The key as a part of a path."""
+    argument: str
+    """Its name in the constructor."""
+    structure: Callable[[Any], Any]
+    required: bool
+    null_is_default: bool
+
+
+def object_rule(cls: Any, converter: BaseConverter) -> Rule:
+    """Return the rule for an attrs class. All its attributes are read, so that all misfits are noted."""
+    attributes = [
+        _attribute(attribute, Any if kind is None else kind, converter)
+        for attribute, kind in typed_attributes(cls)
+        if attribute.init
+    ]
+    make = get_origin(cls) or cls
+
+    def rule(value: Any, _shape: Any) -> Any:
+        if type(value) is not dict:
+            raise WrongTypeError("expected an object")
+        reading, fits = current_reading.get(), True
+        path = reading.path
+        arguments: dict[str, Any] = {}
+        for key, step, argument, structure_value, required, null_is_default in attributes:
+            found = cast("dict[str, Any]", value).get(key, _ABSENT)
+            if (found is _ABSENT and not required) or (found is None and null_is_default):
+                continue
+            path.append(step)
+            try:
+                if found is _ABSENT:
+                    raise WrongTypeError("required, but missing")  # noqa: TRY301  caught with what all rules raise
+                arguments[argument] = structure_value(found)
+            except EnoughError:
+                raise
+            except Exception as error:  # noqa: BLE001  as in `structure`
+                fits = False
+                reading.note(error)
+            path.pop()
+        if not fits:
+            raise MisfitError
+        return make(**arguments)
+
+    return rule
+
+
+def _attribute(attribute: Any, kind: Any, converter: BaseConverter) -> _Attribute:
+    key, has_default = json_name(attribute), attribute.default is not attrs.NOTHING
+    may_be_null = kind is Any or is_optional(kind)
+    structure_value = _structuring(kind, converter)
+    if attribute.converter is not None:
+        structure_value = _or_unchanged(structure_value)
+    if attribute.metadata.get("digits"):
+        structure_value = _or_digits(structure_value)
+    return _Attribute(
+        key,
+        f".{key}",
+        attribute.alias or attribute.name,
+        structure_value,
+        not has_default,
+        null_is_default=has_default and not may_be_null,
+    )
+
+
+def _structuring(kind: Any, converter: BaseConverter) -> Callable[[Any], Any]:
+    """Return the function that makes a `kind` of a value. Its rule is looked up late: a class may hold its own kind."""
+    rule: Rule | None = None
+
+    def structure_value(value: Any) -> Any:
+        nonlocal rule
+        if rule is None:
+            rule = converter.get_structure_hook(kind)
+        return rule(value, kind)
+
+    return structure_value
+
+
+def _or_unchanged(structure_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def structured(value: Any) -> Any:
+        try:
+            return structure_value(value)
+        except StructureHandlerNotFoundError:
+            # Only the converter of the attribute itself knows how to make one.
+            return value
+
+    return structured
+
+
+def _or_digits(structure_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def structured(value: Any) -> Any:
+        if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _INT64_DIGITS:
+            current_reading.get().tolerate("digits in a text for a whole number")
+            return structure_value(int(value))
+        return structure_value(value)
+
+    return structured
+
+
+def list_rule(make: Callable[[list[Any]], Any]) -> Callable[[Any, BaseConverter], Rule]:
+    """Return the factory of rules for lists, of which `make` makes a list or a tuple."""
+
+    def make_rule(shape: Any, converter: BaseConverter) -> Rule:
+        structure_item = _structuring(get_args(shape)[0], converter)
+
+        def rule(value: Any, _shape: Any) -> Any:
+            if type(value) is not list:
+                raise WrongTypeError("expected a list")
+            reading, given = current_reading.get(), as_list(value)
+            items: list[Any] = []
+            reading.path.append(0)
+            for index, item in enumerate(given):
+                reading.path[-1] = index
+                try:
+                    items.append(structure_item(item))
+                except EnoughError:
+                    raise
+                except Exception as error:  # noqa: BLE001  as in `structure`
+                    reading.note(error)
+            reading.path.pop()
+            return items if make is list else make(items)
+
+        return rule
+
+    return make_rule
+
+
+def dict_rule(shape: Any, converter: BaseConverter) -> Rule:
+    """Return the rule for a mapping with keys and values of one type each."""
+    structure_key, structure_item = (_structuring(kind, converter) for kind in get_args(shape))
+
+    def rule(value: Any, _shape: Any) -> Any:
+        if type(value) is not dict:
+            raise WrongTypeError("expected an object")
+        reading = current_reading.get()
+        items: dict[Any, Any] = {}
+        # A key that no model knows may be somebody's name.
+        reading.path.append("[*]")
+        for key, item in cast("dict[str, Any]", value).items():
+            try:
+                items[structure_key(key)] = structure_item(item)
+            except EnoughError:
+                raise
+            except Exception as error:  # noqa: BLE001  as in `structure`
+                reading.note(error)
+        reading.path.pop()
+        return items
+
+    return rule

@@ -1,0 +1,120 @@
+"""The rules for JSON values that hold no others. They convert nothing: a value is of the documented type or refused."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sdk_core.codec.enums import OpenEnum, OpenEnumObject
+from sdk_core.codec.problems import WrongTypeError, current_reading
+from sdk_core.codec.text import as_object
+
+__all__ = ["SCALAR_RULES", "NaiveError", "Rule", "as_datetime", "as_decimal", "unchanged"]
+
+Rule = Callable[[Any, Any], Any]
+"""Takes a JSON value and the shape, and returns the value as that shape."""
+
+
+def _exactly(kind: type, what: str) -> Rule:
+    def rule(value: Any, _shape: Any) -> Any:
+        # Not isinstance(): to it `True` is an int. JSON gives no subclasses.
+        if type(value) is not kind:
+            raise WrongTypeError(f"expected {what}")
+        return value
+
+    return rule
+
+
+def as_decimal(value: Any, _shape: Any) -> Decimal:
+    """Return a JSON number as Decimal."""
+    if type(value) is Decimal:
+        return value
+    if type(value) is int:
+        return Decimal(value)
+    raise WrongTypeError("expected a number")
+
+
+_DATE_LENGTH = len("2023-01-25")
+
+
+def _date(value: Any, _shape: Any) -> date:
+    # fromisoformat() also takes week dates and compact forms, which the APIs do not document.
+    if type(value) is str and len(value) == _DATE_LENGTH and value[4] == value[7] == "-":
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise WrongTypeError("expected a date like 2023-01-25")
+
+
+class NaiveError(WrongTypeError):
+    """A date-time without an offset."""
+
+
+def as_datetime(value: Any, _shape: Any) -> datetime:
+    """Return a date-time with an offset; not of the year 1, which is how .NET writes "none"."""
+    if type(value) is str and "T" in value:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            if moment.year == 1:
+                raise WrongTypeError("expected a date-time: the year 1 stands for none")
+            if moment.tzinfo is not None:
+                return moment
+            raise NaiveError("expected a date-time with an offset: without one it names no instant")
+    raise WrongTypeError("expected a date-time like 2024-05-04T09:42:00+00:00")
+
+
+# The items of a list name the same customer and reseller again and again, and UUID() is slow.
+_cached_uuid = lru_cache(maxsize=1024)(UUID)
+
+
+def _uuid(value: Any, _shape: Any) -> UUID:
+    if type(value) is str:
+        try:
+            return _cached_uuid(value)
+        except ValueError:
+            pass
+    raise WrongTypeError("expected a UUID")
+
+
+def _enum(value: Any, kind: type[OpenEnum]) -> OpenEnum:
+    if type(value) is str:
+        return kind(value)
+    name = as_object(value).get("name")
+    if type(name) is str:
+        current_reading.get().tolerate("an object for the text of an enumeration")
+        return kind(name)
+    raise WrongTypeError("expected a string")
+
+
+def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
+    name = as_object(value).get("name")
+    if type(name) is str:
+        return kind(name)
+    if type(value) is str:
+        current_reading.get().tolerate("a text for the object of an enumeration")
+        return kind(value)
+    raise WrongTypeError('expected an object {"name": "..."}')
+
+
+def unchanged(value: Any, _shape: Any) -> Any:
+    """Return any JSON value as it is."""
+    return value
+
+
+SCALAR_RULES: Mapping[type, Rule] = {
+    str: _exactly(str, "a string"),
+    int: _exactly(int, "a whole number"),
+    bool: _exactly(bool, "true or false"),
+    Decimal: as_decimal,
+    date: _date,
+    datetime: as_datetime,
+    UUID: _uuid,
+    OpenEnum: _enum,
+    OpenEnumObject: _enum_object,
+}

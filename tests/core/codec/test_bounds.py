@@ -1,0 +1,125 @@
+"""Whatever a server sends: 20 problems at most, in time that grows with the answer as reading it does."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cloudcockpit_sdk import Page, SubscriptionListItem, Transition
+from cloudcockpit_sdk.errors import read_error
+from membership_sdk import ContractData, IdlePeriodLists, Money, RateCode
+from membership_sdk.errors import read_error as read_membership_error
+from sdk_core import codec
+
+SIZE = 2**18
+"""A quarter of it is enough to tell."""
+
+
+def filled(piece: bytes, before: bytes = b"[", after: bytes = b"]") -> bytes:
+    return before + b",".join([piece] * (SIZE // (len(piece) + 1))) + after
+
+
+ANSWERS: dict[str, tuple[bytes, Any]] = {
+    "empty objects": (filled(b"{}"), list[ContractData]),
+    "empty objects in a page": (filled(b"{}", b'{"items":[', b"]}"), Page[SubscriptionListItem]),
+    "nulls": (filled(b"null"), list[ContractData]),
+    "lists of misfits": (filled(filled(b"{}")[:99] + b"{}]"), list[list[ContractData]]),
+    "two lists of misfits": (
+        b'{"pastIdlePeriods":' + filled(b"{}") + b',"currentAndUpcomingIdlePeriods":' + filled(b"{}") + b"}",
+        IdlePeriodLists,
+    ),
+    "misfits in a mapping": (json.dumps({str(number): None for number in range(70_000)}).encode(), dict[str, int]),
+    "tolerated objects": (filled(b'{"quantity":1,"offerId":""}'), list[Transition]),
+    "tolerated texts": (filled(b"{}", b"[", b',{"name":"x","identifier":7}]'), list[RateCode]),
+    "many keys": (json.dumps({str(number): 1 for number in range(80_000)}).encode(), ContractData),
+    "one key": (filled(b'"id":7', b"{", b"}"), ContractData),
+    "deep": (b"[" * SIZE, list[ContractData]),
+    "deep objects": (b'{"a":' * (SIZE // 5), ContractData),
+    "deep and closed": (b"[" * 900 + b"]" * 900, list[ContractData]),
+    "huge number": (b"9" * SIZE, int),
+    "huge number within": (b'{"id":' + b"9" * SIZE + b"}", ContractData),
+    "large numbers": (filled(b"9" * 4300), list[int]),
+    "huge fraction": (b'{"amount":0.' + b"9" * SIZE + b',"currency":"EUR"}', Money),
+    "huge exponents": (filled(b'{"amount":1e999999999,"currency":7}'), list[Money]),
+    "long text": (b'{"id":"' + b"x" * SIZE + b'"}', ContractData),
+    "long text for a date-time": (filled(b'{"id":1,"startDate":"' + b"2" * 1000 + b'T"}'), list[SubscriptionListItem]),
+    "escapes": (b'"' + b"\\ud800" * (SIZE // 6) + b'"', str),
+    "other encoding": (filled(b"{}").decode().encode("utf-16"), list[ContractData]),
+}
+
+
+def spent(function: Callable[[], object]) -> float:
+    started = time.process_time()
+    with suppress(ValueError, RecursionError):
+        function()
+    return time.process_time() - started
+
+
+BASELINE = filled(b'{"id":1}')
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_reading_takes_about_as_long_as_parsing(name: str) -> None:
+    """In the time of this process, beside the parser of the standard library: a machine may be slow or busy."""
+    text, shape = ANSWERS[name]
+    problems: tuple[str, ...] = ()
+    codec.load(b"{}", RateCode)
+
+    def load() -> None:
+        nonlocal problems
+        try:
+            codec.load(text, shape)
+        except codec.ShapeError as error:
+            problems = error.problems
+
+    parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
+    # What can be read takes as long as it takes to make its objects, which may be 350,000 in a MiB.
+    factor = 80 if name.startswith("tolerated") else 12
+    assert min(spent(load) for _ in range(2)) < factor * parsing * max(len(text) / SIZE, 1)
+    assert len(problems) <= 20
+    assert sum(map(len, problems)) < 4000
+
+
+def test_answer_of_misfits_takes_little_memory() -> None:
+    """Beside the value itself: a bomb of 600 bytes of gzip took 1.5 GB."""
+    text = filled(b"{}")
+    tracemalloc.start()
+    try:
+        with suppress(codec.ShapeError):
+            codec.load(text, list[ContractData])
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 240 * SIZE
+
+
+@pytest.mark.parametrize(
+    "text", [*(answer for answer, _shape in ANSWERS.values()), filled(b"{}", b'{"errors":[', b"]}")]
+)
+def test_error_bodies_are_bounded_too(text: bytes) -> None:
+    """Whoever logs the fields of an envelope logs 20 of them."""
+    parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
+    for read in (read_error, read_membership_error):
+        assert min(spent(lambda: read(text)) for _ in range(2)) < 12 * parsing  # noqa: B023  called at once
+        assert len(read(text).fields) <= 20
+
+
+def test_messages_of_a_field_are_bounded() -> None:
+    """A list in each of the list's items."""
+    text = json.dumps({"errors": [{"propertyName": "a", "description": ["x"] * 100_000}] * 3}).encode()
+    assert [len(field.messages) for field in read_error(text).fields] == [20] * 3
+
+
+@pytest.mark.parametrize("text", ["1E+1000000", "1E-1000000", "0E+999999999", "-7.5E+999999999999", "1e-999999999999"])
+def test_number_that_is_sent_back_is_as_short_as_it_came(text: str) -> None:
+    """Written digit by digit, these are megabytes."""
+    number = Decimal(text)
+    assert codec.parse(text.encode()) == number
+    assert len(codec.dump({"a": number})) < 40
+    assert codec.parse(codec.dump([number])) == [number]
+    assert codec.parse(codec.dump(Money(amount=number, currency="EUR")))["amount"] == number

@@ -1,0 +1,190 @@
+"""An answer that can't be read is not lost: the live error carries it, and nothing else does."""
+
+import copy
+import json
+import logging
+import pickle
+from typing import Any
+from uuid import UUID
+
+import pytest
+from payloads import payload
+from wire import CannedAnswer, Raw, WireServer
+
+from cloudcockpit_sdk import CloudCockpitClient
+from membership_sdk import ContractData, Deviation, InvalidResponseError, MembershipClient, Outcome, RetryPolicy
+from sdk_core import codec
+
+CONTRACT = json.loads(payload("membership_contract_data"))[0]
+SECRET = "Jane Doe 4711"
+BUY = {"contract_id": 1, "additional_module_id": 2, "payment_frequency_id": 3, "book_trial_period": False}
+IDS: dict[str, Any] = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
+
+
+async def failure(answer: Any, **options: Any) -> InvalidResponseError:
+    async with WireServer(answer) as server, MembershipClient(server.url, "key", **options) as client:
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.purchase_additional_module_contract(**BUY)  # type: ignore[arg-type]
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("answer", "raw", "outcome"),
+    [
+        (CannedAnswer(body={"id": SECRET}), {"id": SECRET}, Outcome.APPLIED),
+        (CannedAnswer(body=f"<p>{SECRET}" + "x" * 5000), None, Outcome.UNKNOWN),
+        (CannedAnswer(302, {"id": SECRET}), {"id": SECRET}, Outcome.UNKNOWN),
+    ],
+    ids=["other shape", "no JSON", "redirect"],
+)
+async def test_body_is_with_the_live_error_only(
+    answer: CannedAnswer, raw: Any, outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The id of what was bought may be in it. It may be a member's name, too: nowhere else."""
+    caplog.set_level(logging.DEBUG)
+    error = await failure(answer)
+    assert error.outcome is outcome
+    assert (error.details.raw, error.details.recognised) == (raw, False)
+    assert SECRET.encode() in error.details.body
+    assert len(error.details.body) > 5000 or raw is not None
+    for shown in (str(error), repr(error), repr(error.details), json.dumps(error.to_dict()), repr(pickle.dumps(error))):
+        assert SECRET not in shown
+    assert SECRET not in caplog.text
+    for other in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error), type(error)(*error.args)):
+        assert (other.details.raw, other.details.body, other.readable) == (None, b"", None)
+        assert other.to_dict() == error.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (CannedAnswer(body=""), "status 200 with an empty answer"),
+        (CannedAnswer(body=" \n"), "status 200 with an empty answer"),
+        (Raw(b"HTTP/1.1 204 X\r\n\r\n"), "status 204 with an empty answer"),
+        (CannedAnswer(body="OK"), "a body that is no JSON"),
+    ],
+    ids=["empty", "blank", "204", "text"],
+)
+async def test_empty_answer_is_called_so(answer: Any, text: str) -> None:
+    """Nobody looks for broken JSON where nothing came."""
+    assert text in (await failure(answer)).message
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+async def test_text_is_no_answer_to_a_command(status: int) -> None:
+    """Whoever wrote "OK", it was not the documented API: the body is at hand, and the outcome is not known."""
+    async with (
+        WireServer(CannedAnswer(status, "OK", content_type="text/plain")) as server,
+        CloudCockpitClient("portal.example.com", "made.up.jwt", base_url=server.url) as client,
+    ):
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.suspend_subscription(**IDS)
+    assert (caught.value.outcome, caught.value.details.body) == (Outcome.UNKNOWN, b"OK")
+
+
+BROKEN = [CONTRACT, CONTRACT | {"id": SECRET}, CONTRACT | {"endDate": SECRET}, CONTRACT]
+
+
+async def test_readable_items_are_with_the_error() -> None:
+    """One member's contract does not hide the others."""
+    async with WireServer(CannedAnswer(body=BROKEN)) as server, MembershipClient(server.url, "key") as client:
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_contract_data(customer_id=1)
+    contract = codec.structure(codec.parse(json.dumps(CONTRACT).encode()), ContractData)
+    assert caught.value.readable == [contract, contract]
+    assert caught.value.details.raw == codec.parse(json.dumps(BROKEN).encode())
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["$[1].id", "$[2].endDate"]
+
+
+async def test_unreadable_items_are_left_out_where_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Logged with their paths; what is no list fails as ever, and so does a list that is all wrong."""
+    caplog.set_level(logging.WARNING)
+    answers = [CannedAnswer(body=body) for body in (BROKEN, CONTRACT | {"id": None}, [{}] * 30)]
+    retry = RetryPolicy.none()
+    async with (
+        WireServer(*answers) as server,
+        MembershipClient(server.url, "key", retry=retry, skip_unreadable_items=True) as client,
+    ):
+        assert [contract.id for contract in await client.get_contract_data(customer_id=1)] == [CONTRACT["id"]] * 2
+        (record,) = [record for record in caplog.records if record.name == "sdk_core.verdict"]
+        assert "get_contract_data" in record.getMessage()
+        assert "$[1].id: expected a whole number, $[2].endDate: expected a date" in record.getMessage()
+        assert SECRET not in caplog.text
+        assert await client.get_contract_data(customer_id=1) == []
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_contract_data(customer_id=1)
+    assert (len(caught.value.problems), caught.value.readable) == (20, None)
+
+
+async def test_whoever_asks_is_told_of_deviations(caplog: pytest.LogCaptureFixture) -> None:
+    """Operation, path and kind; a callback that fails costs nothing."""
+    caplog.set_level(logging.INFO)
+    told: list[Deviation] = []
+
+    def note(deviation: Deviation) -> None:
+        told.append(deviation)
+        raise RuntimeError(SECRET)
+
+    body = [CONTRACT | {"cancelationStatus": {"name": SECRET}, "endDate": ""}] * 2
+    async with (
+        WireServer(CannedAnswer(body=body), CannedAnswer(body=[CONTRACT])) as server,
+        MembershipClient(server.url, "key", on_unexpected=note) as client,
+    ):
+        assert [contract.end_date for contract in await client.get_contract_data(customer_id=1)] == [None, None]
+        found = {
+            Deviation("get_contract_data", "$[*].cancelationStatus", "an object for the text of an enumeration"),
+            Deviation("get_contract_data", "$[*].endDate", "an empty text for no value"),
+        }
+        assert (set(told), len(told)) == (found, 2)
+        await client.get_contract_data(customer_id=1)
+        assert len(told) == 2
+    assert "$[*].endDate" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("option", [{"on_unexpected": "print"}, {"skip_unreadable_items": 1}], ids=str)
+def test_options_are_checked_where_they_are_given(option: dict[str, Any]) -> None:
+    """Not when the first odd answer comes."""
+    with pytest.raises(TypeError, match=next(iter(option))):
+        MembershipClient("https://x.invalid", "key", **option)
+
+
+ITEM = json.loads(payload("cloudcockpit_subscription_page"))["items"][0]
+
+
+@pytest.mark.parametrize(
+    ("page", "is_whole"),
+    [
+        ({"items": [ITEM]}, True),
+        ({"items": [ITEM], "totalPages": 1, "totalCount": 1, "hasNextPage": False, "continuationToken": None}, True),
+        ({"items": None, "totalCount": 0}, True),
+        ({"items": [ITEM], "totalPages": 2}, False),
+        ({"items": [ITEM], "totalCount": 2}, False),
+        ({"items": [ITEM], "hasNextPage": True}, False),
+        ({"items": [ITEM], "continuationToken": "more"}, False),
+        ({"items": "x"}, False),
+        ({"data": [ITEM]}, False),
+    ],
+    ids=str,
+)
+async def test_page_for_a_list_is_unwrapped_if_it_is_all_there_is(page: dict[str, Any], is_whole: bool) -> None:
+    """Of several pages the first would be a list with a silent end."""
+    async with (
+        WireServer(CannedAnswer(body=page)) as server,
+        CloudCockpitClient("portal.example.com", "made.up.jwt", base_url=server.url) as client,
+    ):
+        for call in (client.list_azure_entitlements, client.list_eligible_for_upgrade):
+            if is_whole:
+                assert [item.id for item in await call(**IDS)] == [UUID(item["id"]) for item in page["items"] or ()]
+            else:
+                with pytest.raises(InvalidResponseError):
+                    await call(**IDS)
+
+
+@pytest.mark.parametrize(
+    "answer", [Raw(b"HTTP/1.1 204 X\r\n\r\n"), CannedAnswer(body=""), CannedAnswer(body="null")], ids=str
+)
+async def test_nothing_is_an_empty_list(answer: Any) -> None:
+    """A member without contracts."""
+    async with WireServer(answer) as server, MembershipClient(server.url, "key") as client:
+        assert await client.get_contract_data(customer_id=1) == []
