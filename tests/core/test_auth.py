@@ -411,7 +411,7 @@ class Failure:
     text: str = ""
 
 
-ADVICE = {
+ENTRA_ADVICE = {
     7000215: "the client secret is wrong",
     7000222: "the client secret has expired",
     90002: "the tenant in token_url does not exist",
@@ -422,7 +422,7 @@ ADVICE = {
 }
 
 
-@pytest.mark.parametrize("number", ADVICE)
+@pytest.mark.parametrize("number", ENTRA_ADVICE)
 async def test_numbers_of_entra_say_what_to_do(number: int) -> None:
     """With the ids that its support asks for, also after pickling, and never with its description."""
     said = {
@@ -439,7 +439,7 @@ async def test_numbers_of_entra_say_what_to_do(number: int) -> None:
                 await client.list_subscriptions()
     error = caught.value
     codes = f"(invalid_client, AADSTS{number}, trace id 7f1f0c9e-0000, correlation id c0ffee00-0000)"
-    assert f"the token endpoint answered 401 {codes}: {ADVICE[number]}" in str(error)
+    assert f"the token endpoint answered 401 {codes}: {ENTRA_ADVICE[number]}" in str(error)
     assert (error.code, error.details.trace_id) == ("invalid_client", "7f1f0c9e-0000")
     assert error.details.reference == f"AADSTS{number}"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

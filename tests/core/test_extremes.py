@@ -139,7 +139,7 @@ CREDENTIALS = ["", " ", "x\n", "\ud800", "x" * 10_000, None, 5, b"x"]
 async def test_credentials_are_refused_or_sent(name: str, value: Any) -> None:
     async with (
         WireServer(CannedAnswer(body={"access_token": "t"})) as login,
-        WireServer(CannedAnswer(body={})) as server,
+        WireServer(CannedAnswer(body={"items": []})) as server,
     ):
         given: dict[str, Any] = {"client_id": "id", "client_secret": "secret", "token_url": login.url, name: value}
         credentials = made(lambda: ClientCredentials(**given), name)

@@ -93,7 +93,14 @@ def check_errors(errors: Iterable[BaseException]) -> None:
     """No canary on any surface of an error, nor of those chained to it; none of these is a foreign library's."""
     for error in errors:
         for link in chain(error):
-            assert type(link).__module__ in {"sdk_core.errors", "builtins", "ssl", "socket", "asyncio.exceptions"}
+            assert type(link).__module__ in {
+                "sdk_core.errors",
+                "sdk_core.workflow",
+                "builtins",
+                "ssl",
+                "socket",
+                "asyncio.exceptions",
+            }
             of_a_call = isinstance(link, SdkError) and link.operation is not None
             for name, tell in (OF_SDK_ERRORS if isinstance(link, SdkError) else SURFACES).items():
                 told = tell(link)

@@ -687,8 +687,8 @@ async def test_concurrent_calls_have_their_own_spans(traces: Traces, fake_time: 
 
 async def test_pages_leave_the_callers_span_current(traces: Traces) -> None:
     """An iterator that is left in the middle, and closed in another context, holds no span."""
-    page = {"items": [{"id": str(UUID(int=5))}], "totalPages": 3}
-    async with cloudcockpit(traces.telemetry, CannedAnswer(body=page)) as (client, _server):
+    answers = [CannedAnswer(body={"items": [{"id": str(UUID(int=n))}], "totalPages": 3}) for n in (5, 6)]
+    async with cloudcockpit(traces.telemetry, *answers) as (client, _server):
         with traces.tracer.start_as_current_span("mine", kind=SpanKind.SERVER) as mine:
             pages: Any = client.iter_customer_subscriptions(customer_id=UUID(int=1)).pages()
             for _ in range(2):

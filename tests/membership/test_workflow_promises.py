@@ -277,7 +277,7 @@ async def test_an_unreadable_answer_to_a_read_is_no_effect(operation: str, run: 
     ):
         with pytest.raises(InvalidResponseError) as caught:
             await run(client)
-        assert caught.value.outcome is Outcome.NOT_SENT
+        assert caught.value.outcome is Outcome.REJECTED
         assert len(server.requests) == 1
 
 

@@ -290,7 +290,7 @@ def test_model_has_exactly_the_fields_of_its_schema(spec: Spec, name: str) -> No
         has_none = (not required or facts.get("nullable", False)) and not shape.startswith(("tuple", "Any"))
         expected[field] = shape, "or None" if has_none else "", "required" if required else "optional"
     assert {
-        camel(attribute): (
+        camel(attribute.alias): (
             declared(kind),
             # An attribute of a list is an empty one where the API sends null.
             "or None" if nullable and get_origin(kind) is not tuple else "",

@@ -314,7 +314,7 @@ def test_proxy_that_can_be_one_is_taken(value: str) -> None:
 
 async def test_environment_is_read_for_each_host(environment: pytest.MonkeyPatch) -> None:
     """The token endpoint behind a proxy, the API not; a port may be named, too."""
-    async with WireServer(FORGED) as proxy, WireServer(CannedAnswer(body={})) as server:
+    async with WireServer(FORGED) as proxy, WireServer(CannedAnswer(body={"items": []})) as server:
         environment.setenv("http_proxy", with_password(proxy.url))
         environment.setenv("no_proxy", server.url.removeprefix("http://"))
         credentials = ClientCredentials("id", "secret", token_url="http://localhost:9/token")
@@ -355,7 +355,7 @@ async def test_netrc_is_not_read_for_the_api() -> None:
 @pytest.mark.usefixtures("netrc")
 async def test_netrc_is_not_read_for_the_token_endpoint() -> None:
     """It is no host of that login's either: the client id and secret are what it gets."""
-    async with WireServer(FORGED) as login, WireServer(CannedAnswer(body={})) as server:
+    async with WireServer(FORGED) as login, WireServer(CannedAnswer(body={"items": []})) as server:
         credentials = ClientCredentials("id", "secret", token_url=login.url)
         connection = Connection(trust_env=True)
         async with CloudCockpitClient("t", credentials, base_url=server.url, connection=connection) as client:
