@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -220,11 +221,12 @@ class Client:
                         raise
         except SdkError:
             raise
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             # Of the caller's own making: a clock, a sleep. Where nothing can have happened it passes as what it is.
-            if not call.may_have_taken_effect():
+            broken_off = call.broken_off(error)
+            if broken_off is None:
                 raise
-            raise call.broken_off(error) from None
+            raise broken_off from None
         finally:
             # Its traceback leads here: a reference cycle, which only the garbage collector would free.
             call.last_failure = None
