@@ -18,6 +18,7 @@ from attrs import frozen
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus, Subscription, SubscriptionStatus
+from sdk_core.arguments import non_empty
 from sdk_core.call import Reply
 from sdk_core.errors import NotFoundError, SdkError
 from sdk_core.operation import Operation
@@ -115,10 +116,8 @@ async def cancel_and_wait(
         WorkflowError: the subscription is neither Active nor Suspended; nothing was sent.
         SdkError: a call failed; see `reactivate_and_wait`.
     """
-    if isinstance(until, str):
-        raise TypeError("until must be several statuses, not one str")
     ids = {"customer_id": customer_id, "subscription_id": subscription_id}
-    change = _Cancellation(ids, operations.CANCEL_SUBSCRIPTION, until)
+    change = _Cancellation(ids, operations.CANCEL_SUBSCRIPTION, _statuses("until", until))
     return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
@@ -150,6 +149,15 @@ async def migrate_and_wait(
     )
     ids = {"customer_id": customer_id, "subscription_id": subscription_id}
     return await settle(client, _Migration(ids, body), timeout=timeout, poll=poll, ask=ask)
+
+
+def _statuses(name: str, value: Collection[str]) -> frozenset[str]:
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise TypeError(f"{name} must be a collection of statuses, not {type(value).__name__}")
+    statuses = frozenset(non_empty(name, status) for status in value)
+    if not statuses:
+        raise ValueError(f"{name} must name a status")
+    return statuses
 
 
 @frozen

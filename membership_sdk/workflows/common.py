@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from sdk_core.arguments import int64_id
+from sdk_core.arguments import int64_id, non_empty
 from sdk_core.workflow import NotOfferedError, cannot
 
 __all__ = ["POLL", "TIMEOUT", "check_ids", "check_reason", "choose"]
@@ -22,9 +22,13 @@ def check_ids(ids: Mapping[str, object]) -> None:
 
 
 def check_reason(reason: object) -> None:
-    """Raise TypeError unless it is an id or a name."""
+    """Raise TypeError or ValueError unless it is an id or a name."""
     if isinstance(reason, bool) or not isinstance(reason, int | str):
         raise TypeError(f"reason must be an id (int) or an exact name (str), not {type(reason).__name__}")
+    if isinstance(reason, int):
+        int64_id("reason", reason)
+    else:
+        non_empty("reason", reason)
 
 
 def choose(

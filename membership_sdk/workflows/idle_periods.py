@@ -83,7 +83,8 @@ class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):
     async def read(self, run: Run, /) -> Reply[tuple[IdlePeriod, ...]]:
         reason_id = self._reason if isinstance(self._reason, int) else (await self._chosen_reason(run)).id
         reply = await run.call(operations.GET_IDLE_PERIODS, contract_id=self._contract_id)
-        listed = reply.value.current_and_upcoming_idle_periods
+        # One that is over was requested, too: a run that is repeated late must not ask for it again.
+        listed = (*reply.value.current_and_upcoming_idle_periods, *reply.value.past_idle_periods)
         return reply.with_value(
             tuple(
                 period

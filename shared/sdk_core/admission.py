@@ -1,7 +1,7 @@
 """What a call waits for before it is sent: the rate limiter, a credential, a slot for its connection."""
 
 import logging
-from asyncio import timeout
+from asyncio import CancelledError, timeout
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -52,7 +52,8 @@ class Admission:
             patience = call.deadline - call.options.retry.clock()
             try:
                 wait = self._limiter.acquire(call.operation.name, patience)
-            except Exception as error:  # noqa: BLE001  a limiter that fails is not a reason to fail the call
+            # Nothing is waited for here: that something was cancelled is a failure of the limiter's.
+            except (Exception, CancelledError) as error:  # noqa: BLE001  which is not a reason to fail the call
                 _note_failure(error)
                 wait = 0.0
             if wait != 0.0:

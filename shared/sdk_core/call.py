@@ -1,5 +1,6 @@
 """One logical call: its options, what it remembers from attempt to attempt, the answer to it, and its errors."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, TypeVar, Unpack
 
@@ -9,6 +10,7 @@ from multidict import CIMultiDict
 from sdk_core.correlation import new_correlation_id
 from sdk_core.deviation import Deviation
 from sdk_core.errors import CallTimeoutError, ClientClosedError, Facts, SdkError
+from sdk_core.hooks import is_cancelled
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
 from sdk_core.retry import Retries, RetryPolicy
@@ -83,6 +85,8 @@ class Call(Generic[T]):
     """Seconds waited before the attempt under way."""
     elapsed: float = 0.0
     """Seconds the last attempt took."""
+    is_under_way: bool = False
+    """Whether an attempt may have been sent that is not recorded yet."""
     reauthenticated: bool = False
     """Whether a 401 was answered with another token; that is done once."""
     retries: Retries | None = None
@@ -104,6 +108,7 @@ class Call(Generic[T]):
 
     def record(self, outcome: Outcome | None, status: int | None = None, *, error: str | None = None) -> None:
         """Note how the attempt under way ended."""
+        self.is_under_way = False
         self.attempts += (Attempt(len(self.attempts) + 1, status, error, self.delay, self.elapsed, outcome),)
 
     def may_have_taken_effect(self) -> bool:
@@ -131,9 +136,18 @@ class Call(Generic[T]):
         """Build an error of this call."""
         return kind(what, self.facts(last, **more))
 
-    def broken_off(self, error: Exception) -> SdkError:
-        """Build the error of a call that something else than a request ended, after an attempt; its text stays out."""
+    def broken_off(self, error: BaseException) -> SdkError | None:
+        """Build the error of a call that something else than a request ended; its text stays out.
+
+        None: nothing can have happened, or the calling task was cancelled.
+        """
         kind = type(error).__name__
+        if isinstance(error, CancelledError) and is_cancelled():
+            return None
+        if self.is_under_way:
+            self.record(Outcome.UNKNOWN, error=kind)
+        if not self.may_have_taken_effect():
+            return None
         what = f"broken off by {kind}, which neither the API nor the connection raised"
         return self.fail(SdkError, what, Outcome.NOT_SENT, retryable=False, cause=kind)
 

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -222,11 +223,12 @@ class Client:
                         raise
         except SdkError:
             raise
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             # Raised by the caller's clock or sleep. If no attempt can have had an effect, it is raised unchanged.
-            if not call.may_have_taken_effect():
+            broken_off = call.broken_off(error)
+            if broken_off is None:
                 raise
-            raise call.broken_off(error) from None
+            raise broken_off from None
         finally:
             # The failure's traceback refers to this frame, which refers to the call: that would be a reference cycle.
             call.last_failure = None

@@ -1,11 +1,13 @@
 """One run of a workflow: read, ask if needed, and read on until the state shows or the time is over."""
 
+from asyncio import CancelledError
 from typing import Final, Generic, TypeVar
 
 from sdk_core.arguments import of_type, seconds
 from sdk_core.call import Reply
 from sdk_core.client import Client
 from sdk_core.errors import BadRequestError, ConflictError, Facts, NotFoundError, SdkError
+from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
 from sdk_core.workflow import Change, NotSettledError, Procedure, Request, Run, Settled, WorkflowError, cannot, shown
 
@@ -58,8 +60,9 @@ async def settle(
     except SdkError as error:
         settling.complete(error)
         raise
-    except Exception as error:
-        if not settling.was_sent:
+    except (Exception, CancelledError) as error:
+        # What the caller's own code waited for may have been cancelled, and nobody have cancelled this task.
+        if not settling.was_sent or (isinstance(error, CancelledError) and is_cancelled()):
             raise
         what = f"a request was sent, but then the program failed with {type(error).__name__}"
         raise settling.complete(cannot(WorkflowError, what)) from error
@@ -80,6 +83,8 @@ class _Settling(Generic[S]):
         self._resend_after = resend_after
         self._state: str | None = None
         """What was read last."""
+        self._read_at = 0.0
+        """When that began: what is read may have been so then, however late the answer comes."""
         self._read_failure: SdkError | None = None
         """Why the last read failed."""
         self._request: Request | None = None
@@ -108,6 +113,7 @@ class _Settling(Generic[S]):
         while True:
             # Asked before it is read: what is read then was so at the deadline.
             self._run.is_last_read = not self._run.left
+            self._read_at = self._run.now
             reply = await self._read()
             if reply is not None:
                 if self._procedure.reached(reply.value):
@@ -141,21 +147,25 @@ class _Settling(Generic[S]):
     def _is_time_to_send(self) -> bool:
         if not self._ask or not self._run.left:
             return False
-        return not self.was_sent or self._resend_in() == 0.0
+        if not self.was_sent:
+            return True
+        moment = self._resend_at()
+        return moment is not None and moment <= self._read_at
 
-    def _resend_in(self) -> float | None:
-        """Return the seconds until the request is to be sent once more; None: never."""
+    def _resend_at(self) -> float | None:
+        """Return the moment from which the state read then has the request sent once more; None: it is not."""
         if self._resend_after is None or self._outcome is not Outcome.UNKNOWN or self._times_sent >= _MOST_REQUESTS:
             return None
         # In any other state, something is under way.
         if self._state != self._requested_in:
             return None
-        return max(0.0, self._sent_at + self._resend_after - self._run.now)
+        return self._sent_at + self._resend_after
 
     def _next_pause(self, pause: float) -> float:
         if self._read_failure is not None:
             return max(pause, self._read_failure.retry_after or 0.0)
-        return min(pause, self._resend_in() or pause)
+        moment = self._resend_at()
+        return pause if moment is None else min(pause, max(0.0, moment - self._run.now))
 
     async def _send(self, state: S) -> bool:
         """Send the request, if there is time; return whether its answer says all. Raise what ends the run."""
@@ -180,10 +190,11 @@ class _Settling(Generic[S]):
         return self._procedure.answer_says_all
 
     def _note_sent(self, outcome: Outcome) -> None:
+        # The clock last: it is the caller's, and may fail.
         self._times_sent += 1
-        self._sent_at = self._run.now
         if _CERTAINTY.index(outcome) >= _CERTAINTY.index(self._outcome):
             self._outcome, self._sent = outcome, self._run.last_request
+        self._sent_at = self._run.now
 
     def _settled(self, state: S) -> Settled[S]:
         change = {Outcome.APPLIED: Change.ACKNOWLEDGED, Outcome.UNKNOWN: Change.UNKNOWN}.get(self._outcome, Change.NONE)

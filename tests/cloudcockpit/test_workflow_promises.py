@@ -21,6 +21,7 @@ from cloudcockpit_sdk import (
     RetryPolicy,
     SdkError,
     Settled,
+    Subscription,
     SubscriptionStatus,
     WorkflowError,
 )
@@ -173,6 +174,27 @@ async def test_it_is_not_sent_again_once_something_moves(operation: str, run: Ru
         assert len(sent(sandbox, operation)) == 1
 
 
+@each_change
+async def test_it_is_not_sent_again_for_what_was_read_too_early(operation: str, run: Run, timeline: Timeline) -> None:
+    """Read within the time that the effect may take, and answered after it: that says nothing of the effect."""
+    late = 0.0
+
+    class Slow(CloudCockpitSandbox):
+        def get_subscription(self, **ids: Any) -> Subscription:
+            found = super().get_subscription(**ids)
+            if sent(self, operation):
+                timeline.now += late
+            return found
+
+    for late, times in ((20.0, 1), (0.0, 2)):
+        async with Slow() as sandbox, client_of(sandbox, timeline, attempt_timeout=1e6) as client:
+            sandbox.settle_after = 0
+            timeline.at(timeline.passed + 8, do(sandbox, operation) if late else int)
+            sandbox.fail(Fault.drop(), operation=operation)
+            await run(client, resend_after=10.0)
+            assert len(sent(sandbox, operation)) == times
+
+
 async def test_a_migration_is_never_sent_again(timeline: Timeline) -> None:
     """It places an order."""
     async with CloudCockpitSandbox() as sandbox, client_of(sandbox, timeline) as client:
@@ -252,6 +274,55 @@ async def test_a_refusal_is_raised_at_the_deadline(operation: str, run: Run, tim
         assert timeline.passed == pytest.approx(60)
         assert (caught.value.outcome, caught.value.operation) == (Outcome.REJECTED, operation)
         assert caught.value.to_dict()["state"] in str(caught.value)
+
+
+class BrokenError(Exception):
+    pass
+
+
+def cancelled() -> object:
+    """Ask for the result of something that was cancelled."""
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    return future.result()
+
+
+def broken() -> object:
+    raise BrokenError
+
+
+@each
+@pytest.mark.parametrize("fail", [broken, cancelled])
+@pytest.mark.parametrize("for_good", [False, True])
+async def test_a_clock_that_fails_hides_no_effect(
+    operation: str, run: Run, fail: Callable[[], object], for_good: bool, timeline: Timeline
+) -> None:
+    """Whenever it does: what the caller hears is never that nothing has happened, if something has."""
+    for ticks in range(1, 100):
+        asked = 0
+
+        def clock(ticks: int = ticks) -> float:
+            nonlocal asked
+            asked += 1
+            if asked == ticks or (for_good and asked > ticks):
+                fail()
+            return timeline.clock()
+
+        async with CloudCockpitSandbox() as sandbox:
+            client = sandbox.client(retry=RetryPolicy(sleep=timeline.sleep, clock=clock))
+            try:
+                settled = await run(client)
+            except SdkError as error:
+                hides = error.retryable or error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}
+                assert not (hides and sandbox.ledger)
+            except (BrokenError, asyncio.CancelledError):
+                assert not sandbox.ledger
+            else:
+                assert settled.change in ({Change.ACKNOWLEDGED, Change.UNKNOWN} if sandbox.ledger else {Change.NONE})
+            await client.aclose()
+        if asked < ticks:
+            return
+    pytest.fail("it asks for the time for ever")
 
 
 @each
@@ -445,6 +516,14 @@ async def test_bad_options_are_refused_before_anything_is_sent(wrong: dict[str, 
     async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
         with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
             await suspend(client, **wrong)
+        assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("until", [None, (), "Deleted", b"Deleted", iter(["Deleted"]), ["Deleted", None], [""], 5])
+async def test_bad_statuses_are_refused_before_anything_is_sent(until: Any) -> None:
+    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
+        with pytest.raises((TypeError, ValueError), match="until"):
+            await cancel(client, until=until, timeout=0.2, poll=0.05)
         assert sandbox.requests == []
 
 

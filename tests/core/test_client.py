@@ -609,6 +609,15 @@ async def test_server_announces_the_end_of_an_operation(header: str) -> None:
                 assert await client.call(READ) == VoidResult()
 
 
+async def test_what_fails_to_show_a_warning_loses_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook of the application's, or a stderr that is closed."""
+    server_end = {"Sunset": "Fri, 31 Dec 2027 23:59:59 GMT"}
+    async with WireServer(CannedAnswer(headers=server_end)) as server, membership(server) as client:
+        with warnings.catch_warnings(action="always"):
+            monkeypatch.setattr(warnings, "showwarning", lambda *_: 1 / 0)
+            assert await client.call(READ) == VoidResult()
+
+
 # -- The rate limiter --------------------------------------------------------------------------------------------------
 
 

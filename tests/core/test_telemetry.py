@@ -316,6 +316,13 @@ async def cancelled_inside(*_told: object) -> None:
     await task
 
 
+def cancelled_before(*_told: object) -> None:
+    """Asks for the result of something that was cancelled."""
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    future.result()
+
+
 async def hanging(*_told: object) -> None:
     await asyncio.Event().wait()
 
@@ -328,6 +335,7 @@ BROKEN: dict[str, tuple[Callable[..., object], type[BaseException]]] = {
     "raises": (broken, BrokenError),
     "raises-later": (broken_later, BrokenError),
     "cancelled-inside": (cancelled_inside, asyncio.CancelledError),
+    "cancelled-before": (cancelled_before, asyncio.CancelledError),
     "hangs": (hanging, TimeoutError),
     "answers": (answering, TypeError),
     "nameless": (partial(broken), BrokenError),

@@ -429,6 +429,34 @@ async def test_a_verdict_that_is_not_known_is_a_refusal(timeline: Timeline) -> N
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("reason", [0, -1, 2**63, True, "", "\ud800", None])
+async def test_bad_reasons_are_refused_before_anything_is_sent(reason: Any) -> None:
+    async with MembershipSandbox() as sandbox, sandbox.client() as client:
+        for run in (
+            cancel_contract(client, **MAIN, on="earliest", reason=reason),
+            cancel_module(client, **MODULE, on="earliest", reason=reason),
+            request_idle_period(client, contract_id=Box.CONTRACT_ID, start_date=START[0], term_value=1, reason=reason),
+        ):
+            with pytest.raises((TypeError, ValueError), match="reason"):
+                await run
+        assert sandbox.requests == []
+
+
+async def test_an_idle_period_that_is_over_is_not_requested_again(timeline: Timeline) -> None:
+    """A job is delivered once more after months: on an API that takes a start in the past, too."""
+    async with MembershipSandbox() as sandbox, client_of(sandbox, timeline) as client:
+        over = sandbox.idle_periods[Box.CONTRACT_ID][Box.PAST_IDLE_PERIOD_ID]
+        settled = await request_idle_period(
+            client,
+            contract_id=Box.CONTRACT_ID,
+            start_date=over.start_date,
+            term_value=1,
+            reason=over.idle_period_reason.id,
+        )
+        assert (settled.change, settled.state) == (Change.NONE, over)
+        assert sandbox.ledger == []
+
+
 @pytest.mark.parametrize("wrong", [{"timeout": 0.0}, {"timeout": float("nan")}, {"ask": "no"}])
 @each
 async def test_bad_options_are_refused_before_anything_is_sent(operation: str, run: Run, wrong: dict[str, Any]) -> None:

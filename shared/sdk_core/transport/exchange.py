@@ -140,6 +140,7 @@ class Exchange:
         connection_in_use.set(None)
         sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
+            call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(timeout=_limit_of_connecting(allowed), **request)
                 content = await read_at_most(head, call.options.max_response_bytes)
@@ -148,6 +149,7 @@ class Exchange:
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
             if isinstance(error.__cause__, DisturbedError):
+                call.is_under_way = False
                 raise error.__cause__ from None
             call.elapsed = clock() - started
             # An error status says what it says without its body; a success is one only with all of it.
