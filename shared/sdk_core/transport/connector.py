@@ -17,9 +17,8 @@ such a body looks once more, when it is written.
 import os
 import select
 import socket
-from asyncio import BaseTransport
+from asyncio import BaseTransport, Task, current_task
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -36,7 +35,6 @@ __all__ = [
     "CheckedPayload",
     "DisturbedError",
     "KnownConnection",
-    "connection_in_use",
 ]
 
 
@@ -47,7 +45,7 @@ class KnownConnection:
         protocol: aiohttp's end of it.
     """
 
-    __slots__ = ("_look", "_protocol", "_transport", "is_kept")
+    __slots__ = ("_look", "_protocol", "_transport", "is_kept", "was_refused")
 
     def __init__(self, protocol: ResponseHandler) -> None:
         self._protocol = protocol
@@ -55,6 +53,8 @@ class KnownConnection:
         self._look = _look_into(protocol.transport)
         self.is_kept: bool = False
         """Whether the request is not the first."""
+        self.was_refused: bool = False
+        """Whether a body was not written to it: what came over it is no answer to that request."""
 
     def is_disturbed(self) -> bool:
         """Return whether something is on it that nobody asked for: bytes, an end or an error."""
@@ -86,10 +86,6 @@ class KnownConnection:
         return not self._protocol.is_connected()
 
 
-connection_in_use: ContextVar[KnownConnection | None] = ContextVar("sdk_connection_in_use", default=None)
-"""What the running task was given last. aiohttp itself names the connection of an answer, but not of a failure."""
-
-
 class DisturbedError(OSError):
     """Something came over the kept connection before the request was written: nothing was sent."""
 
@@ -100,6 +96,9 @@ class CheckedConnector(TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
         self._known: dict[ResponseHandler, KnownConnection] = {}
+        self.in_use: dict[Task[Any] | None, KnownConnection | None] = {}
+        """Of each task that asks for it by an entry: which connection it was given. aiohttp itself names the connection
+        of an answer, but not of a failure. By tasks, since several of them may share a context."""
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
@@ -117,7 +116,10 @@ class CheckedConnector(TCPConnector):
                 continue
             else:
                 known.is_kept = True
-            connection_in_use.set(known)
+            if (task := current_task()) in self.in_use:
+                self.in_use[task] = known
+            if isinstance(req.body, CheckedPayload):
+                req.body.connection = known
             return connection
 
     def _remember(self, protocol: ResponseHandler) -> KnownConnection:
@@ -145,10 +147,14 @@ class CheckedConnector(TCPConnector):
 class CheckedPayload(Payload):
     """A base of bodies that are not written to a kept connection that is disturbed."""
 
+    connection: KnownConnection | None = None
+    """What it goes over; None: a connection that is not ours."""
+
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
-        connection = connection_in_use.get()
+        connection = self.connection
         if connection is not None and connection.is_kept and connection.is_disturbed():
+            connection.was_refused = True
             raise DisturbedError
         await super().write_with_length(writer, content_length)
 

@@ -13,7 +13,7 @@ leaks nothing.
 
 import copy
 import sys
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, Task, get_running_loop
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from ssl import SSLContext
@@ -28,7 +28,7 @@ from yarl import URL
 from sdk_core.arguments import http_url, of_type, positive_int, seconds, valid, whole_number
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
-from sdk_core.transport.connector import CheckedConnector
+from sdk_core.transport.connector import CheckedConnector, KnownConnection
 from sdk_core.transport.fork import Lock, renew_in_child
 from sdk_core.transport.proxy import proxy_for
 from sdk_core.transport.slots import Slots
@@ -108,6 +108,12 @@ class LoopSession:
     _owner: ClientSession | CheckedConnector
     """What is closed together with the session: our own connector, or the injected session."""
     is_injected: bool
+    in_use: dict[Task[Any] | None, KnownConnection | None] = field(init=False, repr=False)
+    """See `CheckedConnector`; of another connector, nothing is known."""
+
+    @in_use.default
+    def _in_use_of_connector(self) -> dict[Task[Any] | None, KnownConnection | None]:
+        return self._owner.in_use if isinstance(self._owner, CheckedConnector) else {}
 
     @property
     def closed(self) -> bool:
