@@ -17,7 +17,7 @@ such a body looks once more, when it is written.
 import os
 import select
 import socket
-from asyncio import BaseTransport, Task, current_task
+from asyncio import BaseTransport, Task, WriteTransport, current_task
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -60,6 +60,10 @@ class KnownConnection:
         """Return whether something is on it that nobody asked for: bytes, an end or an error."""
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
         return self._protocol.should_close or bool(self._look())
+
+    def is_writing(self) -> bool:
+        """Return whether something is not on its way yet."""
+        return isinstance(self._transport, WriteTransport) and self._transport.get_write_buffer_size() > 0
 
     def suspect(self) -> None:
         """Count as disturbed from now on."""

@@ -165,9 +165,11 @@ class Exchange:
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
             connection = in_use.pop(task)
-            # If it is over, its answer may have come before all of the request was written: closed politely, it would
-            # stay open until the peer reads the rest.
-            if connection is not None and (content is None or connection.is_over):
+            # Closed politely, it would stay open until the peer reads the rest of a request that was answered early, or
+            # says farewell in TLS.
+            if connection is not None and (
+                content is None or connection.is_over or (call.body is not None and connection.is_writing())
+            ):
                 connection.abort()
             if sender is not here.session:
                 sender.detach()
