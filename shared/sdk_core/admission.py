@@ -1,11 +1,12 @@
 """What a call waits for before it is sent: the rate limiter, a credential, a slot for its connection."""
 
 import logging
-from asyncio import timeout
+from asyncio import CancelledError, timeout
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from sdk_core.arguments import INT64_MAX
 from sdk_core.auth import Auth
 from sdk_core.call import Call
 from sdk_core.errors import ClientClosedError, RateLimitError, SdkError
@@ -52,10 +53,11 @@ class Admission:
             patience = call.deadline - call.options.retry.clock()
             try:
                 wait = self._limiter.acquire(call.operation.name, patience)
-            except Exception as error:  # noqa: BLE001  a limiter that fails is not a reason to fail the call
+                must_wait = bool(wait != 0.0)
+            except (Exception, CancelledError) as error:  # noqa: BLE001  a limiter that fails is no reason to fail the call
                 _note_failure(error)
-                wait = 0.0
-            if wait != 0.0:
+                wait, must_wait = 0.0, False
+            if must_wait:
                 await self._wait_for_limiter(call, self._limiter, wait, patience)
         here = self._sessions.current() or await self._open(call)
         headers = self._auth.headers or await self.fetch_token(call, here)
@@ -115,6 +117,8 @@ class Admission:
         if not isinstance(wait, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
             _log.error("the rate limiter's answer is no number; going on without it")  # type: ignore[unreachable]
             return
+        # A subclass may compare in its own way, an int be larger than any float, and JSON knows no infinity.
+        wait = min(float.__float__(wait) if isinstance(wait, float) else max(0, int.__int__(wait)), float(INT64_MAX))
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)

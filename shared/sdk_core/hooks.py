@@ -48,7 +48,8 @@ async def notify(
     """Tell a hook something, and wait for it if it takes its time; see `answer_of`."""
     try:
         answer = hook(*arguments)
-    except Exception as error:  # noqa: BLE001  whatever it is, the call goes on
+    except (Exception, CancelledError) as error:  # noqa: BLE001  whatever it is, the call goes on
+        # Of something else that was cancelled: a cancellation of this task comes only where it waits.
         on_failure(error)
         return
     if answer is not None:
