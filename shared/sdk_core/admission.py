@@ -114,11 +114,12 @@ class Admission:
             within = min(_PATIENCE, patience)
             wait = await answer_of(wait, otherwise=0.0, patience=within, on_failure=_note_failure)
         # A limiter is the caller's own, and may say anything.
-        if not isinstance(wait, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-            _log.error("the rate limiter's answer is no number; going on without it")  # type: ignore[unreachable]
+        said: object = wait
+        if not isinstance(said, int | float):
+            _log.error("the rate limiter's answer is no number; going on without it")
             return
         # A subclass may compare in its own way, an int be larger than any float, and JSON knows no infinity.
-        wait = min(float.__float__(wait) if isinstance(wait, float) else max(0, int.__int__(wait)), float(INT64_MAX))
+        wait = min(float.__float__(said) if isinstance(said, float) else max(0, int.__int__(said)), float(INT64_MAX))
         if wait > patience:
             what = "the rate limit leaves no slot within the total timeout"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)

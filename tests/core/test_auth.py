@@ -745,6 +745,8 @@ async def test_token_that_was_replaced_meanwhile_is_not_sent_after_waiting_in_li
 class _Masked(str):
     """What shows nothing of itself, as settings libraries have it."""
 
+    __slots__ = ()
+
     def __str__(self) -> str:
         return "***"
 
