@@ -61,6 +61,15 @@ class KnownConnection:
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
         return self._protocol.should_close or bool(self._look())
 
+    def holds_part_of_head(self) -> bool:
+        """Return whether the beginning of an answer was read; only before a request, whose own parser starts afresh."""
+        # Private, therefore guarded; a test fails when the attribute goes away. Nothing else tells of such bytes.
+        parser = getattr(self._protocol, "_parser", None)
+        try:
+            return parser is not None and parser.feed_eof() is not None
+        except Exception:  # noqa: BLE001  whatever it holds, it is no end of an answer
+            return True
+
     def is_writing(self) -> bool:
         """Return whether something is not on its way yet."""
         return isinstance(self._transport, WriteTransport) and self._transport.get_write_buffer_size() > 0
@@ -114,7 +123,7 @@ class CheckedConnector(TCPConnector):
             known = self._known.get(protocol)
             if known is None:
                 known = self._remember(protocol)
-            elif known.is_disturbed():
+            elif known.is_disturbed() or known.holds_part_of_head():
                 known.abort()
                 connection.close()
                 continue

@@ -164,6 +164,27 @@ async def test_what_comes_before_a_body_is_written_disturbs_it() -> None:
     assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
 
 
+@pytest.mark.parametrize("size", [1, 10, 20, 40])
+async def test_beginning_of_an_answer_that_was_read_already(size: int) -> None:
+    """Its rest would be taken for a broken answer to the next request, and the write end UNKNOWN."""
+    begun = asyncio.Event()
+
+    async def begin_again(writer: asyncio.StreamWriter, answer: bytes) -> None:
+        await asyncio.sleep(0.005)
+        writer.write(answer[:size])
+        begun.set()
+
+    server = EchoServer(begin_again)
+    async with server.running() as url, client_for(url) as client:
+        for number in range(1, 4):
+            begun.clear()
+            reply = await client.call_with_reply(WRITE, n=number, body={})
+            assert (reply.value, len(reply.attempts)) == (number, 1)
+            await begun.wait()
+            await asyncio.sleep(0.005)
+    assert server.connections == 3
+
+
 async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> None:
     """Some loops (uvloop) read the connection before the task that writes the body has its turn."""
     server = EchoServer(repeat_never)
