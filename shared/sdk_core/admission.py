@@ -115,7 +115,7 @@ class Admission:
             wait = await answer_of(wait, otherwise=0.0, patience=within, on_failure=_note_failure)
         # A limiter is the caller's own, and may say anything.
         said: object = wait
-        if not isinstance(said, int | float):
+        if not isinstance(said, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
             _log.error("the rate limiter's answer is no number; going on without it")
             return
         # A subclass may compare in its own way, an int be larger than any float, and JSON knows no infinity.

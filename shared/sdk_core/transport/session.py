@@ -20,7 +20,7 @@ from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import ClientSession, DummyCookieJar, ThreadedResolver
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import optional
 from multidict import CIMultiDict
 from yarl import URL
@@ -108,12 +108,10 @@ class LoopSession:
     _owner: ClientSession | CheckedConnector
     """What is closed together with the session: our own connector, or the injected session."""
     is_injected: bool
-    in_use: dict[Task[Any] | None, KnownConnection | None] = field(init=False, repr=False)
+    in_use: dict[Task[Any] | None, KnownConnection | None] = field(
+        init=False, repr=False, default=Factory(lambda self: _in_use(self._owner), takes_self=True)
+    )
     """See `CheckedConnector`; of another connector, nothing is known."""
-
-    @in_use.default
-    def _in_use_of_connector(self) -> dict[Task[Any] | None, KnownConnection | None]:
-        return self._owner.in_use if isinstance(self._owner, CheckedConnector) else {}
 
     @property
     def closed(self) -> bool:
@@ -150,6 +148,10 @@ class LoopSession:
         view = copy.copy(self.session)
         _switch_replay_off(view)
         return view
+
+
+def _in_use(owner: ClientSession | CheckedConnector) -> dict[Task[Any] | None, KnownConnection | None]:
+    return owner.in_use if isinstance(owner, CheckedConnector) else {}
 
 
 class Sessions:
