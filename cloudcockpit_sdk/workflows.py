@@ -10,7 +10,7 @@ correlation id, and the fields of its entries are not documented, so that nothin
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from attrs import frozen
@@ -151,10 +151,10 @@ async def migrate_and_wait(
     return await settle(client, _Migration(ids, body), timeout=timeout, poll=poll, ask=ask)
 
 
-def _statuses(name: str, value: Collection[str]) -> frozenset[str]:
+def _statuses(name: str, value: object) -> frozenset[str]:
     if isinstance(value, str) or not isinstance(value, Collection):
         raise TypeError(f"{name} must be a collection of statuses, not {type(value).__name__}")
-    statuses = frozenset(non_empty(name, status) for status in value)
+    statuses = frozenset(non_empty(name, status) for status in cast("Collection[object]", value))
     if not statuses:
         raise ValueError(f"{name} must name a status")
     return statuses

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from sdk_core.arguments import INT64_MAX
 from sdk_core.auth import Auth
 from sdk_core.call import Call
 from sdk_core.errors import ClientClosedError, RateLimitError, SdkError
@@ -52,11 +53,12 @@ class Admission:
             patience = call.deadline - call.options.retry.clock()
             try:
                 wait = self._limiter.acquire(call.operation.name, patience)
+                must_wait = bool(wait != 0.0)
             # Nothing is waited for here: that something was cancelled is a failure of the limiter's.
             except (Exception, CancelledError) as error:  # noqa: BLE001  which is not a reason to fail the call
                 _note_failure(error)
-                wait = 0.0
-            if wait != 0.0:
+                wait, must_wait = 0.0, False
+            if must_wait:
                 await self._wait_for_limiter(call, self._limiter, wait, patience)
         here = self._sessions.current() or await self._open(call)
         headers = self._auth.headers or await self.fetch_token(call, here)
@@ -113,9 +115,12 @@ class Admission:
             within = min(_HOOK_TIMEOUT, patience)
             wait = await answer_of(wait, otherwise=0.0, patience=within, on_failure=_note_failure)
         # A limiter is the caller's own, and may say anything.
-        if not isinstance(wait, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-            _log.error("the rate limiter's answer is no number; going on without it")  # type: ignore[unreachable]
+        said: object = wait
+        if not isinstance(said, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+            _log.error("the rate limiter's answer is no number; going on without it")
             return
+        # A subclass may compare in its own way, an int be larger than any float, and JSON knows no infinity.
+        wait = min(float.__float__(said) if isinstance(said, float) else max(0, int.__int__(said)), float(INT64_MAX))
         if wait > patience:
             what = "the rate limiter asks for a longer wait than the total timeout leaves"
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)

@@ -9,7 +9,7 @@ import random
 import time
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -198,18 +198,22 @@ class BearerToken:
             async with asyncio.timeout(_FETCH_TIMEOUT):
                 token = await self._source(token_session)
         except Exception as error:  # noqa: BLE001  a provider may raise anything
-            return copy.copy(error) if isinstance(error, SdkError) else _provider_failure(error)
+            if isinstance(error, SdkError):
+                # A class of the provider's own may not let itself be copied.
+                with suppress(Exception):
+                    return copy.copy(error)
+            return _provider_failure(error)
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
             # A task of the provider's own was cancelled, not this one: its callers were not either.
             return _provider_failure(error)
         try:
-            bearer_token("token", token.value)
+            # What was checked is what is sent: a subclass of str may show something else.
+            return Token(bearer_token("token", token.value), token.lifetime)
         except (TypeError, ValueError) as error:
             # The text is our own.
             return no_token(f"the token provider gave none that can be sent: {error}")
-        return token
 
     def _keep(self, token: Token) -> Mapping[str, str]:
         lifetime, early = float("inf"), 0.0

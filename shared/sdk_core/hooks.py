@@ -49,6 +49,7 @@ async def notify(
     try:
         answer = hook(*arguments)
     except (Exception, CancelledError) as error:  # noqa: BLE001  whatever it is, the call goes on
+        # Of something else that was cancelled: a cancellation of this task comes only where it waits.
         on_failure(error)
         return
     if answer is not None:

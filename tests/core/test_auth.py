@@ -34,12 +34,14 @@ from cloudcockpit_sdk import (
 )
 from membership_sdk import MembershipClient
 from sdk_core.auth import BearerToken, Token, TokenSession, jwt_expiry
+from sdk_core.operation import Effect, Operation
 from sdk_core.transport.session import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"
 NOW = 1_800_000_000
 """Seconds since the epoch."""
+READ_ANY: Operation[Any] = Operation(name="read", method="GET", path="/it", returns=object, effect=Effect.READ)
 LEND: Any = nullcontext
 """What a source of tokens gets, where it needs none."""
 
@@ -774,3 +776,37 @@ async def test_token_that_was_replaced_meanwhile_is_not_sent_after_waiting_in_li
         "Bearer new",
         "Bearer new",
     ]
+
+
+class _Masked(str):
+    """What shows nothing of itself, as settings libraries have it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, _spec: str) -> str:
+        return "***"
+
+
+async def test_token_that_masks_itself_is_sent_as_it_is() -> None:
+    async with (
+        WireServer(CannedAnswer(body={})) as server,
+        CloudCockpitClient("t", _provider_of(_Masked("abc")), base_url=server.url) as client,
+    ):
+        await client.call(READ_ANY)
+    assert server.requests[0].headers["authorization"] == "Bearer abc"
+
+
+async def test_error_of_a_provider_that_cannot_be_copied_is_told_by_its_type() -> None:
+    class OwnError(SdkError):
+        def __init__(self, _first: int, _second: int, _third: int) -> None:
+            super().__init__("own")
+
+    async def provide() -> str:
+        raise OwnError(1, 2, 3)
+
+    async with WireServer() as server, CloudCockpitClient("t", provide, base_url=server.url) as client:
+        with pytest.raises(AuthenticationError, match="failed with OwnError"):
+            await client.call(READ_ANY)

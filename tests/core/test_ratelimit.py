@@ -1,6 +1,7 @@
 """R-24: the limiter with several threads, and with calls that change their minds. (Its window: test_client.py.)"""
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from wire import FakeTime, WireServer
 
-from membership_sdk import LocalRateLimiter, MembershipClient, RetryBudget, RetryPolicy, VoidResult
+from membership_sdk import CallTimeoutError, LocalRateLimiter, MembershipClient, RetryBudget, RetryPolicy, VoidResult
 from sdk_core.operation import Effect, Operation
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
@@ -169,3 +170,45 @@ async def test_limiter_that_names_no_number_is_no_obstacle(caplog: pytest.LogCap
     async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Forgetful(1)) as client:
         await client.call(READ)
     assert "no number" in caplog.text
+
+
+class _Odd(float):
+    def __gt__(self, _other: object) -> bool:
+        raise RuntimeError
+
+    __ne__ = __gt__
+
+
+@pytest.mark.parametrize("answer", [asyncio.CancelledError(), _Odd(1), _Odd(0), -(10**400)], ids=repr)
+async def test_limiter_that_answers_oddly_is_no_obstacle(answer: Any) -> None:
+    """Nobody cancelled the call: that is of something the limiter looked at."""
+
+    class Odd(LocalRateLimiter):
+        def acquire(self, operation: str, patience: float) -> Any:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+
+    async def sleep(_seconds: float) -> None:
+        pass
+
+    policy = RetryPolicy(sleep=sleep)
+    async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Odd(1), retry=policy) as client:
+        await client.call(READ)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [10**400, float("inf")], ids=["huge", "inf"])
+async def test_limiter_that_never_has_a_slot(answer: Any) -> None:
+    """The call is not made, and its error can be shown and sent as JSON."""
+
+    class Never(LocalRateLimiter):
+        def acquire(self, operation: str, patience: float) -> Any:
+            return answer
+
+    async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Never(1)) as client:
+        with pytest.raises(CallTimeoutError) as caught:
+            await client.call(READ)
+    assert "no slot" in str(caught.value)
+    json.dumps(caught.value.to_dict(), allow_nan=False)
+    assert not server.requests

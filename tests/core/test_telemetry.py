@@ -897,3 +897,21 @@ async def test_span_that_cannot_be_ended_does_not_stay_current(fake_time: FakeTi
     async with WireServer() as server, client_for(server, OpenTelemetry(provider), fake_time) as client:
         await client.call(READ)
     assert get_current() is before
+
+
+@pytest.mark.parametrize("hook", ["on_call_start", "on_attempt_start", "on_attempt_end", "on_call_end"])
+async def test_cancellation_of_something_else_in_a_hook_is_no_cancellation(hook: str) -> None:
+    """Like `future.result()` of a cancelled future: nobody cancelled the call, whose write was applied."""
+
+    def look(_self: Telemetry, *_arguments: Any) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        future.result()
+
+    telemetry = type("Looking", (Telemetry,), {hook: look})()
+    async with (
+        WireServer(CannedAnswer(body={})) as server,
+        MembershipClient(server.url, "key", telemetry=telemetry, rate_limiter=None) as client,
+    ):
+        await client.call(WRITE, body={})
+    assert len(server.requests) == 1

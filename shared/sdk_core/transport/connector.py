@@ -18,9 +18,8 @@ such a body looks once more, when it is written.
 import os
 import select
 import socket
-from asyncio import BaseTransport
+from asyncio import BaseTransport, Task, WriteTransport, current_task
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -37,7 +36,6 @@ __all__ = [
     "CheckedPayload",
     "DisturbedError",
     "KnownConnection",
-    "connection_in_use",
 ]
 
 
@@ -48,7 +46,7 @@ class KnownConnection:
         protocol: aiohttp's end of it.
     """
 
-    __slots__ = ("_look", "_protocol", "_transport", "is_kept")
+    __slots__ = ("_look", "_protocol", "_transport", "is_kept", "was_refused")
 
     def __init__(self, protocol: ResponseHandler) -> None:
         self._protocol = protocol
@@ -56,11 +54,26 @@ class KnownConnection:
         self._look = _look_into(protocol.transport)
         self.is_kept: bool = False
         """Whether an earlier request used it."""
+        self.was_refused: bool = False
+        """Whether a body was not written to it: what came over it is no answer to that request."""
 
     def is_disturbed(self) -> bool:
         """Return whether something is on it that nobody asked for: bytes, an end or an error."""
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
         return self._protocol.should_close or bool(self._look())
+
+    def holds_part_of_head(self) -> bool:
+        """Return whether the beginning of an answer was read; only before a request, whose own parser starts afresh."""
+        # Private, therefore guarded; a test fails when the attribute goes away. Nothing else tells of such bytes.
+        parser = getattr(self._protocol, "_parser", None)
+        try:
+            return parser is not None and parser.feed_eof() is not None
+        except Exception:  # noqa: BLE001  whatever it holds, it is no end of an answer
+            return True
+
+    def is_writing(self) -> bool:
+        """Return whether something is not on its way yet."""
+        return isinstance(self._transport, WriteTransport) and self._transport.get_write_buffer_size() > 0
 
     def suspect(self) -> None:
         """Count as disturbed from now on."""
@@ -87,10 +100,6 @@ class KnownConnection:
         return not self._protocol.is_connected()
 
 
-connection_in_use: ContextVar[KnownConnection | None] = ContextVar("sdk_connection_in_use", default=None)
-"""The connection of the running task's last request. aiohttp names the connection of an answer, not of a failure."""
-
-
 class DisturbedError(OSError):
     """Something came over the kept connection before the request was written: nothing was sent."""
 
@@ -101,6 +110,9 @@ class CheckedConnector(TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
         self._known: dict[ResponseHandler, KnownConnection] = {}
+        self.in_use: dict[Task[Any] | None, KnownConnection | None] = {}
+        """Of each task that asks for it by an entry: which connection it was given. aiohttp itself names the connection
+        of an answer, but not of a failure. By tasks, since several of them may share a context."""
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
@@ -112,13 +124,16 @@ class CheckedConnector(TCPConnector):
             known = self._known.get(protocol)
             if known is None:
                 known = self._remember(protocol)
-            elif known.is_disturbed():
+            elif known.is_disturbed() or known.holds_part_of_head():
                 known.abort()
                 connection.close()
                 continue
             else:
                 known.is_kept = True
-            connection_in_use.set(known)
+            if (task := current_task()) in self.in_use:
+                self.in_use[task] = known
+            if isinstance(req.body, CheckedPayload):
+                req.body.connection = known
             return connection
 
     def _remember(self, protocol: ResponseHandler) -> KnownConnection:
@@ -146,10 +161,14 @@ class CheckedConnector(TCPConnector):
 class CheckedPayload(Payload):
     """A base of bodies that are not written to a kept connection that is disturbed."""
 
+    connection: KnownConnection | None = None
+    """What it goes over; None: a connection that is not ours."""
+
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
-        connection = connection_in_use.get()
+        connection = self.connection
         if connection is not None and connection.is_kept and connection.is_disturbed():
+            connection.was_refused = True
             raise DisturbedError
         await super().write_with_length(writer, content_length)
 

@@ -3,7 +3,7 @@
 Calls get an `Answer` or an SdkError from here, never a response or an exception of aiohttp.
 """
 
-from asyncio import CancelledError
+from asyncio import CancelledError, current_task
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import lru_cache
@@ -19,7 +19,7 @@ from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkErro
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
-from sdk_core.transport.connector import CheckedBody, DisturbedError, connection_in_use
+from sdk_core.transport.connector import CheckedBody, DisturbedError, KnownConnection
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
@@ -137,38 +137,49 @@ class Exchange:
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
         head: ClientResponse | None = None
         content: bytes | None = None
-        connection_in_use.set(None)
+        in_use, task = here.in_use, current_task()
+        in_use[task] = None
         sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
             call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(timeout=_limit_of_connecting(allowed), **request)
+                if call.body is not None and _was_refused(in_use[task]):
+                    # It was there before the request, which was not sent.
+                    head.close()
+                    raise DisturbedError
                 content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
             self._sessions.may_reuse_connection = True
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
-            if isinstance(error.__cause__, DisturbedError):
+            if _was_refused(in_use[task]):
                 call.is_under_way = False
-                raise error.__cause__ from None
+                raise DisturbedError from None
             call.elapsed = clock() - started
             # An error status says what it says without its body; a success is one only with all of it.
             if head is not None and head.status >= 400:
                 return Answer(head.status, head.headers, None)
-            raise self._failure(call, here, error, started)  # noqa: B904  `send` takes aiohttp's exception off
+            raise self._failure(call, here, error, started, in_use[task])  # noqa: B904  `send` takes aiohttp's exception off
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
             if not here.session.closed or is_cancelled():
                 raise
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
-            if content is None and (connection := connection_in_use.get()) is not None:
+            connection = in_use.pop(task)
+            # Closed politely, it would stay open until the peer reads the rest of a request that was answered early, or
+            # says farewell in TLS.
+            if connection is not None and (
+                content is None or connection.is_over or (call.body is not None and connection.is_writing())
+            ):
                 connection.abort()
             if sender is not here.session:
                 sender.detach()
 
-    def _failure(self, call: Call[Any], here: LoopSession, error: Exception, started: float) -> SdkError:
-        connection = connection_in_use.get()
+    def _failure(
+        self, call: Call[Any], here: LoopSession, error: Exception, started: float, connection: KnownConnection | None
+    ) -> SdkError:
         # Our connector tells whether there was a connection to send anything over; of another one, the error has to.
         was_sent = connection is not None or here.is_injected
         is_kept = was_sent and (self._sessions.may_reuse_connection if connection is None else connection.is_kept)
@@ -203,6 +214,10 @@ class Exchange:
         )
         failure.__cause__ = cause
         return failure
+
+
+def _was_refused(connection: KnownConnection | None) -> bool:
+    return connection is not None and connection.was_refused
 
 
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:

@@ -13,14 +13,14 @@ leaks nothing.
 
 import copy
 import sys
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, Task, get_running_loop
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import ClientSession, DummyCookieJar, ThreadedResolver
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import optional
 from multidict import CIMultiDict
 from yarl import URL
@@ -28,7 +28,7 @@ from yarl import URL
 from sdk_core.arguments import http_url, of_type, positive_int, seconds, valid, whole_number
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
-from sdk_core.transport.connector import CheckedConnector
+from sdk_core.transport.connector import CheckedConnector, KnownConnection
 from sdk_core.transport.fork import Lock, reset_in_child
 from sdk_core.transport.proxy import proxy_for
 from sdk_core.transport.slots import Slots
@@ -108,6 +108,10 @@ class LoopSession:
     _owner: ClientSession | CheckedConnector
     """What is closed together with the session: our own connector, or the injected session."""
     is_injected: bool
+    in_use: dict[Task[Any] | None, KnownConnection | None] = field(
+        init=False, repr=False, default=Factory(lambda self: _in_use(self._owner), takes_self=True)
+    )
+    """See `CheckedConnector`; of another connector, nothing is known."""
 
     @property
     def closed(self) -> bool:
@@ -144,6 +148,10 @@ class LoopSession:
         view = copy.copy(self.session)
         _switch_replay_off(view)
         return view
+
+
+def _in_use(owner: ClientSession | CheckedConnector) -> dict[Task[Any] | None, KnownConnection | None]:
+    return owner.in_use if isinstance(owner, CheckedConnector) else {}
 
 
 class Sessions:

@@ -1,6 +1,7 @@
 """R-07: a kept connection is looked at before it is used, and one that was not read to its end is aborted."""
 
 import asyncio
+import contextvars
 import os
 import socket
 import ssl
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import trustme
 from payloads import payload
-from wire import STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer, read_request
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer, read_request
 
 from membership_sdk import Connection, MembershipClient, Outcome, RetryPolicy, SdkError
 from sdk_core.operation import Effect, Operation
@@ -77,6 +78,10 @@ async def repeat(writer: asyncio.StreamWriter, answer: bytes) -> None:
 
 async def repeat_at_once(writer: asyncio.StreamWriter, answer: bytes) -> None:
     writer.write(answer)
+
+
+async def repeat_never(_writer: asyncio.StreamWriter, _answer: bytes) -> None:
+    pass
 
 
 async def push_408(writer: asyncio.StreamWriter, _answer: bytes) -> None:
@@ -157,6 +162,100 @@ async def test_what_comes_before_a_body_is_written_disturbs_it() -> None:
         reply = await client.call_with_reply(WRITE, n=2, body={})
     assert (reply.value, len(reply.attempts)) == (2, 1)
     assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
+
+
+@pytest.mark.parametrize("size", [1, 10, 20, 40])
+async def test_beginning_of_an_answer_that_was_read_already(size: int) -> None:
+    """Its rest would be taken for a broken answer to the next request, and the write end UNKNOWN."""
+    begun = asyncio.Event()
+
+    async def begin_again(writer: asyncio.StreamWriter, answer: bytes) -> None:
+        await asyncio.sleep(0.005)
+        writer.write(answer[:size])
+        begun.set()
+
+    server = EchoServer(begin_again)
+    async with server.running() as url, client_for(url) as client:
+        for number in range(1, 4):
+            begun.clear()
+            reply = await client.call_with_reply(WRITE, n=number, body={})
+            assert (reply.value, len(reply.attempts)) == (number, 1)
+            await begun.wait()
+            await asyncio.sleep(0.005)
+    assert server.connections == 3
+
+
+async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> None:
+    """Some loops (uvloop) read the connection before the task that writes the body has its turn."""
+    server = EchoServer(repeat_never)
+    async with server.running() as url, client_for(url) as client:
+        await client.call(READ, n=1)
+        here = client._sessions.current()
+        assert here is not None
+        connect = here.session.connector.connect  # type: ignore[union-attr]
+        twins = [CannedAnswer(body="1").encode()]
+
+        async def connect_and_read(*arguments: Any, **options: Any) -> Any:
+            connection = await connect(*arguments, **options)
+            if twins:
+                asyncio.get_running_loop().call_soon(connection.protocol.data_received, twins.pop())
+            return connection
+
+        here.session.connector.connect = connect_and_read  # type: ignore[method-assign,union-attr]
+        reply = await client.call_with_reply(WRITE, n=2, body={})
+    assert (reply.value, len(reply.attempts)) == (2, 1)
+    assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
+
+
+async def test_tasks_that_share_a_context_do_not_share_a_connection() -> None:
+    """The write that fails was sent, is not repeated, and costs the other call nothing."""
+    arrived, fail, answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def act(request: WireRequest) -> Any:
+        if request.target.endswith("/1"):
+            arrived.set()
+            await fail.wait()
+            return DROP
+        fail.set()
+        await answer.wait()
+        return CannedAnswer(body="2")
+
+    context, loop = contextvars.copy_context(), asyncio.get_running_loop()
+    async with WireServer(act) as server, client_for(server.url) as client:
+        first = loop.create_task(client.call(WRITE, n=1, body={}), context=context)
+        await arrived.wait()
+        second = loop.create_task(client.call(WRITE, n=2, body={}), context=context)
+        with pytest.raises(SdkError) as caught:
+            await first
+        answer.set()
+        assert await second == 2
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_early_answer_leaves_no_connection_open() -> None:
+    """The server refuses a large body and reads no more of it: nothing is waited for, and nothing stays open."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(CannedAnswer(413, body={}).encode())
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with client_for(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        with pytest.raises(SdkError):
+            await client.call(WRITE, n=1, body={"text": "x" * 20_000_000})
+        here = client._sessions.current()
+        assert here is not None
+        (known,) = here.session.connector._known.values()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+        assert known._transport.get_extra_info("socket").fileno() == -1
+    server.close()
+    for writer in writers:
+        writer.transport.abort()
 
 
 async def test_pool_of_dead_connections_costs_one_attempt() -> None:
