@@ -361,7 +361,7 @@ class Page(Checked, Generic[T]):
         """What the page holds; empty if the API sends null."""
         return self._items or ()
 
-    def misfit(self, query: Mapping[str, str]) -> str | None:
+    def misfit(self, query: Mapping[str, str], /) -> str | None:
         """Say that a first page is empty although there are items, which is never true."""
         number = next((value for name, value in query.items() if name.lower() == "pagenumber"), "1")
         if number == "1" and not self.items and self.total_count:

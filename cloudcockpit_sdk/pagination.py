@@ -18,7 +18,7 @@ from sdk_core.outcome import outcome_of_unreadable
 __all__ = ["Paginator"]
 
 T = TypeVar("T")
-_log = logging.getLogger("cloudcockpit_sdk.pagination")
+_log = logging.getLogger("sdk_core.pagination")
 
 _EMPTY_PAGES: Final = 10
 """In a row, each followed by more, as it says: then the server is believed to have no more."""

@@ -4,7 +4,7 @@ A field is required here only if a client can rely on it: where the documentatio
 to doubt it, the field is optional and its docstring says so. A list that the API left out is empty.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Self
@@ -15,7 +15,7 @@ from attrs.validators import optional
 from sdk_core import codec
 from sdk_core.arguments import int64_id, of_type, plain_date, valid, whole_number
 from sdk_core.codec import OpenEnum
-from sdk_core.returns import Empty
+from sdk_core.returns import Checked, Empty
 
 __all__ = [
     "AccountPreviewItem",
@@ -544,12 +544,17 @@ class IdlePeriodLists:
 
 
 @frozen(kw_only=True)
-class RemainingIdlePeriods:
+class RemainingIdlePeriods(Checked):
     """How much idle time is left."""
 
     remaining_free_terms: Term | None = None
     """Documented as required."""
     remaining_max_terms: Term | None = None
+
+    def misfit(self, _query: Mapping[str, str], /) -> str | None:
+        """Say that nothing documented was there: another JSON object would be read like that, an error body, too."""
+        nothing = self.remaining_free_terms is self.remaining_max_terms is None
+        return "$: neither remainingFreeTerms nor remainingMaxTerms" if nothing else None
 
 
 def _term_value(_instance: object, attribute: "Attribute[Any]", value: object) -> None:

@@ -64,7 +64,7 @@ def send_again_when_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     def soon(self: Any) -> float | None:
         return 0.0 if self._outcome is Outcome.UNKNOWN and self._times_sent < 2 else None
 
-    monkeypatch.setattr(settling, "_resend_in", soon)
+    monkeypatch.setattr(settling, "_resend_at", soon)
 
 
 def claim_what_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from uuid import UUID
 import attrs
 
 from sdk_core import codec
+from sdk_core.codec.shapes import typed_attributes
 from sdk_core.operation import Operation
 from sdk_core.returns import Empty
 
-__all__ = ["answer", "is_empty", "slots", "value_of"]
+__all__ = ["answer", "is_empty", "is_list", "slots", "value_of"]
 
 _SLOT: Final = re.compile(r"\{(\w+):(\w+)\}")
 _PLAIN: Final[dict[Any, Any]] = {
@@ -39,8 +40,10 @@ def value_of(shape: Any) -> Any:
         items: tuple[Any, ...] = (value_of(get_args(shape)[0]),)
         return items if origin is tuple else [*items]
     if attrs.has(origin):
-        required = (attribute for attribute in attrs.fields(origin) if attribute.default is attrs.NOTHING)
-        return origin(**{attribute.name: value_of(attribute.type) for attribute in required})
+        given: list[tuple[str, Any]] = [
+            (str(a.alias), kind) for a, kind in typed_attributes(shape) if a.default is attrs.NOTHING
+        ]
+        return origin(**{name: value_of(kind) for name, kind in given})
     if issubclass(origin, codec.OpenEnum):
         return next(iter(origin))
     return _PLAIN[origin]
@@ -55,6 +58,11 @@ def is_empty(operation: Operation[Any]) -> bool:
     """Return whether the documented answer carries nothing."""
     shape: Any = operation.returns
     return isinstance(shape, type) and issubclass(shape, Empty)
+
+
+def is_list(operation: Operation[Any]) -> bool:
+    """Return whether the documented answer is a bare list."""
+    return get_origin(operation.returns) is list
 
 
 def answer(operation: Operation[Any]) -> bytes:

@@ -88,9 +88,8 @@ class Client:
         for name, value in {**given, "rate_limiter": rate_limiter}.items():
             if value is not None:
                 instance(name, value, _OPTION_TYPES[name])
-        for name, function in {"correlation_id": correlation_id, "on_unexpected": on_unexpected}.items():
-            if function is not None and not callable(function):
-                raise TypeError(f"{name} must be callable, not {type(function).__name__}")
+        _check_callable("correlation_id", correlation_id)
+        _check_callable("on_unexpected", on_unexpected)
         _check_session(session, connection)
         self._backend = backend
         self._options = Options(
@@ -278,6 +277,11 @@ def _observed(
         return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
 
     return send
+
+
+def _check_callable(name: str, value: object) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, not {type(value).__name__}")
 
 
 def _check_session(session: ClientSession | None, connection: Connection | None) -> None:

@@ -36,7 +36,7 @@ class Checked:
 
     __slots__ = ()
 
-    def misfit(self, query: Mapping[str, str]) -> str | None:
+    def misfit(self, query: Mapping[str, str], /) -> str | None:
         """Return the JSON path and what is wrong there, as the answer to a request with `query`; None if nothing is."""
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ Answer -> accept -> value                   2xx that is what the API documents
 """
 
 import logging
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from sdk_core import codec
@@ -37,37 +38,35 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
         InvalidResponseError: it can't be read. If it is JSON, which comes from the API, it said yes: APPLIED, but
             REJECTED of a READ, which has no effect. UNKNOWN if it is none: it may be a page of something in between.
     """
-    content = answer.content
+    operation, content = call.operation, answer.content
+    shape: Any = operation.returns
     problems: tuple[str, ...] = ()
     readable: Any = None
     if content is not None:
         try:
-            return _read(call, content, backend)
+            if isinstance(shape, type) and issubclass(shape, Empty):
+                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
+            note = partial(_note, call)
+            value = codec.load(
+                content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note
+            )
+            if not isinstance(value, Checked) or (misfit := value.misfit(call.query)) is None:
+                return value
+            problems = (misfit,)
         except codec.ShapeError as error:
             problems, readable = error.problems, error.readable
         except (codec.NotJsonError, MemoryError):
             pass
     if readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
-        _log.warning(what, call.operation.name, ", ".join(problems), call.correlation_id)
+        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id)
         return cast("T", readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
     raise _unreadable(call, answer, problems, readable)
 
 
-def _read(call: Call[T], content: bytes, backend: Backend) -> T:
-    operation = call.operation
-    shape: Any = operation.returns
-    if isinstance(shape, type) and issubclass(shape, Empty):
-        return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-
-    def note(path: str, kind: str) -> None:
-        tell(call.options.on_unexpected, Deviation(operation.name, path, kind))
-
-    value = codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note)
-    if isinstance(value, Checked) and (misfit := value.misfit(call.query)) is not None:
-        raise codec.ShapeError((misfit,))
-    return value
+def _note(call: Call[Any], path: str, kind: str) -> None:
+    tell(call.options.on_unexpected, Deviation(call.operation.name, path, kind))
 
 
 def _unreadable(call: Call[Any], answer: Answer, problems: tuple[str, ...], readable: object) -> InvalidResponseError:

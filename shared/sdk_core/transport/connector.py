@@ -85,6 +85,15 @@ class KnownConnection:
         if abort is not None:
             abort()
 
+    def end_use(self, *, complete: bool, with_body: bool) -> None:
+        """Abort the connection if it is not as a complete exchange leaves it.
+
+        Closed in order, it would stay open until the peer has read the rest of a request that it answered early, or has
+        closed TLS on its side.
+        """
+        if not complete or self.is_over or (with_body and self.is_writing()):
+            self.abort()
+
     def disown(self) -> None:
         """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
         shared = None if self._transport is None else self._transport.get_extra_info("socket")

@@ -34,6 +34,7 @@ _CONNECT_GRACE: Final = 0.05
 """Seconds by which the limit of connecting passes before that of the attempt."""
 _NEVER: Final = float("inf")
 _JSON: Final = "application/json"
+_NO_TIME_LEFT: Final = "the total timeout passed before it was sent"
 _NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
@@ -133,8 +134,7 @@ class Exchange:
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)
         if allowed <= 0:
-            what = "the total timeout passed before it was sent"
-            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
+            raise call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
         head: ClientResponse | None = None
         content: bytes | None = None
         in_use, task = here.in_use, current_task()
@@ -145,8 +145,6 @@ class Exchange:
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(timeout=_limit_of_connecting(allowed), **request)
                 if call.body is not None and _was_refused(in_use[task]):
-                    # It was there before the request, which was not sent.
-                    head.close()
                     raise DisturbedError
                 content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
@@ -154,6 +152,7 @@ class Exchange:
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
             if _was_refused(in_use[task]):
+                # What came was there before the request, which was not sent.
                 call.is_under_way = False
                 raise DisturbedError from None
             call.elapsed = clock() - started
@@ -167,13 +166,8 @@ class Exchange:
                 raise
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
-            connection = in_use.pop(task)
-            # Closed politely, it would stay open until the peer reads the rest of a request that was answered early, or
-            # says farewell in TLS.
-            if connection is not None and (
-                content is None or connection.is_over or (call.body is not None and connection.is_writing())
-            ):
-                connection.abort()
+            if (connection := in_use.pop(task)) is not None:
+                connection.end_use(complete=content is not None, with_body=call.body is not None)
             if sender is not here.session:
                 sender.detach()
 

@@ -112,7 +112,7 @@ def test_error_bodies_are_bounded_too(text: bytes) -> None:
 def test_messages_of_a_field_are_bounded() -> None:
     """A list in each of the list's items."""
     text = json.dumps({"errors": [{"propertyName": "a", "description": ["x"] * 100_000}] * 3}).encode()
-    assert [len(field.messages) for field in read_error(text).fields] == [20] * 3
+    assert [len(field.messages) for field in read_error(text).fields] == [5] * 3
 
 
 @pytest.mark.parametrize("text", ["1E+1000000", "1E-1000000", "0E+999999999", "-7.5E+999999999999", "1e-999999999999"])
