@@ -702,7 +702,7 @@ async def test_number_read_is_held_against_the_total(caplog: pytest.LogCaptureFi
         later = client.iter_customer_subscriptions(customer_id=CUSTOMER, start_page=2)
         assert await numbers(later) == [2]
     # Of the second iterator nobody knows what stood on the pages before.
-    assert [record.getMessage() for record in caplog.records if record.name.startswith("cloudcockpit_sdk")] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "sdk_core.pagination"] == [
         "list_customer_subscriptions: read 2 items, but totalCount is 5"
     ]
 

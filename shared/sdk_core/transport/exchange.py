@@ -129,6 +129,10 @@ class Exchange:
 
         The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
         timeout would lose a cancellation that comes in the same turn of the loop.)
+
+        Raises:
+            SdkError: nothing came back that could be judged.
+            DisturbedError: what came was there before the request, which was not sent.
         """
         clock = call.options.retry.clock
         started = clock()
@@ -152,7 +156,6 @@ class Exchange:
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
             if _was_refused(in_use[task]):
-                # What came was there before the request, which was not sent.
                 call.is_under_way = False
                 raise DisturbedError from None
             call.elapsed = clock() - started
