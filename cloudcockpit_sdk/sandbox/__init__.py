@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from decimal import Decimal
 from http import HTTPStatus
 from typing import ClassVar, Final, Unpack
 from uuid import UUID, uuid4
@@ -67,11 +68,11 @@ class CloudCockpitSandbox(Handlers):
     ) -> None:
         super().__init__(today=today)
         owned = samples.subscriptions(self.today) if subscriptions is None else subscriptions
-        self.subscriptions = {subscription.id: subscription for subscription in owned}
+        self.subscriptions: dict[UUID, Subscription] = {subscription.id: subscription for subscription in owned}
         if entitlements is None:
             entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
-        self.entitlements = {plan: list(owned) for plan, owned in entitlements.items()}
-        self.budgets = {}
+        self.entitlements: dict[UUID, list[Subscription]] = {plan: list(owned) for plan, owned in entitlements.items()}
+        self.budgets: dict[UUID, Decimal | None] = {}
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
         self.token_requests: int = 0

@@ -61,17 +61,23 @@ class MembershipSandbox(Handlers):
         self.verification = verification
         if contracts is None:
             contracts = {self.CUSTOMER_ID: samples.contracts(self.today)}
-        self.contracts = {customer: {contract.id: contract for contract in own} for customer, own in contracts.items()}
+        self.contracts: dict[int, dict[int, ContractData]] = {
+            customer: {contract.id: contract for contract in own} for customer, own in contracts.items()
+        }
         if modules is None:
             modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): samples.sauna(self.today)}
-        self.modules = dict(modules)
-        self.reasons = samples.reasons() if reasons is None else list(reasons)
+        self.modules: dict[tuple[int, int], AdditionalModuleContractExtended] = dict(modules)
+        self.reasons: list[ContractCancelationReason] = samples.reasons() if reasons is None else list(reasons)
         rules = idle_period_config or samples.idle_period_config(self.today, verification=verification)
         self.idle_period_config = rules
         if idle_periods is None:
             idle_periods = {self.CONTRACT_ID: [samples.past_idle_period(self.today, self.idle_period_config)]}
-        self.idle_periods = {contract: {period.id: period for period in own} for contract, own in idle_periods.items()}
-        self.additional_modules = samples.modules_on_sale() if additional_modules is None else list(additional_modules)
+        self.idle_periods: dict[int, dict[int, IdlePeriod]] = {
+            contract: {period.id: period for period in own} for contract, own in idle_periods.items()
+        }
+        self.additional_modules: list[AdditionalModule] = (
+            samples.modules_on_sale() if additional_modules is None else list(additional_modules)
+        )
         self._new_ids = count(9001)
 
     def client(

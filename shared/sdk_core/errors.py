@@ -84,7 +84,7 @@ class SdkError(Exception):
 
     def with_facts(self, message: str | None = None, /, **facts: Unpack[Facts]) -> Self:
         """Put facts, and maybe a message, in place of older ones, and return the error."""
-        self.args = (self.message if message is None else message, {**self._facts, **facts})
+        self.args: tuple[Any, ...] = (self.message if message is None else message, {**self._facts, **facts})
         return self
 
     @property
