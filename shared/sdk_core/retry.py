@@ -1,6 +1,6 @@
 """When a failed call is tried again, and when not.
 
-A call that succeeds at once does nothing of this: a call's retries begin with its first failure.
+A call that succeeds at once does nothing of this, except to refill the budget if it is not full.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class RetryBudget:
         self._refill = _share("refill", refill, capacity)
         self._tokens = self._capacity
         self.is_full: bool = True
-        """Whether a deposit would change nothing, which is the rule: nobody needs to make one."""
+        """True most of the time; then a deposit would change nothing and can be skipped."""
         self._lock = Lock()
 
     def withdraw(self) -> bool:
@@ -94,7 +94,7 @@ class RetryPolicy:
     """
 
     max_attempts: int = field(default=3, validator=_at_least_one)
-    """Attempts in all, the first included. (One more is made when a 401 was cured by a fresh token.)"""
+    """Attempts in all, the first included. (After a 401, one more is made with a fresh token, unless it is 1.)"""
     backoff_base: float = field(default=0.5, validator=_check_seconds)
     """Without a hint from the server, wait up to base * 2^(n-1) seconds before retry n (full jitter) ..."""
     backoff_cap: float = field(default=20.0, validator=_check_seconds)
@@ -180,7 +180,7 @@ def _parse_http_date(text: str) -> float:
 
 
 class Retries:
-    """The retries of one call. *How many* and *how late* is tenacity's to say, *whether* the error's own.
+    """The retries of one call: tenacity counts attempts and computes back-off, the error says whether to retry.
 
     tenacity's strategies are asked with the state of this call, as its loops would ask them. Its loops themselves are
     of no use here: they sleep in their own way, and the asynchronous one catches even a cancellation.
@@ -218,5 +218,5 @@ class Retries:
         return asked + random.random() * min(1.0, asked / 10, slack / 2)
 
 
-# A state must name the loop it belongs to.
+# RetryCallState requires a Retrying object, which is not used.
 _NO_LOOP = Retrying()

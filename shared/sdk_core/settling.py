@@ -111,7 +111,7 @@ class _Settling(Generic[S]):
     async def settle(self) -> Settled[S]:
         pause = self._poll
         while True:
-            # Asked before it is read: what is read then was so at the deadline.
+            # The time is checked before reading, so that one read begins after the deadline.
             self._run.is_last_read = not self._run.left
             self._read_at = self._run.now
             reply = await self._read()
@@ -223,10 +223,10 @@ class _Settling(Generic[S]):
         message = error.message
         told: Facts = {**self._run.last_request, **error.facts, "correlation_ids": [*self._run.correlation_ids]}
         if self.was_sent:
-            # Whatever failed last: what the caller has to know of is the request.
+            # The error reports the request, even if a later read failed.
             told |= {**self._sent, "outcome": self._outcome.value}
         elif error.outcome is not Outcome.REJECTED:
-            # What is not known of a read changes nothing.
+            # Only reads were made, and they change nothing.
             told["outcome"] = Outcome.NOT_SENT.value
         if self._may_have_effect:
             told["retryable"] = False
