@@ -34,7 +34,7 @@ from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 from sdk_core.version import __version__
 from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
 

@@ -1,7 +1,7 @@
 """What a call waits for before it is sent: the rate limiter, a credential, a slot for its connection."""
 
 import logging
-from asyncio import CancelledError, timeout
+from asyncio import CancelledError, get_running_loop, timeout
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -60,8 +60,11 @@ class Admission:
                 wait, must_wait = 0.0, False
             if must_wait:
                 await self._wait_for_limiter(call, self._limiter, wait, patience)
-        here = self._sessions.current() or await self._open(call)
-        headers = self._auth.headers or await self.fetch_token(call, here)
+        here = self._sessions.of_loop.get(get_running_loop())
+        if here is None or here.owner.closed:
+            here = await self._open(call)
+        if (headers := self._auth.headers) is None:
+            headers = await self.fetch_token(call, here)
         if not here.slots.take():
             await self._wait_for_slot(call, here)
             # The token may have been refused meanwhile, and replaced.

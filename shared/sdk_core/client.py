@@ -22,10 +22,11 @@ from sdk_core.errors import RateLimitError, SdkError
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
-from sdk_core.retry import Retries, RetryPolicy
+from sdk_core.retry import Retries, RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
+from sdk_core.transport.connection import Connection
 from sdk_core.transport.exchange import Exchange
-from sdk_core.transport.session import Connection, LoopSession, Sessions
+from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.verdict import accept, refuse
 
 __all__ = ["Client"]
@@ -97,7 +98,7 @@ class Client:
             attempt_timeout=seconds("attempt_timeout", attempt_timeout),
             total_timeout=seconds("total_timeout", total_timeout),
             max_response_bytes=positive_int("max_response_bytes", max_response_bytes),
-            headers=CIMultiDict(backend.headers),
+            headers=CIMultiDict({**backend.headers, **backend.auth.constant}),
             skip_unreadable_items=instance("skip_unreadable_items", skip_unreadable_items, bool),
             on_unexpected=on_unexpected,
         )
@@ -169,38 +170,29 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        _call, _answer, value = await self._perform(operation, arguments)
-        return value
+        call = self._begin(operation, arguments)
+        return await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
-        call, answer, value = await self._perform(operation, arguments)
-        call.record(None, answer.status)
-        return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
+        call = self._begin(operation, arguments)
+        value = await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
+        status, headers = call.answer.status, call.answer.headers
+        call.record(None, status)
+        return Reply(value, status, headers, call.attempts, call.correlation_id)
 
-    async def _perform(self, operation: Operation[T], arguments: Mapping[str, object]) -> tuple[Call[T], Answer, T]:
-        """Check the arguments, make the call, and report its start and end to telemetry."""
-        options, given_id = self._options, current_correlation_id()
+    def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
+        """Check the arguments, and start the clock."""
+        options, correlation_id = self._options, current_correlation_id()
         path, query, body = operation.request(arguments)
-        if given_id is None and self._provide_correlation_id is not None:
-            given_id = checked_correlation_id(self._provide_correlation_id())
+        if correlation_id is None and self._provide_correlation_id is not None:
+            correlation_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._deprecations.warn(operation, operation.deprecated)
         deadline = options.retry.clock() + options.total_timeout
-        call = Call(operation, path, query, body, options, deadline, given_id)
-        if self._observer is None:
-            answer, value = await self._attempts(call)
-        else:
-            call.info = CallInfo(operation, call.correlation_id)
-            answer, value = await self._observer.call(call.info, partial(self._attempts, call))
-        budget = options.retry.budget
-        if budget is not None and not budget.is_full:
-            budget.deposit()
-        if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
-            self._deprecations.warn_after_success(operation)
-        return call, answer, value
+        return Call(operation, path, query, body, options, deadline, correlation_id)
 
-    async def _attempts(self, call: Call[T]) -> tuple[Answer, T]:
+    async def _attempts(self, call: Call[T]) -> T:
         """Make attempts until one succeeds, or another would not help."""
         try:
             while True:
@@ -213,11 +205,10 @@ class Client:
                     finally:
                         here.slots.release()
                     if 200 <= answer.status < 300:
-                        return answer, accept(call, answer, self._backend)
+                        value = accept(call, answer, self._backend)
+                        break
                     raise refuse(call, answer, self._backend)
                 except SdkError as failure:
-                    if isinstance(failure, RateLimitError):
-                        await self._admission.note_rate_limit(call, failure)
                     if not await self._pause_before_retry(call, failure):
                         raise
         except SdkError:
@@ -231,6 +222,21 @@ class Client:
         finally:
             # The failure's traceback refers to this frame, which refers to the call: that would be a reference cycle.
             call.last_failure = None
+        call.answer = answer
+        budget, headers = call.options.retry.budget, answer.headers
+        if not (budget is None or budget.is_full) or _DEPRECATION in headers or _SUNSET in headers:
+            self._note_success(call.operation, budget, headers)
+        return value
+
+    def _note_success(self, operation: Operation[Any], budget: RetryBudget | None, headers: Mapping[str, str]) -> None:
+        if budget is not None:
+            budget.deposit()
+        if _DEPRECATION in headers or _SUNSET in headers:
+            self._deprecations.warn_after_success(operation)
+
+    async def _observed(self, call: Call[T], observer: Observer) -> T:
+        call.info = CallInfo(call.operation, call.correlation_id)
+        return await observer.call(call.info, partial(self._attempts, call))
 
     def _may_reauthenticate(self, call: Call[Any], refused: Mapping[str, str]) -> bool:
         """Drop the credential that was refused; return whether to try another."""
@@ -246,6 +252,8 @@ class Client:
 
     async def _pause_before_retry(self, call: Call[Any], failure: SdkError) -> bool:
         """Wait until it is time for another attempt; False if there is to be none."""
+        if isinstance(failure, RateLimitError):
+            await self._admission.note_rate_limit(call, failure)
         policy = call.options.retry
         if call.retries is None:
             call.retries = Retries(policy, call.deadline)

@@ -20,7 +20,7 @@ from sdk_core.errors import CallTimeoutError, ConnectionFailedError, RateLimitEr
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 WRITE = Operation(name="write_it", method="POST", path="/it", returns=VoidResult, effect=Effect.WRITE)
