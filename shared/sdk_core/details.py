@@ -1,7 +1,8 @@
 """An API's own error body in the words both APIs share, and what of it may be shown."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from attrs import field, frozen
 
@@ -49,3 +50,18 @@ class ErrorDetails:
     """The whole JSON body, or None if it was no JSON."""
     body: bytes = field(default=b"", repr=False)
     """The body as received; of an error status its first 2 KiB."""
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Rebuild details from the JSON data of an error: what the server wrote in its own words is not among it."""
+        return cls(**{**facts, "fields": tuple(FieldError(name) for name in facts.get("fields", ()))})
+
+    def to_facts(self) -> dict[str, Any]:
+        """Return the codes and ids as JSON data: what may leave the process."""
+        return {
+            "code": safe_code(self.code),
+            "reference": safe_code(self.reference),
+            "trace_id": safe_code(self.trace_id),
+            "fields": [safe_code(item.name) for item in self.fields],
+            "recognised": self.recognised,
+        }

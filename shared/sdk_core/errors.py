@@ -9,7 +9,7 @@ neither into `str`, `repr`, `to_dict()` nor into a pickle.
 from collections.abc import Mapping
 from typing import Any, Self, TypedDict, Unpack
 
-from sdk_core.details import ErrorDetails, FieldError, safe_code
+from sdk_core.details import ErrorDetails
 from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "BadRequestError",
     "CallTimeoutError",
     "ClientClosedError",
+    "ClientThrottledError",
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",
@@ -30,6 +31,7 @@ __all__ = [
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
+    "ThrottledError",
     "api_error_class",
 ]
 
@@ -179,6 +181,14 @@ class CallTimeoutError(SdkError, TimeoutError):
         return self._facts.get("limit")
 
 
+class ThrottledError(SdkError):
+    """Too many requests, says the server or our own limiter; `retry_after`: when to try again, if anybody knows."""
+
+
+class ClientThrottledError(ThrottledError):
+    """The client's rate limiter has no slot within `total_timeout`: this attempt was not sent."""
+
+
 class AnsweredError(SdkError):
     """The server answered; `details` has what it wrote, as long as the error is not pickled."""
 
@@ -189,9 +199,7 @@ class AnsweredError(SdkError):
         """What the server wrote; after pickling without its texts and body."""
         if self._live_details is not None:
             return self._live_details
-        kept = dict(self._facts.get("details", {}))
-        kept["fields"] = tuple(FieldError(name) for name in kept.get("fields", ()))
-        return ErrorDetails(**kept)
+        return ErrorDetails.from_facts(self._facts.get("details", {}))
 
     def with_details(self, details: ErrorDetails) -> Self:
         """Keep `details` with the live error, and nothing of it in its facts; return the error."""
@@ -240,14 +248,7 @@ class ApiError(AnsweredError):
     @classmethod
     def from_details(cls, message: str, facts: Facts, details: ErrorDetails) -> Self:
         """Build the error of an answer: `details` stays live, its codes and ids go into the facts."""
-        kept: dict[str, Any] = {
-            "code": safe_code(details.code),
-            "reference": safe_code(details.reference),
-            "trace_id": safe_code(details.trace_id),
-            "fields": [safe_code(item.name) for item in details.fields],
-            "recognised": details.recognised,
-        }
-        return cls(message, {**facts, "details": kept}).with_details(details)
+        return cls(message, {**facts, "details": details.to_facts()}).with_details(details)
 
 
 class BadRequestError(ApiError):
@@ -270,8 +271,8 @@ class ConflictError(ApiError):
     """409: the state does not allow it, or somebody changed it at the same time."""
 
 
-class RateLimitError(ApiError):
-    """429: too many requests; `retry_after` says when to try again, if anybody knows."""
+class RateLimitError(ApiError, ThrottledError):
+    """429: too many requests."""
 
 
 class ServerError(ApiError):
