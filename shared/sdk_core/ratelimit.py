@@ -17,16 +17,28 @@ __all__ = ["LocalRateLimiter", "RateLimiter"]
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself.
+    """Decides when an attempt may start. Each attempt takes a slot, retries too; the limiter never sleeps itself.
+
+        acquire -> 0.0: the attempt starts
+                -> more: the call sleeps so long, then asks confirm -> 0.0: it starts
+                                                                    -> more: the call sleeps again, and asks again
 
     Each method may be `async`: for limiters that have to ask elsewhere. One that raises, or takes longer than a second,
-    holds nobody up: it is logged, and the call goes on without it.
+    holds nobody up: it is logged, and the attempt goes on without it.
     """
 
     def acquire(self, operation: str, patience: float) -> float | Awaitable[float]:
         """Reserve the next slot of `operation` and return the seconds until it.
 
-        If that is more than `patience`, nothing is reserved, and the call is not made.
+        If that is more than `patience`, nothing is reserved, and the attempt is not made.
+        """
+        ...
+
+    def confirm(self, operation: str, patience: float) -> float | Awaitable[float]:
+        """Return 0.0 if the attempt whose slot is due now may start.
+
+        If a 429 came meanwhile it may not: its slot is freed, and the next one after the pause reserved in its place,
+        on the terms of `acquire`.
         """
         ...
 
@@ -41,20 +53,48 @@ class RateLimiter(Protocol):
 
 @define(eq=False, repr=False)
 class _Lane:
+    """The slots of one operation. All moments are on the limiter's clock."""
+
     starts: deque[float] = field(factory=deque[float])
     """In order: of the last period, and those to come."""
     paused_until: float = 0.0
 
+    def reserve(self, now: float, patience: float, limit: int, period: float) -> float:
+        """Take the next slot, if it is not beyond `patience`; return the seconds until it."""
+        starts, start = self.starts, now
+        if self.paused_until > now:
+            pause = self.paused_until - now
+            # A little later, so that those who were held back do not come in one instant; within their patience.
+            start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
+        if len(starts) >= limit:
+            start = max(start, starts[-limit] + period)
+            while starts and starts[0] + period <= now:
+                starts.popleft()
+        if start - now <= patience:
+            self.add(start)
+        return start - now
+
+    def add(self, start: float) -> None:
+        if self.starts and self.starts[-1] > start:
+            # In order: who waits out a pause starts later than who comes after it.
+            insort(self.starts, start)
+        else:
+            self.starts.append(start)
+
+    def free(self, moment: float) -> None:
+        """Free the slot nearest to `moment`: some time has passed since the caller looked at the clock."""
+        if self.starts:
+            self.starts.remove(min(self.starts, key=lambda start: abs(start - moment)))
+
 
 class LocalRateLimiter:
-    """At most `limit` new calls of an operation in any `period` seconds, in this process.
+    """At most `limit` attempts of an operation in any `period` seconds, in this process.
 
-    A 429 pauses new calls of that operation for all that share the limiter, and releases them spread over a second.
-    Retries are not held back: they have waited as long as the server asked. Safe to share between clients, tasks and
-    threads.
+    A 429 pauses that operation for all that share the limiter, also those that wait for their slot already, and
+    releases them spread over a second. Safe to share between clients, tasks and threads.
 
     Args:
-        limit: calls per period and operation.
+        limit: attempts per period and operation.
         period: seconds.
         clock: monotonic seconds.
     """
@@ -69,27 +109,19 @@ class LocalRateLimiter:
     def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
         with self._lock.held:
-            lane = self._lanes[operation]
-            starts, start = lane.starts, self._clock()
-            now = start
-            if lane.paused_until > now:
-                pause = lane.paused_until - now
-                # A little later, so that those who were held back do not come in one instant; within their patience.
-                start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
-            if len(starts) >= self._limit:
-                start = max(start, starts[-self._limit] + self._period)
-                while starts and starts[0] + self._period <= now:
-                    starts.popleft()
-            if start - now <= patience:
-                if starts and starts[-1] > start:
-                    # In order: who waits out a pause starts later than who comes after it.
-                    insort(starts, start)
-                else:
-                    starts.append(start)
-        return start - now
+            return self._lanes[operation].reserve(self._clock(), patience, self._limit, self._period)
+
+    def confirm(self, operation: str, patience: float) -> float:
+        """Return 0.0 for a slot that is due, if `operation` is not paused; else reserve one after the pause for it."""
+        with self._lock.held:
+            lane, now = self._lanes[operation], self._clock()
+            if lane.paused_until <= now:
+                return 0.0
+            lane.free(now)
+            return lane.reserve(now, patience, self._limit, self._period)
 
     def on_rate_limited(self, operation: str, retry_after: float) -> None:
-        """Hold back new calls of `operation` for `retry_after` seconds."""
+        """Hold back attempts of `operation` for `retry_after` seconds."""
         with self._lock.held:
             lane = self._lanes[operation]
             lane.paused_until = max(lane.paused_until, self._clock() + retry_after)
@@ -97,8 +129,12 @@ class LocalRateLimiter:
     def give_back(self, operation: str, wait: float) -> None:
         """Free the slot of `operation` that is `wait` seconds away."""
         with self._lock.held:
-            starts = self._lanes[operation].starts
-            moment = self._clock() + wait
-            if starts:
-                # The nearest: some time has passed since the caller looked at the clock.
-                starts.remove(min(starts, key=lambda start: abs(start - moment)))
+            self._lanes[operation].free(self._clock() + wait)
+
+    def count(self, operation: str, wait: float) -> None:
+        """Count an attempt of `operation` that another limiter lets start in `wait` seconds."""
+        with self._lock.held:
+            lane, now = self._lanes[operation], self._clock()
+            lane.add(now + wait)
+            while lane.starts[0] + self._period <= now:
+                lane.starts.popleft()
