@@ -1,0 +1,304 @@
+"""One rate limit for a fleet, kept in Redis: a client's `rate_limiter=RedisRateLimiter(...)`. Needs the extra `redis`.
+
+The starts of the last period, and those to come, are a sorted set for each key and operation, by Redis' own clock. A
+script reads and reserves in one step, so that two workers never take the same slot.
+"""
+
+import hashlib
+import logging
+import random
+import secrets
+import time
+from asyncio import AbstractEventLoop, get_running_loop, timeout
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, Self, cast
+
+from sdk_core.arguments import header_text, instance, positive_int, seconds
+from sdk_core.ratelimit import LocalRateLimiter
+from sdk_core.transport.fork import Lock, reset_in_child
+
+try:
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] != "redis":
+        raise
+    raise ImportError(
+        "sdk_core.integrations.redis needs: pip install 'membership-cloudcockpit-sdk[redis]'"
+    ) from _missing
+
+__all__ = ["RedisRateLimiter"]
+
+_log = logging.getLogger("sdk_core.integrations.redis")
+_PATIENCE: Final = 0.5
+"""Seconds for one question to Redis, connecting included: less than what a call waits for its limiter."""
+_ASK_AGAIN: Final = 1.0
+"""Seconds until Redis is asked again after it did not answer."""
+_CONNECTIONS: Final = 10
+"""Of one process and event loop; who finds all in use waits in line."""
+
+_RESERVE: Final = """
+local starts, pause = KEYS[1], KEYS[2]
+local limit, period, patience = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local earliest, spread, slot, is_due = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local paused = tonumber(redis.call('GET', pause) or '0') - now
+if is_due then
+  if paused <= 0 then return 0 end
+  local near = redis.call('ZREVRANGEBYSCORE', starts, now, '-inf', 'LIMIT', 0, 1)[1]
+  if near then redis.call('ZREM', starts, near) end
+end
+redis.call('ZREMRANGEBYSCORE', starts, '-inf', now - period)
+local start = now + earliest
+if paused > 0 then
+  start = math.max(start, now + paused + spread * math.max(0, math.min(1000000, paused / 10, (patience - paused) / 2)))
+end
+local edge = redis.call('ZRANGE', starts, -limit, -limit, 'WITHSCORES')[2]
+if edge then start = math.max(start, edge + period) end
+if start - now <= patience then
+  redis.call('ZADD', starts, string.format('%.0f', start), slot)
+  -- Others that wait out the same pause may start up to a second later than this one.
+  redis.call('PEXPIRE', starts, math.ceil((start - now + period) / 1000) + 1000)
+end
+return math.ceil(start - now)
+"""
+"""Returns the microseconds until the slot. `redis.call` makes numbers text, and scores have 17 digits at most."""
+_PAUSE: Final = """
+local time = redis.call('TIME')
+local till = time[1] * 1000000 + time[2] + ARGV[1]
+if till > tonumber(redis.call('GET', KEYS[1]) or '0') then
+  redis.call('SET', KEYS[1], string.format('%.0f', till), 'PX', math.ceil(ARGV[1] / 1000) + 1)
+end
+return 0
+"""
+_GIVE_BACK: Final = """
+local time = redis.call('TIME')
+local moment = time[1] * 1000000 + time[2] + ARGV[1]
+local before = redis.call('ZREVRANGEBYSCORE', KEYS[1], moment, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local after = redis.call('ZRANGEBYSCORE', KEYS[1], moment, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local near = before[1]
+if after[1] and (not near or after[2] - moment < moment - before[2]) then near = after[1] end
+if near then redis.call('ZREM', KEYS[1], near) end
+return 0
+"""
+
+
+class RedisRateLimiter:
+    """At most `limit` attempts of an operation in any `period` seconds, in all processes with the same Redis and key.
+
+    A 429 that one of them is answered pauses that operation for all. Safe to share between clients, tasks, threads,
+    event loops and forked workers. Needs Redis 5 or a server like it.
+
+    While Redis does not answer, each process keeps to `limit // workers`, counting what it was granted before; that is
+    logged once. When Redis is back, it may have forgotten everything: for one period each process keeps to both. No
+    call fails for it.
+
+    Connections are opened when they are needed, for each event loop its own, and closed with the loop, or by
+    `aclose()`.
+
+    Args:
+        redis: the server's URL, `redis://` or, with TLS, `rediss://`, with `user:password@` if it wants them; or what
+            returns a `redis.asyncio.Redis` of yours (of a Sentinel, say), which is called once for each event loop, and
+            closed here.
+        key: whose limit it is: the API key. In Redis there is only a hash of it.
+        limit: attempts per period and operation.
+        period: seconds.
+        workers: the processes that share the limit; if their number varies, the largest.
+        guard: the share by which the period is kept longer than it is, since requests arrive a little later than they
+            start, some more than others. 0.01 does for 60 s; a shorter period needs more.
+
+    Raises:
+        TypeError: a value is of another type.
+        ValueError: a value can't be right.
+    """
+
+    def __init__(
+        self,
+        redis: str | Callable[[], Redis],
+        key: str,
+        limit: int,
+        period: float = 60.0,
+        *,
+        workers: int,
+        guard: float = 0.01,
+    ) -> None:
+        self._limit = positive_int("limit", limit)
+        self._period = seconds("period", period) * (1 + _part("guard", guard))
+        self._share = LocalRateLimiter(max(1, limit // positive_int("workers", workers)), self._period)
+        digest = hashlib.sha256(b"sdk-rate-limit:" + header_text("key", key).encode()).hexdigest()[:32]
+        # In braces: a cluster keeps all keys with the same hash tag on one node, as a script needs them.
+        self._prefix = f"sdk-rate-limit:{{{digest}}}:"
+        self._clients = _Clients(redis if callable(redis) else _connecting_to(instance("redis", redis, str)))
+        self._is_down = False
+        self._ask_again_at = 0.0
+        self._keep_to_both_until = 0.0
+
+    async def acquire(self, operation: str, patience: float) -> float:
+        """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
+        keeps_to_share = self._is_down or time.monotonic() < self._keep_to_both_until
+        of_share = self._share.acquire(operation, patience) if keeps_to_share else 0.0
+        if of_share > patience:
+            return of_share
+        wait = await self._reserve(operation, patience, earliest=of_share)
+        if wait is None:
+            return of_share if keeps_to_share else self._share.acquire(operation, patience)
+        if keeps_to_share:
+            self._share.give_back(operation, of_share)
+        if wait <= patience:
+            self._share.count(operation, wait)
+        return wait
+
+    async def confirm(self, operation: str, patience: float) -> float:
+        """Return 0.0 for a slot that is due, if `operation` is not paused; else reserve one after the pause for it."""
+        wait = await self._reserve(operation, patience, is_due=True)
+        if wait is None:
+            return self._share.confirm(operation, patience)
+        if wait > 0:
+            self._share.give_back(operation, 0.0)
+            if wait <= patience:
+                self._share.count(operation, wait)
+        return wait
+
+    async def on_rate_limited(self, operation: str, retry_after: float) -> None:
+        """Hold back attempts of `operation`, of all workers, for `retry_after` seconds."""
+        self._share.on_rate_limited(operation, retry_after)
+        await self._ask(_PAUSE, [self._pause_of(operation)], _microseconds(retry_after))
+
+    async def give_back(self, operation: str, wait: float) -> None:
+        """Free the slot of `operation` that is `wait` seconds away."""
+        self._share.give_back(operation, wait)
+        await self._ask(_GIVE_BACK, [self._prefix + operation], _microseconds(wait))
+
+    async def aclose(self) -> None:
+        """Close the connections; used again, it opens others."""
+        await self._clients.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    def _pause_of(self, operation: str) -> str:
+        return f"{self._prefix}{operation}:pause"
+
+    async def _reserve(
+        self, operation: str, patience: float, *, earliest: float = 0.0, is_due: bool = False
+    ) -> float | None:
+        """Return the seconds that Redis says; None: it does not answer."""
+        wait = await self._ask(
+            _RESERVE,
+            [self._prefix + operation, self._pause_of(operation)],
+            self._limit,
+            _microseconds(self._period),
+            _microseconds(patience),
+            _microseconds(earliest),
+            random.random(),
+            secrets.token_hex(8),
+            int(is_due),
+        )
+        return None if wait is None else wait / 1e6
+
+    async def _ask(self, script: str, keys: list[str], *arguments: str | float) -> int | None:
+        now = time.monotonic()
+        if self._is_down:
+            if now < self._ask_again_at:
+                return None
+            # By one call only; meanwhile the others go on without.
+            self._ask_again_at = now + _ASK_AGAIN
+        try:
+            async with timeout(_PATIENCE):
+                redis = await self._clients.current()
+                answer: Any = await redis.register_script(script)(keys, arguments)
+        except Exception as error:  # noqa: BLE001  whatever it is, there is the share to keep to
+            self._note_down(error)
+            return None
+        self._note_back()
+        return int(answer)
+
+    def _note_down(self, error: Exception) -> None:
+        self._ask_again_at = time.monotonic() + _ASK_AGAIN
+        if not self._is_down:
+            self._is_down = True
+            what = "Redis does not answer (%s): until it is back, each process keeps to its share of the rate limit"
+            _log.warning(what, f"{type(error).__name__}: {error}".removesuffix(": "))
+
+    def _note_back(self) -> None:
+        if self._is_down:
+            self._is_down = False
+            # Longer than a period: other processes may notice later than this one.
+            self._keep_to_both_until = time.monotonic() + self._period + _ASK_AGAIN + _PATIENCE
+            _log.info("Redis is back: the rate limit is shared again")
+
+
+def _part(name: str, value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1")
+    return value
+
+
+def _microseconds(of_seconds: float) -> str:
+    # Of what no double can hold exactly, nothing depends on the last digits.
+    return f"{min(of_seconds, 1e9) * 1e6:.0f}"
+
+
+def _connecting_to(url: str) -> Callable[[], Redis]:
+    def connect() -> Redis:
+        # No retries: what a restarted server has forgotten must be noticed.
+        retry = Retry(NoBackoff(), 0)
+        # What it passes on to its connections has no types.
+        from_url = cast("Callable[..., BlockingConnectionPool]", BlockingConnectionPool.from_url)
+        return Redis.from_pool(from_url(url, max_connections=_CONNECTIONS, timeout=_PATIENCE, retry=retry))
+
+    # Opens nothing, and refuses what is no URL of a Redis server.
+    connect()
+    return connect
+
+
+class _Clients:
+    """A client of Redis for each event loop: made on first use, closed with the loop (see `transport.session`)."""
+
+    def __init__(self, connect: Callable[[], Redis]) -> None:
+        self._connect = connect
+        self._lock = Lock()
+        self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[Redis, None], Redis]] = {}
+        reset_in_child(self)
+
+    async def current(self) -> Redis:
+        """Return the client of the running loop."""
+        entry = self._open.get(get_running_loop())
+        if entry is None:
+            lifetime = _lifetime(self._connect())
+            # It does not give way to another task, so a loop never gets two clients.
+            entry = lifetime, await anext(lifetime)
+            with self._lock.held:
+                for loop in [loop for loop in self._open if loop.is_closed()]:
+                    del self._open[loop]
+                self._open[get_running_loop()] = entry
+        return entry[1]
+
+    async def aclose(self) -> None:
+        """Close the running loop's client; those of other loops are dropped, and so closed by their loops."""
+        with self._lock.held:
+            current = self._open.pop(get_running_loop(), None)
+            self._open.clear()
+        if current is not None:
+            await current[0].aclose()
+
+    def reset_after_fork(self) -> None:
+        """Start over in a forked child: the connections are the parent's."""
+        _inherited.append(self._open)
+        self._open = {}
+
+
+async def _lifetime(redis: Redis) -> AsyncGenerator[Redis, None]:
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+_inherited: list[Any] = []
+"""What a forked child inherited: closing it would unregister the parent's sockets, so it is kept."""
