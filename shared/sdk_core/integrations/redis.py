@@ -11,7 +11,7 @@ import secrets
 import time
 from asyncio import AbstractEventLoop, get_running_loop, timeout
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from sdk_core.arguments import header_text, instance, positive_int, seconds
 from sdk_core.ratelimit import LocalRateLimiter
@@ -248,9 +248,9 @@ def _connecting_to(url: str) -> Callable[[], Redis]:
     def connect() -> Redis:
         # No retries: what a restarted server has forgotten must be noticed.
         retry = Retry(NoBackoff(), 0)
-        # What it passes on to its connections has no types.
-        from_url = cast("Callable[..., BlockingConnectionPool]", BlockingConnectionPool.from_url)
-        return Redis.from_pool(from_url(url, max_connections=_CONNECTIONS, timeout=_PATIENCE, retry=retry))
+        # What `from_url` passes on to the connections has no types.
+        pool: Any = BlockingConnectionPool
+        return Redis.from_pool(pool.from_url(url, max_connections=_CONNECTIONS, timeout=_PATIENCE, retry=retry))
 
     # Opens nothing, and refuses what is no URL of a Redis server.
     connect()
