@@ -12,7 +12,7 @@ from attrs import define, field
 from sdk_core.arguments import positive_int, seconds
 from sdk_core.transport.fork import Lock
 
-__all__ = ["LocalRateLimiter", "RateLimiter"]
+__all__ = ["LocalRateLimiter", "RateLimiter", "spread"]
 
 
 @runtime_checkable
@@ -51,6 +51,14 @@ class RateLimiter(Protocol):
         ...
 
 
+def spread() -> float:
+    """Return a random number from 0 to 1, rarely a small one: where in a second after a pause an attempt starts.
+
+    Few are the first, so that few are refused if the server refuses still: the pause that follows holds the others.
+    """
+    return random.random() ** 0.5
+
+
 @define(eq=False, repr=False)
 class _Lane:
     """The slots of one operation. All moments are on the limiter's clock."""
@@ -65,7 +73,7 @@ class _Lane:
         if self.paused_until > now:
             pause = self.paused_until - now
             # A little later, so that those who were held back do not come in one instant; within their patience.
-            start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
+            start += pause + spread() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
         if len(starts) >= limit:
             start = max(start, starts[-limit] + period)
             while starts and starts[0] + period <= now:

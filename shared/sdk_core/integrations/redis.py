@@ -6,7 +6,6 @@ script reads and reserves in one step, so that two workers never take the same s
 
 import hashlib
 import logging
-import random
 import secrets
 import time
 from asyncio import AbstractEventLoop, get_running_loop, timeout
@@ -14,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Self
 
 from sdk_core.arguments import header_text, instance, positive_int, seconds
-from sdk_core.ratelimit import LocalRateLimiter
+from sdk_core.ratelimit import LocalRateLimiter, spread
 from sdk_core.transport.fork import Lock, reset_in_child
 
 try:
@@ -56,7 +55,11 @@ if paused > 0 then
   start = math.max(start, now + paused + spread * math.max(0, math.min(1000000, paused / 10, (patience - paused) / 2)))
 end
 local edge = redis.call('ZRANGE', starts, -limit, -limit, 'WITHSCORES')[2]
-if edge then start = math.max(start, edge + period) end
+if edge and edge + period > start then
+  -- Not many in one instant: when one of them is refused, the others are to hear of it.
+  local last = redis.call('ZRANGE', starts, -1, -1, 'WITHSCORES')[2]
+  start = math.max(edge + period, last + math.ceil(period / limit / 10))
+end
 if start - now <= patience then
   redis.call('ZADD', starts, string.format('%.0f', start), slot)
   -- Others that wait out the same pause may start up to a second later than this one.
@@ -195,7 +198,7 @@ class RedisRateLimiter:
             _microseconds(self._period),
             _microseconds(patience),
             _microseconds(earliest),
-            random.random(),
+            spread(),
             secrets.token_hex(8),
             int(is_due),
         )
