@@ -58,7 +58,7 @@ local edge = redis.call('ZRANGE', starts, -limit, -limit, 'WITHSCORES')[2]
 if edge and edge + period > start then
   -- Not many in one instant, but some milliseconds apart: when one is refused, the others are to hear of it.
   local last = redis.call('ZRANGE', starts, -1, -1, 'WITHSCORES')[2]
-  start = math.max(edge + period, last + math.ceil(math.min(10000, period / limit / 10)))
+  start = math.max(edge + period, last + math.ceil(math.min(10000, period / limit / 4)))
 end
 if start - now <= patience then
   redis.call('ZADD', starts, string.format('%.0f', start), slot)
