@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any
 
 from attrs import asdict, frozen
 
@@ -15,10 +15,6 @@ from benchmarks.fleet.rule import LimitedSandbox
 from tests.redis_server import redis_server
 
 __all__ = ["Conditions", "Result", "Scale", "measure"]
-
-WORKERS: Final = 4
-_TASKS: Final = 15
-"""Calls at a time, of each worker."""
 
 
 @frozen
@@ -29,6 +25,10 @@ class Scale:
     period: float
     """Seconds."""
     guard: float
+    workers: int = 4
+    """Processes."""
+    tasks: int = 15
+    """Calls at a time, of each of them."""
 
 
 @frozen
@@ -80,8 +80,8 @@ async def measure(conditions: Conditions, scale: Scale, *, begin_after: float = 
         redis = stack.enter_context(redis_server())
         server = await stack.enter_async_context(LimitedSandbox(conditions.windows, scale.limit, scale.period))
         plan = {"limiter": conditions.limiter, "seconds": conditions.seconds, "url": server.url, "redis": redis.url}
-        plan |= {"workers": WORKERS, "tasks": _TASKS, **asdict(scale)}
-        fleet = [await _started(plan, stack) for _ in range(WORKERS)]
+        plan |= asdict(scale)
+        fleet = [await _started(plan, stack) for _ in range(scale.workers)]
         for worker in fleet:
             await _line(worker)
         await asyncio.sleep(begin_after)

@@ -1,5 +1,6 @@
 """Staying under the server's limit instead of running into it."""
 
+import math
 import random
 import time
 from bisect import insort
@@ -56,7 +57,7 @@ def spread() -> float:
 
     Few are the first, so that few are refused if the server refuses still: the pause that follows holds the others.
     """
-    return random.random() ** 0.5
+    return math.sqrt(random.random())
 
 
 @define(eq=False, repr=False)
