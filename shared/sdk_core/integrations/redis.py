@@ -249,11 +249,16 @@ def _microseconds(of_seconds: float) -> str:
 
 def _connecting_to(url: str) -> Callable[[], Redis]:
     def connect() -> Redis:
-        # No retries: what a restarted server has forgotten must be noticed.
-        retry = Retry(NoBackoff(), 0)
+        # No retries: what a restarted server has forgotten must be noticed. No time limits beside ours: below Python
+        # 3.12, a call that is cancelled might not hear of it.
+        options: dict[str, Any] = {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,
+            "socket_connect_timeout": None,
+        }
         # What `from_url` passes on to the connections has no types.
         pool: Any = BlockingConnectionPool
-        return Redis.from_pool(pool.from_url(url, max_connections=_CONNECTIONS, timeout=_PATIENCE, retry=retry))
+        return Redis.from_pool(pool.from_url(url, max_connections=_CONNECTIONS, timeout=_PATIENCE, **options))
 
     # Opens nothing, and refuses what is no URL of a Redis server.
     connect()
