@@ -54,7 +54,8 @@ class ErrorDetails:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Rebuild details from the JSON data of an error: what the server wrote in its own words is not among it."""
-        return cls(**{**facts, "fields": tuple(FieldError(name) for name in facts.get("fields", ()))})
+        rebuilt: dict[str, Any] = {**facts, "fields": tuple(FieldError(name) for name in facts.get("fields", ()))}
+        return cls(**rebuilt)
 
     def to_facts(self) -> dict[str, Any]:
         """Return the codes and ids as JSON data: what may leave the process."""

@@ -176,9 +176,9 @@ async def test_waits_are_told_and_logged(fake_time: FakeTime, caplog: pytest.Log
     told: list[tuple[str, float, list[float]]] = []
 
     class Watching(Telemetry):
-        async def on_wait(self, call: CallInfo, seconds: float) -> None:
+        async def on_wait(self, call: CallInfo, delay: float) -> None:
             await asyncio.sleep(0)
-            told.append((call.correlation_id, seconds, [*fake_time.sleeps]))
+            told.append((call.correlation_id, delay, [*fake_time.sleeps]))
 
     limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
     async with (
@@ -200,7 +200,7 @@ async def test_call_cancelled_in_on_wait_gives_its_slot_back(fake_time: FakeTime
     hooked = asyncio.Event()
 
     class Hanging(Telemetry):
-        async def on_wait(self, call: CallInfo, seconds: float) -> None:
+        async def on_wait(self, call: CallInfo, delay: float) -> None:
             hooked.set()
             await asyncio.Event().wait()
 

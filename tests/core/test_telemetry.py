@@ -118,8 +118,8 @@ class Notes(Telemetry):
     ) -> Awaitable[None] | None:
         self.note("attempt ended", call, number, status, error)
 
-    def on_wait(self, call: CallInfo, seconds: float) -> Awaitable[None] | None:
-        self.note("wait", call, seconds)
+    def on_wait(self, call: CallInfo, delay: float) -> Awaitable[None] | None:
+        self.note("wait", call, delay)
 
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> Awaitable[None] | None:
         self.note("retry", call, error, delay)

@@ -1,1 +1,1 @@
-"""The SDKs together with other libraries: a file each, which imports its library itself; the core imports none."""
+"""Each room here ties the SDKs to one other library, and imports that library itself; the core imports none of them."""
