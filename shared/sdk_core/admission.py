@@ -2,7 +2,7 @@
 
 import logging
 from asyncio import CancelledError, timeout
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -57,14 +57,14 @@ class Admission:
         if self._limiter is not None:
             patience = call.deadline - call.options.retry.clock()
             try:
-                wait = self._limiter.acquire(call.operation.name, patience)
-                must_wait = bool(wait != 0.0)
+                said = self._limiter.acquire(call.operation.name, patience)
+                must_wait = bool(said != 0.0)
             # Nothing is waited for here: that something was cancelled is a failure of the limiter's.
             except (Exception, CancelledError) as error:  # noqa: BLE001  which is not a reason to fail the call
                 _note_failure(error)
-                wait, must_wait = 0.0, False
+                said, must_wait = 0.0, False
             if must_wait:
-                await self._wait_for_limiter(call, self._limiter, wait, patience)
+                await self._wait_for_limiter(call, self._limiter, said, patience)
         here = self._sessions.current() or await self._open(call)
         headers = self._auth.headers or await self.fetch_token(call, here)
         if not here.slots.take():
@@ -72,6 +72,13 @@ class Admission:
             # The token may have been refused meanwhile, and replaced.
             headers = self._auth.headers or headers
         return here, headers
+
+    async def wait_for_limiter(self, call: Call[Any]) -> None:
+        """Wait until another request of an attempt may be sent; ClientThrottledError if that is beyond the deadline."""
+        if self._limiter is not None:
+            patience = call.remaining()
+            said = _ask(self._limiter.acquire, call.operation.name, patience)
+            await self._wait_for_limiter(call, self._limiter, said, patience)
 
     async def fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
         """Return the headers of a credential that must be fetched; SdkError, with the facts of `call`, if it can't."""
@@ -122,11 +129,7 @@ class Admission:
                 raise _throttled(call, wait)
             await self._sleep_until_slot(call, limiter, wait)
             patience = call.remaining()
-            try:
-                said = limiter.confirm(call.operation.name, patience)
-            except (Exception, CancelledError) as error:  # noqa: BLE001  as in `admit`
-                _note_failure(error)
-                return
+            said = _ask(limiter.confirm, call.operation.name, patience)
 
     async def _sleep_until_slot(self, call: Call[Any], limiter: RateLimiter, wait: float) -> None:
         clock = call.options.retry.clock
@@ -148,6 +151,16 @@ def _throttled(call: Call[Any], wait: float) -> ClientThrottledError:
     error = call.fail(ClientThrottledError, what, Outcome.NOT_SENT, retryable=True, retry_after=wait)
     error.__cause__ = call.last_failure
     return error
+
+
+def _ask(
+    limiter: Callable[[str, float], float | Awaitable[float]], operation: str, patience: float
+) -> float | Awaitable[float]:
+    try:
+        return limiter(operation, patience)
+    except (Exception, CancelledError) as error:  # noqa: BLE001  as in `admit`
+        _note_failure(error)
+        return 0.0
 
 
 async def _seconds(said: float | Awaitable[float], patience: float) -> float:

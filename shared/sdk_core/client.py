@@ -242,6 +242,7 @@ class Client:
         call.reauthenticated, call.delay = True, 0.0
         # Another call may have replaced the token meanwhile.
         headers = self._backend.auth.headers or await self._admission.fetch_token(call, here)
+        await self._admission.wait_for_limiter(call)
         return await self._send(call, here, headers)
 
     async def _pause_before_retry(self, call: Call[Any], failure: SdkError) -> bool:

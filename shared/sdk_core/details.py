@@ -1,12 +1,11 @@
-"""An API's own error body in the words both APIs share, and what of it may be shown."""
+"""What errors are made of: their facts, and an API's own error body, with what of it may be shown."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, TypedDict
 
 from attrs import field, frozen
 
-__all__ = ["ErrorDetails", "FieldError", "safe_code"]
+__all__ = ["ErrorDetails", "Facts", "FieldError", "safe_code"]
 
 # Only what looks like a code or an id is shown, kept in pickles and logged: no sentence, no e-mail address.
 _CODE = re.compile(r"[\w.\-\[\]/:]{1,128}", re.ASCII)
@@ -51,18 +50,25 @@ class ErrorDetails:
     body: bytes = field(default=b"", repr=False)
     """The body as received; of an error status its first 2 KiB."""
 
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Rebuild details from the JSON data of an error: what the server wrote in its own words is not among it."""
-        rebuilt: dict[str, Any] = {**facts, "fields": tuple(FieldError(name) for name in facts.get("fields", ()))}
-        return cls(**rebuilt)
 
-    def to_facts(self) -> dict[str, Any]:
-        """Return the codes and ids as JSON data: what may leave the process."""
-        return {
-            "code": safe_code(self.code),
-            "reference": safe_code(self.reference),
-            "trace_id": safe_code(self.trace_id),
-            "fields": [safe_code(item.name) for item in self.fields],
-            "recognised": self.recognised,
-        }
+class Facts(TypedDict, total=False):
+    """What an error is made of beside its message: JSON data, which the properties of the errors explain."""
+
+    operation: str
+    request: str
+    """Method and path template: they go into the text."""
+    outcome: str
+    retryable: bool
+    retry_after: float | None
+    retry_at_once: bool
+    retries_suppressed: bool
+    correlation_id: str | None
+    correlation_ids: list[str]
+    attempts: list[dict[str, Any]]
+    cause: str | None
+    limit: str
+    status: int
+    problems: list[str]
+    details: dict[str, Any]
+    maybe_own_previous_attempt: bool
+    state: str

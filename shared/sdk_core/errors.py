@@ -7,9 +7,9 @@ neither into `str`, `repr`, `to_dict()` nor into a pickle.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
-from sdk_core.details import ErrorDetails
+from sdk_core.details import ErrorDetails, Facts, FieldError, safe_code
 from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
@@ -34,29 +34,6 @@ __all__ = [
     "ThrottledError",
     "api_error_class",
 ]
-
-
-class Facts(TypedDict, total=False):
-    """What an error is made of beside its message: JSON data, which the properties of the errors explain."""
-
-    operation: str
-    request: str
-    """Method and path template: they go into the text."""
-    outcome: str
-    retryable: bool
-    retry_after: float | None
-    retry_at_once: bool
-    retries_suppressed: bool
-    correlation_id: str | None
-    correlation_ids: list[str]
-    attempts: list[dict[str, Any]]
-    cause: str | None
-    limit: str
-    status: int
-    problems: list[str]
-    details: dict[str, Any]
-    maybe_own_previous_attempt: bool
-    state: str
 
 
 class SdkError(Exception):
@@ -199,7 +176,9 @@ class AnsweredError(SdkError):
         """What the server wrote; after pickling without its texts and body."""
         if self._live_details is not None:
             return self._live_details
-        return ErrorDetails.from_facts(self._facts.get("details", {}))
+        kept = dict(self._facts.get("details", {}))
+        kept["fields"] = tuple(FieldError(name) for name in kept.get("fields", ()))
+        return ErrorDetails(**kept)
 
     def with_details(self, details: ErrorDetails) -> Self:
         """Keep `details` with the live error, and nothing of it in its facts; return the error."""
@@ -248,7 +227,14 @@ class ApiError(AnsweredError):
     @classmethod
     def from_details(cls, message: str, facts: Facts, details: ErrorDetails) -> Self:
         """Build the error of an answer: `details` stays live, its codes and ids go into the facts."""
-        return cls(message, {**facts, "details": details.to_facts()}).with_details(details)
+        kept: dict[str, Any] = {
+            "code": safe_code(details.code),
+            "reference": safe_code(details.reference),
+            "trace_id": safe_code(details.trace_id),
+            "fields": [safe_code(item.name) for item in details.fields],
+            "recognised": details.recognised,
+        }
+        return cls(message, {**facts, "details": kept}).with_details(details)
 
 
 class BadRequestError(ApiError):

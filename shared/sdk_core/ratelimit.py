@@ -62,33 +62,9 @@ def spread() -> float:
 
 @define(eq=False, repr=False)
 class _Lane:
-    """The slots of one operation. All moments are on the limiter's clock."""
-
     starts: deque[float] = field(factory=deque[float])
     """In order: of the last period, and those to come."""
     paused_until: float = 0.0
-
-    def reserve(self, now: float, patience: float, limit: int, period: float) -> float:
-        """Take the next slot, if it is not beyond `patience`; return the seconds until it."""
-        starts, start = self.starts, now
-        if self.paused_until > now:
-            pause = self.paused_until - now
-            # A little later, so that those who were held back do not come in one instant; within their patience.
-            start += pause + spread() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
-        if len(starts) >= limit:
-            start = max(start, starts[-limit] + period)
-            while starts and starts[0] + period <= now:
-                starts.popleft()
-        if start - now <= patience:
-            self.add(start)
-        return start - now
-
-    def add(self, start: float) -> None:
-        if self.starts and self.starts[-1] > start:
-            # In order: who waits out a pause starts later than who comes after it.
-            insort(self.starts, start)
-        else:
-            self.starts.append(start)
 
     def free(self, moment: float) -> None:
         """Free the slot nearest to `moment`: some time has passed since the caller looked at the clock."""
@@ -118,7 +94,24 @@ class LocalRateLimiter:
     def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
         with self._lock.held:
-            return self._lanes[operation].reserve(self._clock(), patience, self._limit, self._period)
+            lane = self._lanes[operation]
+            starts, start = lane.starts, self._clock()
+            now = start
+            if lane.paused_until > now:
+                pause = lane.paused_until - now
+                # A little later, so that those who were held back do not come in one instant; within their patience.
+                start += pause + spread() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
+            if len(starts) >= self._limit:
+                start = max(start, starts[-self._limit] + self._period)
+                while starts and starts[0] + self._period <= now:
+                    starts.popleft()
+            if start - now <= patience:
+                if starts and starts[-1] > start:
+                    # In order: who waits out a pause starts later than who comes after it.
+                    insort(starts, start)
+                else:
+                    starts.append(start)
+        return start - now
 
     def confirm(self, operation: str, patience: float) -> float:
         """Return 0.0 for a slot that is due, if `operation` is not paused; else reserve one after the pause for it."""
@@ -127,7 +120,7 @@ class LocalRateLimiter:
             if lane.paused_until <= now:
                 return 0.0
             lane.free(now)
-            return lane.reserve(now, patience, self._limit, self._period)
+        return self.acquire(operation, patience)
 
     def on_rate_limited(self, operation: str, retry_after: float) -> None:
         """Hold back attempts of `operation` for `retry_after` seconds."""
@@ -143,7 +136,7 @@ class LocalRateLimiter:
     def count(self, operation: str, wait: float) -> None:
         """Count an attempt of `operation` that another limiter lets start in `wait` seconds."""
         with self._lock.held:
-            lane, now = self._lanes[operation], self._clock()
-            lane.add(now + wait)
-            while lane.starts[0] + self._period <= now:
-                lane.starts.popleft()
+            starts, now = self._lanes[operation].starts, self._clock()
+            insort(starts, now + wait)
+            while starts[0] + self._period <= now:
+                starts.popleft()

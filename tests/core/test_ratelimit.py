@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from wire import CannedAnswer, FakeTime, WireServer
 
+from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import (
     CallInfo,
     ClientThrottledError,
@@ -76,6 +77,24 @@ async def test_each_attempt_takes_a_slot(fake_time: FakeTime) -> None:
     ):
         await client.call(READ)
     assert fake_time.sleeps == [0, 0, 60]
+
+
+async def test_attempt_with_another_token_takes_a_slot(fake_time: FakeTime) -> None:
+    """After a 401 nothing is slept, but the request counts."""
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    tokens = iter(["old", "new"])
+
+    async def token() -> str:
+        return next(tokens)
+
+    options: dict[str, Any] = {"retry": RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)}
+    async with (
+        WireServer(CannedAnswer(401), CannedAnswer()) as server,
+        CloudCockpitClient("t.example", token, base_url=server.url, rate_limiter=limiter, **options) as client,
+    ):
+        await client.call(READ)
+        assert len(server.requests) == 2
+    assert fake_time.sleeps == [60]
 
 
 async def test_pause_that_begins_while_a_call_waits_holds_it_back(fake_time: FakeTime) -> None:

@@ -8,18 +8,17 @@ import hashlib
 import logging
 import secrets
 import time
-from asyncio import AbstractEventLoop, get_running_loop, timeout
-from collections.abc import AsyncGenerator, Callable
+from asyncio import timeout
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 from sdk_core.arguments import header_text, instance, positive_int, seconds
 from sdk_core.ratelimit import LocalRateLimiter, spread
-from sdk_core.transport.fork import Lock, reset_in_child
 
 try:
-    from redis.asyncio import BlockingConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
+    from redis.asyncio import Redis
+
+    from sdk_core.integrations.redis_clients import Clients, connecting_to
 except ModuleNotFoundError as _missing:
     if (_missing.name or "").partition(".")[0] != "redis":
         raise
@@ -30,12 +29,11 @@ except ModuleNotFoundError as _missing:
 __all__ = ["RedisRateLimiter"]
 
 _log = logging.getLogger("sdk_core.integrations.redis")
-_PATIENCE: Final = 0.5
-"""Seconds for one question to Redis, connecting included: less than what a call waits for its limiter."""
-_ASK_AGAIN: Final = 1.0
+_PATIENCE: Final = 0.8
+"""Seconds for one question to Redis, connecting included: less than what a call waits for its limiter, but more than a
+busy event loop may take."""
+_ASK_AGAIN: Final = 2.0
 """Seconds until Redis is asked again after it did not answer."""
-_CONNECTIONS: Final = 10
-"""Of one process and event loop; who finds all in use waits in line."""
 
 _RESERVE: Final = """
 local starts, pause = KEYS[1], KEYS[2]
@@ -133,7 +131,7 @@ class RedisRateLimiter:
         digest = hashlib.sha256(b"sdk-rate-limit:" + header_text("key", key).encode()).hexdigest()[:32]
         # In braces: a cluster keeps all keys with the same hash tag on one node, as a script needs them.
         self._prefix = f"sdk-rate-limit:{{{digest}}}:"
-        self._clients = _Clients(redis if callable(redis) else _connecting_to(instance("redis", redis, str)))
+        self._clients = Clients(redis if callable(redis) else connecting_to(instance("redis", redis, str)))
         self._is_down = False
         self._ask_again_at = 0.0
         self._keep_to_both_until = 0.0
@@ -245,68 +243,3 @@ def _part(name: str, value: object) -> float:
 def _microseconds(of_seconds: float) -> str:
     # Of what no double can hold exactly, nothing depends on the last digits.
     return f"{min(of_seconds, 1e9) * 1e6:.0f}"
-
-
-def _connecting_to(url: str) -> Callable[[], Redis]:
-    def connect() -> Redis:
-        # No retries: what a restarted server has forgotten must be noticed. No time limits beside ours: below Python
-        # 3.12, a call that is cancelled might not hear of it.
-        options: dict[str, Any] = {
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": None,
-            "socket_connect_timeout": None,
-        }
-        # What `from_url` passes on to the connections has no types.
-        pool: Any = BlockingConnectionPool
-        return Redis.from_pool(pool.from_url(url, max_connections=_CONNECTIONS, timeout=_PATIENCE, **options))
-
-    # Opens nothing, and refuses what is no URL of a Redis server.
-    connect()
-    return connect
-
-
-class _Clients:
-    """A client of Redis for each event loop: made on first use, closed with the loop (see `transport.session`)."""
-
-    def __init__(self, connect: Callable[[], Redis]) -> None:
-        self._connect = connect
-        self._lock = Lock()
-        self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[Redis, None], Redis]] = {}
-        reset_in_child(self)
-
-    async def current(self) -> Redis:
-        """Return the client of the running loop."""
-        entry = self._open.get(get_running_loop())
-        if entry is None:
-            lifetime = _lifetime(self._connect())
-            # It does not give way to another task, so a loop never gets two clients.
-            entry = lifetime, await anext(lifetime)
-            with self._lock.held:
-                for loop in [loop for loop in self._open if loop.is_closed()]:
-                    del self._open[loop]
-                self._open[get_running_loop()] = entry
-        return entry[1]
-
-    async def aclose(self) -> None:
-        """Close the running loop's client; those of other loops are dropped, and so closed by their loops."""
-        with self._lock.held:
-            current = self._open.pop(get_running_loop(), None)
-            self._open.clear()
-        if current is not None:
-            await current[0].aclose()
-
-    def reset_after_fork(self) -> None:
-        """Start over in a forked child: the connections are the parent's."""
-        _inherited.append(self._open)
-        self._open = {}
-
-
-async def _lifetime(redis: Redis) -> AsyncGenerator[Redis, None]:
-    try:
-        yield redis
-    finally:
-        await redis.aclose()
-
-
-_inherited: list[Any] = []
-"""What a forked child inherited: closing it would unregister the parent's sockets, so it is kept."""
