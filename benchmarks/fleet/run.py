@@ -84,7 +84,7 @@ async def measure(conditions: Conditions, scale: Scale, *, begin_after: float = 
         redis = stack.enter_context(redis_server())
         server = await stack.enter_async_context(LimitedSandbox(conditions.windows, scale.limit, scale.period))
         plan = {"limiter": conditions.limiter, "seconds": conditions.seconds, "url": server.url, "redis": redis.url}
-        plan |= asdict(scale)
+        plan |= {"key": server.API_KEY, "customer": server.CUSTOMER_ID, **asdict(scale)}
         fleet = [await _started(plan, stack) for _ in range(scale.workers)]
         for worker in fleet:
             await _line(worker)

@@ -3,16 +3,14 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 from membership_sdk import LocalRateLimiter, MembershipClient, RateLimiter, RetryPolicy, SdkError
-from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.integrations.redis import RedisRateLimiter
-
-_KEY = MembershipSandbox.API_KEY
 
 
 def limiter_for(plan: dict[str, Any]) -> RateLimiter:
@@ -33,7 +31,7 @@ async def call_for(plan: dict[str, Any], client: MembershipClient) -> Counter[st
     async def call() -> None:
         while True:
             try:
-                await client.get_contract_data(customer_id=MembershipSandbox.CUSTOMER_ID)
+                await client.get_contract_data(customer_id=plan["customer"])
             except SdkError as error:
                 failed[type(error).__name__] += 1
 
@@ -52,12 +50,13 @@ async def main() -> None:
     await asyncio.to_thread(sys.stdin.readline)
     policy = RetryPolicy(rate_limit_wait=plan["period"])
     options: dict[str, Any] = {"retry": policy, "total_timeout": 20 * plan["period"]}
-    async with MembershipClient(plan["url"], _KEY, rate_limiter=limiter_for(plan), **options) as client:
+    async with MembershipClient(plan["url"], plan["key"], rate_limiter=limiter_for(plan), **options) as client:
         failed = await call_for(plan, client)
     sys.stdout.write(f"{json.dumps(failed)}\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    logging.disable(logging.CRITICAL)
+    # Redis gone and back is worth a line; waits and 429s are what the server counts.
+    logging.basicConfig(level=os.environ.get("FLEET_LOG", "CRITICAL"), format="%(asctime)s %(name)s %(message)s")
     asyncio.run(main())

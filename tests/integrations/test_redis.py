@@ -255,6 +255,22 @@ async def test_redis_that_is_back_and_empty_is_not_trusted_for_a_period(
     ]
 
 
+async def test_all_kept_connections_are_lost_at_once(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart ends each of the pool's; that is one outage, and not one for each of them."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(module, "_ASK_AGAIN", 0.0)
+    async with fleet(server, 1, 99) as [limiter]:
+        await asyncio.gather(*(limiter.acquire("a", 0) for _ in range(50)))
+        assert connections_of(server) > 1
+        server.restart()
+        await asyncio.sleep(0.01)
+        assert [await limiter.acquire("b", 0) for _ in range(2)] == [0, 0]
+        assert set(await asyncio.gather(*(limiter.acquire("b", 0) for _ in range(30)))) == {0}
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
 async def test_redis_that_hangs_is_asked_once_and_then_not_for_a_while(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,6 +215,7 @@ class RedisRateLimiter:
                 answer: Any = await redis.register_script(script)(keys, arguments)
         except Exception as error:  # noqa: BLE001  whatever it is, there is the share to keep to
             self._note_down(error)
+            await self._clients.drop_idle()
             return None
         self._note_back()
         return int(answer)

@@ -2,6 +2,7 @@
 
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -57,6 +58,13 @@ class Clients:
                     del self._open[loop]
                 self._open[get_running_loop()] = entry
         return entry[1]
+
+    async def drop_idle(self) -> None:
+        """Close the running loop's kept connections: they may be as dead as one that has just failed."""
+        entry = self._open.get(get_running_loop())
+        if entry is not None:
+            with suppress(Exception):
+                await entry[1].connection_pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
         """Close the running loop's client; those of other loops are dropped, and so closed by their loops."""
