@@ -37,13 +37,19 @@ _ASK_AGAIN: Final = 2.0
 
 _RESERVE: Final = """
 local starts, pause = KEYS[1], KEYS[2]
+local memory = redis.call('GET', KEYS[3])
+if not memory then
+  memory = ARGV[6]
+  redis.call('SET', KEYS[3], memory, 'PX', 2592000000)
+end
+if ARGV[8] ~= '' and ARGV[8] ~= memory then return {-1, memory} end
 local limit, period, patience = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local earliest, spread, slot, is_due = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local paused = tonumber(redis.call('GET', pause) or '0') - now
 if is_due then
-  if paused <= 0 then return 0 end
+  if paused <= 0 then return {0, memory} end
   local near = redis.call('ZREVRANGEBYSCORE', starts, now, '-inf', 'LIMIT', 0, 1)[1]
   if near then redis.call('ZREM', starts, near) end
 end
@@ -63,9 +69,10 @@ if start - now <= patience then
   -- Others that wait out the same pause may start up to a second later than this one.
   redis.call('PEXPIRE', starts, math.ceil((start - now + period) / 1000) + 1000)
 end
-return math.ceil(start - now)
+return {math.ceil(start - now), memory}
 """
-"""Returns the microseconds until the slot. `redis.call` makes numbers text, and scores have 17 digits at most."""
+"""Returns the microseconds until the slot, and a text that is another one when Redis has lost what it knew: -1 and
+nothing reserved if it is not the text the caller knows. `redis.call` makes numbers text of at most 17 digits."""
 _PAUSE: Final = """
 local time = redis.call('TIME')
 local till = time[1] * 1000000 + time[2] + ARGV[1]
@@ -93,8 +100,8 @@ class RedisRateLimiter:
     event loops and forked workers. Needs Redis 5 or a server like it.
 
     While Redis does not answer, each process keeps to `limit // workers`, counting what it was granted before; that is
-    logged once. When Redis is back, it may have forgotten everything: for one period each process keeps to both. No
-    call fails for it.
+    logged once. When Redis is back, or has lost what it knew (restarted, flushed, failed over), each process keeps to
+    both for one period. No call fails for it.
 
     Connections are opened when they are needed, for each event loop its own, and closed with the loop, or by
     `aclose()`.
@@ -135,6 +142,8 @@ class RedisRateLimiter:
         self._is_down = False
         self._ask_again_at = 0.0
         self._keep_to_both_until = 0.0
+        self._memory: str | bytes = ""
+        """What the script last returned: as long as it is the same, Redis has lost nothing."""
 
     async def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
@@ -188,10 +197,10 @@ class RedisRateLimiter:
     async def _reserve(
         self, operation: str, patience: float, *, earliest: float = 0.0, is_due: bool = False
     ) -> float | None:
-        """Return the seconds that Redis says; None: it does not answer."""
-        wait = await self._ask(
+        """Return the seconds that Redis says; None: it does not answer, or knows no more what it granted."""
+        answer = await self._ask(
             _RESERVE,
-            [self._prefix + operation, self._pause_of(operation)],
+            [self._prefix + operation, self._pause_of(operation), f"{self._prefix}memory"],
             self._limit,
             _microseconds(self._period),
             _microseconds(patience),
@@ -199,10 +208,17 @@ class RedisRateLimiter:
             spread(),
             secrets.token_hex(8),
             int(is_due),
+            self._memory,
         )
-        return None if wait is None else wait / 1e6
+        if answer is None:
+            return None
+        wait, memory = answer
+        if wait < 0 and memory != self._memory:
+            self._distrust("Redis has lost what it knew: for one period, each process keeps to its share as well")
+        self._memory = memory
+        return None if wait < 0 else float(wait / 1e6)
 
-    async def _ask(self, script: str, keys: list[str], *arguments: str | float) -> int | None:
+    async def _ask(self, script: str, keys: list[str], *arguments: str | bytes | float) -> Any:
         now = time.monotonic()
         if self._is_down:
             if now < self._ask_again_at:
@@ -217,22 +233,22 @@ class RedisRateLimiter:
             self._note_down(error)
             await self._clients.drop_idle()
             return None
-        self._note_back()
-        return int(answer)
+        if self._is_down:
+            self._is_down = False
+            self._distrust("Redis is back: for one period, each process keeps to its share as well")
+        return answer
 
     def _note_down(self, error: Exception) -> None:
         self._ask_again_at = time.monotonic() + _ASK_AGAIN
         if not self._is_down:
-            self._is_down = True
+            self._is_down, self._memory = True, ""
             what = "Redis does not answer (%s): until it is back, each process keeps to its share of the rate limit"
             _log.warning(what, f"{type(error).__name__}: {error}".removesuffix(": "))
 
-    def _note_back(self) -> None:
-        if self._is_down:
-            self._is_down = False
-            # Longer than a period: other processes may notice later than this one.
-            self._keep_to_both_until = time.monotonic() + self._period + _ASK_AGAIN + _PATIENCE
-            _log.info("Redis is back: the rate limit is shared again")
+    def _distrust(self, why: str) -> None:
+        # Longer than a period: other processes may notice later than this one.
+        self._keep_to_both_until = time.monotonic() + self._period + _ASK_AGAIN + _PATIENCE
+        _log.info(why)
 
 
 def _part(name: str, value: object) -> float:
