@@ -286,7 +286,8 @@ async def test_all_kept_connections_are_lost_at_once(
         await asyncio.sleep(0.01)
         assert [await limiter.acquire("b", 0) for _ in range(2)] == [0, 0]
         assert set(await asyncio.gather(*(limiter.acquire("b", 0) for _ in range(30)))) == {0}
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    # Lower versions of redis-py open such connections again by themselves: then only what Redis has lost is noticed.
+    assert [record.levelname for record in caplog.records] in (["WARNING", "INFO"], ["INFO"])
 
 
 async def test_redis_that_hangs_is_asked_once_and_then_not_for_a_while(
