@@ -81,7 +81,7 @@ class LocalRateLimiter:
     Args:
         limit: attempts per period and operation.
         period: seconds.
-        clock: monotonic seconds.
+        clock: monotonic seconds; with a clock of yours in the `RetryPolicy`, the same.
     """
 
     def __init__(self, limit: int, period: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
