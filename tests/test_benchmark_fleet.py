@@ -10,9 +10,9 @@ from redis_server import redis_binary
 
 from benchmarks.fleet import __main__ as program
 from benchmarks.fleet import rule
-from benchmarks.fleet.rule import FixedWindows, LimitedSandbox, SlidingWindow
+from benchmarks.fleet.rule import FixedWindows, LimitedServer, SlidingWindow
 from benchmarks.fleet.run import Conditions, Result, Scale
-from membership_sdk import RateLimitError, RetryPolicy
+from membership_sdk import MembershipClient, RateLimitError, RetryPolicy
 
 
 class Clock:
@@ -47,26 +47,26 @@ def test_sliding_window_refuses_for_a_period(monkeypatch: pytest.MonkeyPatch) ->
         assert window.permits() is permitted
 
 
-async def test_sandbox_refuses_what_is_above_the_limit() -> None:
-    """As the API does: 429 with its envelope, and no hint when to come back."""
-    async with LimitedSandbox("sliding", 3, 60.0) as sandbox:
-        client = sandbox.client(rate_limiter=None, retry=RetryPolicy.none())
-        async with client:
-            await client.get_contract_data(customer_id=sandbox.CUSTOMER_ID)
-            sandbox.add_foreign(2)
+async def test_server_refuses_what_is_above_the_limit() -> None:
+    """As the API does: 429 with its envelope, no hint when to come back, and each endpoint for itself."""
+    async with LimitedServer("sliding", 3, 60.0) as server:
+        async with MembershipClient(server.url, "key", rate_limiter=None, retry=RetryPolicy.none()) as client:
+            assert await client.verify_api_key()
+            assert len(await client.get_contract_data(customer_id=1)) == 1
+            server.add_foreign(2)
             with pytest.raises(RateLimitError) as caught:
-                await client.get_contract_data(customer_id=sandbox.CUSTOMER_ID)
-        assert (len(sandbox.accepted), sandbox.refused) == (1, 1)
+                await client.get_contract_data(customer_id=1)
+        assert (len(server.accepted), server.refused) == (1, 1)
     assert caught.value.details.recognised
 
 
 def test_throughput_is_that_of_whole_limits() -> None:
     """Two limits after the first request need two periods; here they took two and a half."""
-    sandbox = LimitedSandbox("fixed", 2, 10.0)
-    sandbox.accepted = [0.0]
-    assert sandbox.throughput == 0
-    sandbox.accepted = [0.0, 0.1, 12.0, 12.1, 25.0, 25.1]
-    assert sandbox.throughput == pytest.approx(20 / 25)
+    server = LimitedServer("fixed", 2, 10.0)
+    server.accepted = [0.0]
+    assert server.throughput == 0
+    server.accepted = [0.0, 0.1, 12.0, 12.1, 25.0, 25.1]
+    assert server.throughput == pytest.approx(20 / 25)
 
 
 def result(conditions: Conditions, **facts: Any) -> Result:

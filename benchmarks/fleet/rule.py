@@ -4,16 +4,14 @@ That is the documented one, 1000 a minute and endpoint, in scaled time. Where it
 so there are servers of both kinds: with fixed windows, and with one that slides.
 """
 
+import asyncio
 import random
 import time
-from typing import Final
+from typing import Final, Self, cast
 
-from aiohttp import web
+from benchmarks.payloads import contracts
 
-from membership_sdk.sandbox import MembershipSandbox
-from sdk_core.sandbox.requests import RefusalError
-
-__all__ = ["FixedWindows", "LimitedSandbox", "SlidingWindow"]
+__all__ = ["FixedWindows", "LimitedServer", "SlidingWindow"]
 
 
 class FixedWindows:
@@ -60,8 +58,21 @@ class SlidingWindow:
 RULES: Final[dict[str, type[FixedWindows] | type[SlidingWindow]]] = {"fixed": FixedWindows, "sliding": SlidingWindow}
 
 
-class LimitedSandbox(MembershipSandbox):
-    """The sandbox with a limit, and a note of when it answered what.
+def _response(status: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+_ACCEPTED: Final = _response("200 OK", contracts(1))
+_REFUSED: Final = _response("429 Too Many Requests", b'{"errorMessage":"Too many requests","errorCode":"TOO_MANY"}')
+"""Without Retry-After: the API documents none."""
+_ALIVE: Final = _response("200 OK", b"")
+
+
+class LimitedServer:
+    """Answers reads at once, as long as they are within the limit, and notes when. HEAD is another endpoint.
+
+    It does next to nothing else: that a request waits for the server's CPU would count as the limiter's jitter.
 
     Args:
         windows: `fixed` or `sliding`.
@@ -70,20 +81,36 @@ class LimitedSandbox(MembershipSandbox):
     """
 
     def __init__(self, windows: str, limit: int, period: float) -> None:
-        super().__init__()
         self._rule = RULES[windows](limit, period)
         self._limit, self._period = limit, period
+        self._server: asyncio.Server | None = None
         self.accepted: list[float] = []
         """When requests were, on the monotonic clock."""
         self.refused = 0
 
-    def authenticate(self, request: web.Request) -> None:
-        """Refuse what is above the limit, without Retry-After: the API documents none."""
-        super().authenticate(request)
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    @property
+    def url(self) -> str:
+        """Base URL while the server runs."""
+        assert self._server is not None  # noqa: S101
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def answer(self, head: bytes) -> bytes:
+        """Return the answer to a request."""
+        if head.startswith(b"HEAD"):
+            return _ALIVE
         if not self._rule.permits():
             self.refused += 1
-            raise RefusalError(429, "TOO_MANY_REQUESTS", "Too many requests.")
+            return _REFUSED
         self.accepted.append(time.monotonic())
+        return _ACCEPTED
 
     def add_foreign(self, requests: int) -> None:
         """Count requests of somebody else with the same key, who knows nothing of our limiter."""
@@ -100,3 +127,15 @@ class LimitedSandbox(MembershipSandbox):
         if periods < 1:
             return 0.0
         return periods * self._period / (self.accepted[periods * self._limit] - self.accepted[0])
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, server: LimitedServer) -> None:
+        self._server, self._unread = server, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._unread = (self._unread + data).split(b"\r\n\r\n")
+        self._transport.write(b"".join(map(self._server.answer, heads)))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from attrs import asdict, frozen
 
-from benchmarks.fleet.rule import LimitedSandbox
+from benchmarks.fleet.rule import LimitedServer
 from tests.redis_server import redis_server
 
 __all__ = ["Conditions", "Result", "Scale", "measure"]
@@ -82,9 +82,9 @@ async def measure(conditions: Conditions, scale: Scale, *, begin_after: float = 
     """Run a fleet under these conditions, with a Redis of its own; its first call comes after so many seconds."""
     async with asyncio.timeout(begin_after + conditions.seconds + _GRACE), AsyncExitStack() as stack:
         redis = stack.enter_context(redis_server())
-        server = await stack.enter_async_context(LimitedSandbox(conditions.windows, scale.limit, scale.period))
+        server = await stack.enter_async_context(LimitedServer(conditions.windows, scale.limit, scale.period))
         plan = {"limiter": conditions.limiter, "seconds": conditions.seconds, "url": server.url, "redis": redis.url}
-        plan |= {"key": server.API_KEY, "customer": server.CUSTOMER_ID, **asdict(scale)}
+        plan |= asdict(scale)
         fleet = [await _started(plan, stack) for _ in range(scale.workers)]
         for worker in fleet:
             await _line(worker)
