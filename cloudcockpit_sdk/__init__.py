@@ -17,6 +17,7 @@ from sdk_core.errors import (
     BadRequestError,
     CallTimeoutError,
     ClientClosedError,
+    ClientThrottledError,
     ConfigurationError,
     ConflictError,
     ConnectionFailedError,
@@ -27,6 +28,7 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
     ServiceUnavailableError,
+    ThrottledError,
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
@@ -54,6 +56,7 @@ __all__ = [
     "Change",
     "ClientClosedError",
     "ClientCredentials",
+    "ClientThrottledError",
     "CloudCockpitClient",
     "ConfigurationError",
     "ConflictError",
@@ -84,6 +87,7 @@ __all__ = [
     "ServiceUnavailableError",
     "Settled",
     "Telemetry",
+    "ThrottledError",
     "TokenCredential",
     "WorkflowError",
     "__version__",

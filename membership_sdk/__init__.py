@@ -15,6 +15,7 @@ from sdk_core.errors import (
     BadRequestError,
     CallTimeoutError,
     ClientClosedError,
+    ClientThrottledError,
     ConfigurationError,
     ConflictError,
     ConnectionFailedError,
@@ -25,6 +26,7 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
     ServiceUnavailableError,
+    ThrottledError,
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
@@ -47,6 +49,7 @@ __all__ = [
     "CallTimeoutError",
     "Change",
     "ClientClosedError",
+    "ClientThrottledError",
     "ConfigurationError",
     "ConflictError",
     "Connection",
@@ -77,6 +80,7 @@ __all__ = [
     "ServiceUnavailableError",
     "Settled",
     "Telemetry",
+    "ThrottledError",
     "WorkflowError",
     "__version__",
     "correlation_scope",

@@ -59,7 +59,7 @@ class Client:
         total_timeout: seconds for the whole call: attempts, waits between them, tokens, waiting for a connection.
         correlation_id: called once a call for its correlation id, unless a `correlation_scope` names one.
             None: a fresh UUID.
-        rate_limiter: asked before each call.
+        rate_limiter: asked before each attempt; None: nobody is.
         telemetry: told what happens in each call.
         connection: TLS, proxy and pool of the sessions the client opens itself; not together with `session`.
         max_response_bytes: the largest answer to accept, after decompression.
@@ -105,7 +105,7 @@ class Client:
         self._provide_correlation_id = correlation_id
         self._observer = None if telemetry is None else Observer(telemetry)
         self._sessions = Sessions(connection or Connection(), session, self._options.headers, backend.base_url)
-        self._admission = Admission(self._sessions, backend.auth, rate_limiter)
+        self._admission = Admission(self._sessions, backend.auth, rate_limiter, self._observer)
         exchange = Exchange(backend, self._sessions)
         self._send = exchange.send if self._observer is None else _observed(exchange, self._observer)
         self._deprecations = Deprecations(type(self).__module__)
@@ -248,6 +248,7 @@ class Client:
         call.reauthenticated, call.delay = True, 0.0
         # Another call may have replaced the token meanwhile.
         headers = self._backend.auth.headers or await self._admission.fetch_token(call, here)
+        await self._admission.wait_for_limiter(call)
         return await self._send(call, here, headers)
 
     async def _pause_before_retry(self, call: Call[Any], failure: SdkError) -> bool:

@@ -61,6 +61,9 @@ class Telemetry:
         That is an SdkError, a CancelledError, or what reading the caller's document raised.
         """
 
+    def on_wait(self, call: CallInfo, delay: float) -> Awaitable[None] | None:
+        """The rate limiter holds the call's next attempt back for so many seconds."""
+
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> Awaitable[None] | None:
         """The call failed, and is tried again after so many seconds."""
 
@@ -109,6 +112,10 @@ class Observer:
             raise
         await self._tell("on_attempt_end", call, number, answer.status, None)
         return answer
+
+    async def wait(self, call: CallInfo, delay: float) -> None:
+        """Tell of a wait for the rate limiter."""
+        await self._tell("on_wait", call, delay)
 
     async def retry(self, call: CallInfo, error: SdkError, delay: float) -> None:
         """Tell of a retry."""

@@ -137,6 +137,10 @@ class AskingLimiter:
         await asyncio.sleep(0)
         return 0.0
 
+    async def confirm(self, _operation: str, _patience: float) -> float:
+        await asyncio.sleep(0)
+        return 0.0
+
     async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
         await asyncio.sleep(0)
 

@@ -35,6 +35,7 @@ from membership_sdk import (
     ConnectionFailedError,
     Document,
     Effect,
+    LocalRateLimiter,
     MembershipClient,
     NotFoundError,
     Operation,
@@ -68,7 +69,7 @@ SEARCH = Operation(
 )
 BUSY = CannedAnswer(429, headers={"Retry-After": "1"})
 IDS: dict[str, Any] = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
-HOOKS = ("on_call_start", "on_attempt_start", "on_attempt_end", "on_retry", "on_give_up", "on_call_end")
+HOOKS = ("on_call_start", "on_wait", "on_attempt_start", "on_attempt_end", "on_retry", "on_give_up", "on_call_end")
 
 
 def client_for(server: WireServer, telemetry: Telemetry | None, time: FakeTime, **options: Any) -> MembershipClient:
@@ -116,6 +117,9 @@ class Notes(Telemetry):
         self, call: CallInfo, number: int, status: int | None, error: BaseException | None
     ) -> Awaitable[None] | None:
         self.note("attempt ended", call, number, status, error)
+
+    def on_wait(self, call: CallInfo, delay: float) -> Awaitable[None] | None:
+        self.note("wait", call, delay)
 
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> Awaitable[None] | None:
         self.note("retry", call, error, delay)
@@ -350,14 +354,14 @@ async def test_broken_hooks_break_no_call(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All six, in calls that succeed, after a retry, and that fail: each hook is logged once, with its traceback."""
+    """All of them, in calls that wait, succeed, are retried, and fail: each hook is logged once, with its traceback."""
     monkeypatch.setattr(telemetry_module, "_PATIENCE", 0.001 if hook is hanging else 60.0)
     hooks = Telemetry()
     for name in HOOKS:
         setattr(hooks, name, hook)
     async with (
         WireServer(BUSY, CannedAnswer(), CannedAnswer(), CannedAnswer(404)) as server,
-        client_for(server, hooks, fake_time) as client,
+        client_for(server, hooks, fake_time, rate_limiter=LocalRateLimiter(2, 9, clock=fake_time.clock)) as client,
     ):
         assert await client.call(READ) == VoidResult()
         assert await client.with_options(total_timeout=50).call(READ) == VoidResult()

@@ -312,6 +312,9 @@ async def test_total_timeout_bounds_a_rate_limiter_that_hangs() -> None:
             await asyncio.Event().wait()
             return 0.0
 
+        async def confirm(self, _operation: str, _patience: float) -> float:
+            return 0.0
+
         async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
             """Take no note."""
 
