@@ -60,6 +60,8 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("cattrs", {"sdk_core.codec"}),
         ("msgspec", {"sdk_core.codec"}),
         ("tenacity", {"sdk_core.retry"}),
+        ("pydantic", {"sdk_core.pydantic_schema", "sdk_core.model"}),
+        ("pydantic_core", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
         ("opentelemetry", {"sdk_core.opentelemetry"}),
     ],
