@@ -10,6 +10,13 @@ class OpenEnum(StrEnum):
     """An enumeration the API may extend: an unknown value becomes a member with `is_known == False`.
 
     Such a member keeps its value, equals and hashes like the text, pickles, and is sent back unchanged.
+
+    A type checker takes an enumeration for closed: it would call a branch for unknown values unreachable, and accept
+    `assert_never` there, which fails on the first new value. So each subclass shows type checkers, and nobody else, one
+    more member, of which no program can ask whether it is the value: what is left when all others are ruled out.
+
+        if TYPE_CHECKING:
+            _UNLISTED = ""
     """
 
     @classmethod
