@@ -7,6 +7,7 @@ from cloudcockpit_sdk.models import *  # noqa: F403  models.__all__ is the list 
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
+from sdk_core.deadline import deadline_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.deviation import Deviation
@@ -89,6 +90,7 @@ __all__ = [
     "WorkflowError",
     "__version__",
     "correlation_scope",
+    "deadline_scope",
     "from_json",
     "models",
     "operations",

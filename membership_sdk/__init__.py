@@ -5,6 +5,7 @@ from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
+from sdk_core.deadline import deadline_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.deviation import Deviation
@@ -81,6 +82,7 @@ __all__ = [
     "WorkflowError",
     "__version__",
     "correlation_scope",
+    "deadline_scope",
     "from_json",
     "models",
     "operations",
