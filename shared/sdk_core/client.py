@@ -16,6 +16,7 @@ from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
+from sdk_core.deadline import within_scope
 from sdk_core.deprecation import Deprecations
 from sdk_core.deviation import Deviation
 from sdk_core.errors import RateLimitError, SdkError
@@ -186,7 +187,7 @@ class Client:
             given_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._deprecations.warn(operation, operation.deprecated)
-        deadline = options.retry.clock() + options.total_timeout
+        deadline = options.retry.clock() + within_scope(options.total_timeout)
         call = Call(operation, path, query, body, options, deadline, given_id)
         if self._observer is None:
             answer, value = await self._attempts(call)
