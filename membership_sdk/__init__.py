@@ -30,6 +30,7 @@ from sdk_core.errors import (
 from sdk_core.model_json import from_json, to_dict, to_json
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
+from sdk_core.problem import Problem, to_problem
 from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
@@ -68,6 +69,7 @@ __all__ = [
     "OperationDeprecatedWarning",
     "Outcome",
     "PermissionDeniedError",
+    "Problem",
     "Query",
     "RateLimitError",
     "RateLimiter",
@@ -88,6 +90,7 @@ __all__ = [
     "operations",
     "to_dict",
     "to_json",
+    "to_problem",
     "workflows",
 ]
 __all__ += models.__all__

@@ -48,7 +48,7 @@ def test_packages_know_nothing_of_each_other() -> None:
     assert {module for module in _importing("cloudcockpit_sdk") if not _is_in(module, "cloudcockpit_sdk")} == set()
 
 
-@pytest.mark.parametrize("room", ["sandbox", "cli"])
+@pytest.mark.parametrize("room", ["sandbox", "cli", "integrations"])
 def test_core_does_without_what_is_built_on_it(room: str) -> None:
     core = {module for module in _importing(f"sdk_core.{room}") if _is_in(module, "sdk_core")}
     assert {module for module in core if not _is_in(module, f"sdk_core.{room}")} == set()
@@ -60,6 +60,7 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("cattrs", {"sdk_core.codec"}),
         ("msgspec", {"sdk_core.codec"}),
         ("tenacity", {"sdk_core.retry"}),
+        ("starlette", {"sdk_core.integrations.asgi"}),
         ("pydantic", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("pydantic_core", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
