@@ -84,15 +84,14 @@ class _Exchange:
 
     async def watch(self) -> None:
         """Read ahead until the browser is gone."""
-        message: Message = {"type": ""}
-        while message["type"] != "http.disconnect":
-            message = await self._receive()
+        while (message := await self._receive())["type"] != "http.disconnect":
             await self._messages.put(message)
         # Servers say the same once the answer is complete; what then still runs is no longer the browser's.
         if not self._is_answered:
             self._is_gone = True
             if self._is_safe and self._task is not None:
                 self._task.cancel()
+        await self._messages.put(message)
 
     async def receive(self) -> Message:
         """Return the next message; after the last one, the same for ever."""
