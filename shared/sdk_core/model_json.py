@@ -1,5 +1,6 @@
 """Models leave the process, and come back: as JSON, with the API's own names and every digit of its amounts."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdk_core.codec import NotJsonError, ShapeError, dump, load
@@ -13,8 +14,8 @@ __all__ = ["from_json", "to_dict", "to_json"]
 T = TypeVar("T")
 
 
-def to_json(model: "AttrsInstance | list[Any] | tuple[Any, ...]") -> bytes:
-    """Return a model, or a list of models, as the API's JSON.
+def to_json(model: "AttrsInstance | Sequence[AttrsInstance]") -> bytes:
+    """Return a model, or a list or tuple of models, as the API's JSON.
 
     Amounts are numbers, written digit by digit; dates and UUIDs are text; fields that are None or empty by default are
     left out.

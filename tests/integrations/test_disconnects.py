@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from aiohttp import ClientSession, web
 from attrs import define, field
-from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from wire import CannedAnswer, WireRequest, WireServer
 
@@ -108,6 +108,11 @@ async def fastapi_app(world: World) -> AsyncIterator[Running]:
             yield
 
     app = FastAPI(lifespan=lifespan)
+
+    @app.middleware("http")
+    async def another(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await call_next(request)
+
     app.add_middleware(DisconnectMiddleware)
     add_problem_handlers(app)
 

@@ -11,9 +11,9 @@ class OpenEnum(StrEnum):
 
     Such a member keeps its value, equals and hashes like the text, pickles, and is sent back unchanged.
 
-    A type checker takes an enumeration for closed: it would call a branch for unknown values unreachable, and accept
-    `assert_never` there, which fails on the first new value. So each subclass shows type checkers, and nobody else, one
-    more member, of which no program can ask whether it is the value: what is left when all others are ruled out.
+    Type checkers take an enumeration for closed: they would call a branch for unknown values unreachable, and accept
+    `assert_never` in its place, which fails on the first new value. So each subclass has a member that exists for type
+    checkers only, and stands for every value that is not listed:
 
         if TYPE_CHECKING:
             _UNLISTED = ""
