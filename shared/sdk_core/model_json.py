@@ -47,10 +47,13 @@ def from_json(shape: type[T], text: bytes | str) -> T:
     Raises:
         ValueError: it is no JSON of that model; the text names the JSON paths that do not fit, and shows no value.
     """
+    problem = "it is no JSON"
     try:
-        return load(text.encode() if isinstance(text, str) else text, shape)
+        # An answer may be empty where there is nothing to list; a text that was kept is not.
+        if text.strip():
+            return load(text.encode() if isinstance(text, str) else text, shape)
     except NotJsonError:
-        problem = "it is no JSON"
+        pass
     except ShapeError as error:
         problem = ", ".join(error.problems)
     # Outside of the handlers, so that no error that shows a value becomes the context of this one.

@@ -8,7 +8,7 @@ pydantic writes them. Unknown keys are ignored and unknown values of enumeration
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from types import GenericAlias
+from types import GenericAlias, NoneType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import attrs
@@ -59,7 +59,7 @@ def _reference(shape: Any) -> str:
 def _annotated(kind: Any) -> Any:
     """Return the annotation by which pydantic reads what the codec reads as `kind`."""
     if is_optional(kind):
-        return _annotated(get_args(kind)[0]) | None
+        return _annotated(next(member for member in get_args(kind) if member is not NoneType)) | None
     if get_origin(kind) is tuple:
         return GenericAlias(tuple, (_annotated(get_args(kind)[0]), ...))
     return _enumeration(kind) if is_enum(kind) else _ANNOTATED.get(kind, kind)

@@ -113,6 +113,11 @@ async def aio(sandbox: CloudCockpitSandbox) -> AsyncIterator[TestServer]:
                 answer = web.StreamResponse()
                 await answer.prepare(request)
                 return answer
+            case "broken-stream":
+                answer = web.StreamResponse()
+                await answer.prepare(request)
+                await answer.write(b"first")
+                await client.list_customer_subscriptions(customer_id="nobody")
         raise KeyError
 
     app = web.Application(middlewares=[correlation_middleware, problem_middleware])
@@ -159,6 +164,17 @@ async def test_the_middlewares_leave_alone_what_is_not_the_sdk_s(
     assert (answer.status, answer.content_type, "secret" in text) == (status, kind, False)
     if status in {404, 409, 422}:
         assert answer.headers["X-Correlation-Id"] == ID
+
+
+async def test_no_problem_is_written_into_an_answer_that_has_begun(aio: TestServer) -> None:
+    """It ends where it is, as with any other error."""
+    reader, writer = await asyncio.open_connection(aio.host, aio.port)
+    writer.write(b"GET /end/broken-stream HTTP/1.1\r\nHost: test\r\n\r\n")
+    text = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert text.startswith(b"HTTP/1.1 200 OK")
+    assert text.endswith(b"5\r\nfirst\r\n")
+    assert b"customer_id" not in text
 
 
 # -- Synchronous views -------------------------------------------------------------------------------------------------

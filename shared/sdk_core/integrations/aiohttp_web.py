@@ -63,6 +63,9 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
     try:
         return await handler(request)
     except (SdkError, ValueError, TypeError) as error:
+        # An answer that has begun would go on with this one.
+        if request.writer.output_size > 0:
+            raise
         status, headers, body = to_problem(error)
     return web.Response(status=status, headers=headers, body=body)
 
