@@ -43,6 +43,15 @@ __all__ = ["Problem", "to_problem"]
 _log = logging.getLogger("sdk_core.problem")
 _OURS: Final = frozenset({"sdk_core", "membership_sdk", "cloudcockpit_sdk"})
 _NO_EFFECT: Final = frozenset({Outcome.NOT_SENT, Outcome.REJECTED})
+_STATUSES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...]] = (
+    (TimeoutError, 504),
+    ((ServiceUnavailableError, ClientClosedError), 503),
+    (NotFoundError, 404),
+    (ConfigurationError, 500),
+    ((BadRequestError, NotOfferedError), 422),
+    ((ConflictError, WorkflowError), 409),
+)
+"""Of errors without an effect, and of timeouts: the first that fits, or else 502."""
 _DETAILS: Final[Mapping[Outcome, str]] = {
     Outcome.NOT_SENT: "Nothing was changed.",
     Outcome.REJECTED: "Nothing was changed.",
@@ -95,28 +104,14 @@ def _refuses_an_argument(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError) and module.partition(".")[0] in _OURS
 
 
-def _status(error: Exception) -> int:  # noqa: PLR0911  a table
-    match error:
-        case SdkError(outcome=outcome) if outcome in _NO_EFFECT and _is_throttled(error):
-            return 503
-        case TimeoutError():
-            return 504
-        case SdkError(outcome=Outcome.UNKNOWN | Outcome.APPLIED):
-            return 502
-        case ServiceUnavailableError() | ClientClosedError():
-            return 503
-        case NotFoundError():
-            return 404
-        case ConfigurationError():
-            return 500
-        case BadRequestError() | NotOfferedError():
-            return 422
-        case ConflictError() | WorkflowError():
-            return 409
-        case SdkError():
-            return 502
-        case _:
-            return 422
+def _status(error: Exception) -> int:
+    if not isinstance(error, SdkError):
+        return 422
+    if error.outcome in _NO_EFFECT and _is_throttled(error):
+        return 503
+    if error.outcome not in _NO_EFFECT and not isinstance(error, TimeoutError):
+        return 502
+    return next((status for kinds, status in _STATUSES if isinstance(error, kinds)), 502)
 
 
 def _is_throttled(error: SdkError) -> bool:
