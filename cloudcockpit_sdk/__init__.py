@@ -7,6 +7,7 @@ from cloudcockpit_sdk.models import *  # noqa: F403  models.__all__ is the list 
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
+from sdk_core.deadline import deadline_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.deviation import Deviation
@@ -30,8 +31,10 @@ from sdk_core.errors import (
     ServiceUnavailableError,
     ThrottledError,
 )
+from sdk_core.model_json import from_json, to_dict, to_json
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
+from sdk_core.problem import Problem, to_problem
 from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
@@ -76,6 +79,7 @@ __all__ = [
     "Outcome",
     "Paginator",
     "PermissionDeniedError",
+    "Problem",
     "Query",
     "RateLimitError",
     "RateLimiter",
@@ -92,8 +96,13 @@ __all__ = [
     "WorkflowError",
     "__version__",
     "correlation_scope",
+    "deadline_scope",
+    "from_json",
     "models",
     "operations",
+    "to_dict",
+    "to_json",
+    "to_problem",
     "workflows",
 ]
 __all__ += models.__all__

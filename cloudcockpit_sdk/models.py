@@ -8,7 +8,7 @@ Enumerations are written as `{"name": ...}` and are open: unknown values are kep
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from attrs import field, frozen
@@ -18,6 +18,7 @@ from sdk_core import codec
 from sdk_core.arguments import finite_decimal, int32, of_type, valid
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
+from sdk_core.model import Model
 from sdk_core.returns import Checked, Empty
 
 __all__ = [
@@ -60,6 +61,9 @@ class SubscriptionStatus(OpenEnumObject):
     DISABLED = "Disabled"
     DELETED = "Deleted"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class TermDuration(OpenEnumObject):
     """Length of the commitment."""
@@ -69,6 +73,9 @@ class TermDuration(OpenEnumObject):
     ONE_YEAR = "OneYear"
     THREE_YEARS = "ThreeYears"
     FIVE_YEARS = "FiveYears"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class BillingFrequency(OpenEnumObject):
@@ -80,6 +87,9 @@ class BillingFrequency(OpenEnumObject):
     TRIENNIAL = "Triennial"
     NONE = "None"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class Segment(OpenEnumObject):
     """Market segment."""
@@ -88,6 +98,9 @@ class Segment(OpenEnumObject):
     EDUCATION = "Education"
     GOVERNMENT = "Government"
     NON_PROFIT = "NonProfit"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class OfferType(OpenEnumObject):
@@ -102,6 +115,9 @@ class OfferType(OpenEnumObject):
     AZURE_LEGACY = "AzureLegacy"
     AZURE_SAVINGS_PLAN = "AzureSavingsPlan"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class MarginRule(OpenEnumObject):
     """How a margin is computed."""
@@ -110,6 +126,9 @@ class MarginRule(OpenEnumObject):
     MARGIN = "Margin"
     SPLIT_MARGIN = "SplitMargin"
     ERP_MINUS_DISCOUNT = "ErpMinusDiscount"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class Currency(OpenEnumObject):
@@ -120,9 +139,12 @@ class Currency(OpenEnumObject):
     GBP = "GBP"
     USD = "USD"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 @frozen(kw_only=True)
-class _Acknowledged(Empty):
+class _Acknowledged(Model, Empty):
     correlation_id: str
 
     @classmethod
@@ -147,7 +169,7 @@ class Done(_Acknowledged):
 
 
 @frozen(kw_only=True)
-class Price:
+class Price(Model):
     """A price for the whole term."""
 
     value: Decimal | None = None
@@ -155,14 +177,14 @@ class Price:
 
 
 @frozen(kw_only=True)
-class PriceMargin:
+class PriceMargin(Model):
     """A margin. Only the rule is read: the name of the amount is not documented."""
 
     margin_rule: MarginRule | None = None
 
 
 @frozen(kw_only=True)
-class SubscriptionListItem:
+class SubscriptionListItem(Model):
     """A subscription as lists show it. Fields after `term_duration` are not documented."""
 
     id: UUID
@@ -197,7 +219,7 @@ class SubscriptionListItem:
 
 
 @frozen(kw_only=True)
-class NextBillingFrequency:
+class NextBillingFrequency(Model):
     """A scheduled change of the billing frequency."""
 
     scheduled_date: datetime | None = None
@@ -212,7 +234,7 @@ class NextBillingFrequency:
 
 
 @frozen(kw_only=True)
-class AutoRenewSettings:
+class AutoRenewSettings(Model):
     """What the subscription renews to; further fields may exist."""
 
     term: TermDuration | None = None
@@ -221,7 +243,7 @@ class AutoRenewSettings:
 
 
 @frozen(kw_only=True)
-class Subscription:
+class Subscription(Model):
     """A subscription in detail."""
 
     id: UUID
@@ -245,15 +267,15 @@ class Subscription:
     margin: PriceMargin | None = None
     internal_id: str | None = None
     po_number: str | None = None
-    offer: Any = field(default=None, repr=False)
+    offer: Any = field(default=None, repr=False, hash=False)
     """Raw JSON: its fields are not documented here."""
-    offer_price: Any = field(default=None, repr=False)
+    offer_price: Any = field(default=None, repr=False, hash=False)
     """Raw JSON: its fields are not documented here."""
     provider_data: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
-class TransitionEvent:
+class TransitionEvent(Model):
     """A step of a transition."""
 
     name: str | None = None
@@ -261,7 +283,7 @@ class TransitionEvent:
 
 
 @frozen(kw_only=True)
-class Transition:
+class Transition(Model):
     """What a subscription can be upgraded to; pass one back to `upgrade_subscription`."""
 
     quantity: int
@@ -283,7 +305,7 @@ class Transition:
 
 
 @frozen(kw_only=True)
-class MigrationStatus:
+class MigrationStatus(Model):
     """Progress of a migration."""
 
     is_completed: bool
@@ -295,7 +317,7 @@ class MigrationStatus:
 
 
 @frozen(kw_only=True)
-class MigrationRequest:
+class MigrationRequest(Model):
     """Request: migrate a legacy subscription. Term and frequency are plain text here, unlike elsewhere."""
 
     purchase_full_term: bool = field(validator=valid(of_type(bool)))
@@ -305,7 +327,7 @@ class MigrationRequest:
 
 
 @frozen(kw_only=True)
-class MonthlyBudget:
+class MonthlyBudget(Model):
     """Request: the budget of an Azure entitlement."""
 
     # There is no default, so that None ("no budget") is sent as null and never left out by mistake.
@@ -313,10 +335,10 @@ class MonthlyBudget:
 
 
 @frozen(kw_only=True)
-class CancelConflict:
+class CancelConflict(Model):
     """The body of a 409 to `cancel_subscription`; only this field of it is documented."""
 
-    portal_subscription: Any = field(repr=False)
+    portal_subscription: Any = field(repr=False, hash=False)
     """Raw JSON: `name`, `quantity`, `nextBillingFrequency`, `autoRenewEnabled`, `autoRenewSettings` were seen."""
 
     @classmethod
@@ -339,21 +361,22 @@ def whole_page(answer: Mapping[str, Any]) -> list[Any] | None:
 
 
 @frozen(kw_only=True)
-class Page(Checked, Generic[T]):
+class Page(Model, Checked, Generic[T]):
     """One page of a list.
 
     Without the key `items` it is no page, but something else that came with status 200: an error envelope, perhaps.
     """
 
     # Null is documented to be possible; it is told from a missing key by being read into a field without a default.
-    _items: tuple[T, ...] | None = field(metadata={"json": "items"})
+    # They may be raw JSON, which has no hash.
+    _items: tuple[T, ...] | None = field(hash=False, metadata={"json": "items"})
     total_pages: int | None = None
     total_count: int | None = None
     """Of all pages together."""
     has_next_page: bool | None = None
     """Name seen in third-party code only; None if the API left it out."""
     continuation_token: str | None = field(default=None, repr=False)
-    pagination_parameters: Any = field(default=None, repr=False)
+    pagination_parameters: Any = field(default=None, repr=False, hash=False)
     """Raw JSON: its fields are not documented."""
 
     @property

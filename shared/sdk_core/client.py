@@ -16,6 +16,7 @@ from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
+from sdk_core.deadline import end_of_scope, within_scope
 from sdk_core.deprecation import Deprecations
 from sdk_core.deviation import Deviation
 from sdk_core.errors import RateLimitError, SdkError
@@ -189,8 +190,8 @@ class Client:
             correlation_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._deprecations.warn(operation, operation.deprecated)
-        deadline = options.retry.clock() + options.total_timeout
-        return Call(operation, path, query, body, options, deadline, correlation_id)
+        limit = options.total_timeout if end_of_scope() is None else within_scope(options.total_timeout)
+        return Call(operation, path, query, body, options, options.retry.clock() + limit, correlation_id)
 
     async def _attempts(self, call: Call[T]) -> T:
         """Make attempts until one succeeds, or another would not help."""

@@ -154,7 +154,7 @@ class CallTimeoutError(SdkError, TimeoutError):
 
     @property
     def limit(self) -> str | None:
-        """`"attempt_timeout"` or `"total_timeout"`."""
+        """`"attempt_timeout"` or `"total_timeout"`, also if a `deadline_scope` had left less of it."""
         return self._facts.get("limit")
 
 
