@@ -1,4 +1,4 @@
-"""Watching calls from outside: hooks for metrics, logs and traces. `sdk_core.opentelemetry` is made of them."""
+"""Watching calls from outside: hooks for metrics, logs and traces, of which `integrations.opentelemetry` is made."""
 
 import logging
 import re

@@ -48,7 +48,7 @@ def test_packages_know_nothing_of_each_other() -> None:
     assert {module for module in _importing("cloudcockpit_sdk") if not _is_in(module, "cloudcockpit_sdk")} == set()
 
 
-@pytest.mark.parametrize("room", ["sandbox", "cli"])
+@pytest.mark.parametrize("room", ["sandbox", "cli", "integrations"])
 def test_core_does_without_what_is_built_on_it(room: str) -> None:
     core = {module for module in _importing(f"sdk_core.{room}") if _is_in(module, "sdk_core")}
     assert {module for module in core if not _is_in(module, f"sdk_core.{room}")} == set()
@@ -61,7 +61,7 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("msgspec", {"sdk_core.codec"}),
         ("tenacity", {"sdk_core.retry"}),
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
-        ("opentelemetry", {"sdk_core.opentelemetry"}),
+        ("opentelemetry", {"sdk_core.integrations.opentelemetry"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:

@@ -15,7 +15,9 @@ try:
 except ModuleNotFoundError as _missing:
     if (_missing.name or "").partition(".")[0] != "opentelemetry":
         raise
-    raise ImportError("sdk_core.opentelemetry needs: pip install 'membership-cloudcockpit-sdk[otel]'") from _missing
+    raise ImportError(
+        "sdk_core.integrations.opentelemetry needs: pip install 'membership-cloudcockpit-sdk[otel]'"
+    ) from _missing
 
 __all__ = ["OpenTelemetry"]
 
@@ -70,7 +72,7 @@ class OpenTelemetry(Telemetry):
     def __init__(
         self, tracer_provider: TracerProvider | None = None, propagator: TextMapPropagator | None = None
     ) -> None:
-        self._tracer = get_tracer("sdk_core.opentelemetry", __version__, tracer_provider)
+        self._tracer = get_tracer("sdk_core.integrations.opentelemetry", __version__, tracer_provider)
         self._propagator = propagator
         self._calls: dict[CallInfo, _Current] = {}
         self._attempts: dict[CallInfo, _Current] = {}
