@@ -191,7 +191,7 @@ class Client:
         if self._observer is None:
             answer, value = await self._attempts(call)
         else:
-            call.info = CallInfo(operation, call.correlation_id)
+            call.info = CallInfo(operation, call.correlation_id, self._backend.base_url)
             answer, value = await self._observer.call(call.info, partial(self._attempts, call))
         budget = options.retry.budget
         if budget is not None and not budget.is_full:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from watched import BUSY, IDS, READ, UPLOAD, WRITE, arrival, client_for, cloudcockpit
 from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer
+from yarl import URL
 
 import cloudcockpit_sdk
 import membership_sdk
@@ -57,7 +58,7 @@ class Notes(Telemetry):
         self.note("attempt", call, number)
 
     def on_attempt_end(
-        self, call: CallInfo, number: int, status: int | None, error: BaseException | None
+        self, call: CallInfo, number: int, status: int | None, error: BaseException | None, elapsed: float
     ) -> Awaitable[None] | None:
         self.note("attempt ended", call, number, status, error)
 
@@ -67,7 +68,7 @@ class Notes(Telemetry):
     def on_give_up(self, call: CallInfo, error: SdkError) -> Awaitable[None] | None:
         self.note("given up", call, error)
 
-    def on_call_end(self, call: CallInfo, error: BaseException | None) -> Awaitable[None] | None:
+    def on_call_end(self, call: CallInfo, error: BaseException | None, elapsed: float) -> Awaitable[None] | None:
         self.note("call ended", call, error)
 
 
@@ -90,6 +91,7 @@ async def test_hooks_are_told_of_a_retried_call(kind: type[Notes], fake_time: Fa
     notes = kind()
     async with WireServer(BUSY, BUSY, CannedAnswer()) as server, client_for(server, notes, fake_time) as client:
         reply = await client.call_with_reply(READ)
+        url = URL(server.url)
     assert notes.told == [
         ("call",),
         ("attempt", 1),
@@ -104,6 +106,44 @@ async def test_hooks_are_told_of_a_retried_call(kind: type[Notes], fake_time: Fa
     ]
     [call] = set(notes.calls)
     assert (call.operation, call.correlation_id) == (READ, reply.correlation_id)
+    assert call.base_url == url
+    # The host may name the tenant.
+    assert "127.0.0.1" not in repr(call)
+
+
+async def test_hooks_are_told_how_long_it_took(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request without the hook that began it; the call with all there was in it. A policy's clock is not asked."""
+    now, told = [0.0], dict[str, list[float]](attempts=[], calls=[])
+    monkeypatch.setattr(telemetry_module, "perf_counter", lambda: now[0])
+
+    def answer_after(seconds: float, status: int) -> Callable[[object], CannedAnswer]:
+        def answer(_request: object) -> CannedAnswer:
+            now[0] += seconds
+            return CannedAnswer(status, headers={"Retry-After": "1"})
+
+        return answer
+
+    class Clocked(Telemetry):
+        def on_call_start(self, call: CallInfo) -> None:
+            now[0] += 100
+
+        def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> None:
+            now[0] += 1000
+
+        def on_attempt_end(
+            self, call: CallInfo, number: int, status: int | None, error: BaseException | None, elapsed: float
+        ) -> None:
+            told["attempts"].append(elapsed)
+
+        def on_call_end(self, call: CallInfo, error: BaseException | None, elapsed: float) -> None:
+            told["calls"].append(elapsed)
+
+    script = (answer_after(2, 429), answer_after(3, 200), answer_after(4, 404))
+    async with WireServer(*script) as server, client_for(server, Clocked(), fake_time) as client:
+        await client.call(READ)
+        with pytest.raises(NotFoundError):
+            await client.call(READ)
+    assert told == {"attempts": [2.0, 3.0, 4.0], "calls": [2105.0, 1104.0]}
 
 
 FAILURES: dict[str, tuple[Step, int | None, type[SdkError] | None, type[SdkError]]] = {
@@ -137,7 +177,7 @@ async def test_given_up_is_told_what_is_raised(fake_time: FakeTime) -> None:
     told: list[BaseException | None] = []
     hooks = Telemetry()
     hooks.on_give_up = lambda call, error: told.append(error)  # type: ignore[method-assign]
-    hooks.on_call_end = lambda call, error: told.append(error)  # type: ignore[method-assign]
+    hooks.on_call_end = lambda call, error, elapsed: told.append(error)  # type: ignore[method-assign]
     async with WireServer(BUSY) as server, client_for(server, hooks, fake_time) as client:
         with pytest.raises(RateLimitError) as caught:
             await client.call(READ)
