@@ -198,6 +198,8 @@ class Client:
             budget.deposit()
         if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
             self._deprecations.warn_after_success(operation)
+        if _log.isEnabledFor(logging.DEBUG):
+            call.log_success(answer.status)
         return call, answer, value
 
     async def _attempts(self, call: Call[T]) -> tuple[Answer, T]:
@@ -259,6 +261,7 @@ class Client:
             len(call.attempts),
             type(failure).__name__,
             call.correlation_id,
+            extra=call.log_fields(failure.outcome.value, attempt=len(call.attempts)),
         )
         if self._observer is not None and call.info is not None:
             await self._observer.retry(call.info, failure, delay)
