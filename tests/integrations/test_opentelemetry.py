@@ -24,6 +24,7 @@ from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from watched import BUSY, IDS, READ, SEARCH, UPLOAD, WRITE, arrival, client_for, cloudcockpit
 from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer
+from yarl import URL
 
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
 from membership_sdk import (
@@ -173,6 +174,27 @@ async def test_answer_that_cannot_be_used_fails_the_call_only(
     assert (call.status.status_code, attempt.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
 
 
+async def test_spans_name_the_server_only_when_asked(traces: Traces, fake_time: FakeTime) -> None:
+    """Of a Membership API the host names the tenant. The schema says which conventions the names are of."""
+    asked = OpenTelemetry(traces.provider, server_address=True)
+    async with WireServer() as server:
+        for telemetry in (traces.telemetry, asked):
+            async with client_for(server, telemetry, fake_time) as client:
+                await client.call(READ)
+        port = URL(server.url).port
+    quiet, named = (dict(span.attributes or {}) for span in traces.of_kind(SpanKind.CLIENT))
+    assert named == {
+        **quiet,
+        "sdk.correlation_id": named["sdk.correlation_id"],
+        "server.address": "127.0.0.1",
+        "server.port": port,
+    }
+    assert not [name for name in quiet if name.startswith("server.")]
+    assert {span.instrumentation_scope.schema_url for span in traces.ended} == {
+        "https://opentelemetry.io/schemas/1.37.0"
+    }
+
+
 async def test_cancelled_call_ends_its_spans(traces: Traces, fake_time: FakeTime) -> None:
     """Not as errors, by convention; what was current before is so again."""
     async with WireServer(STALL) as server, client_for(server, traces.telemetry, fake_time) as client:
@@ -246,7 +268,7 @@ async def test_pages_leave_the_callers_span_current(traces: Traces) -> None:
 
 def test_coroutine_that_is_thrown_away_ends_its_spans(traces: Traces) -> None:
     """Elsewhere than it began, as the garbage collector does it: the span that is current there stays so."""
-    hooks, call = traces.telemetry, CallInfo(READ, "id")
+    hooks, call = traces.telemetry, CallInfo(READ, "id", URL("http://127.0.0.1"))
 
     def begin() -> None:
         hooks.on_call_start(call)
@@ -254,8 +276,8 @@ def test_coroutine_that_is_thrown_away_ends_its_spans(traces: Traces) -> None:
 
     contextvars.copy_context().run(begin)
     with traces.tracer.start_as_current_span("mine", kind=SpanKind.SERVER) as mine:
-        hooks.on_attempt_end(call, 1, None, GeneratorExit())
-        hooks.on_call_end(call, GeneratorExit())
+        hooks.on_attempt_end(call, 1, None, GeneratorExit(), 0.1)
+        hooks.on_call_end(call, GeneratorExit(), 0.1)
         assert get_current_span() is mine
     assert len(traces.ended) == 3
 
