@@ -16,8 +16,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from sdk_core.arguments import positive_int
 from sdk_core.correlation import checked_correlation_id, correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.errors import SdkError
-from sdk_core.integrations.queues import Action, decide
-from sdk_core.outcome import Outcome
+from sdk_core.integrations.queues import Action, broken_off, decide, settles, unsettled
 from sdk_core.transport.fork import reset_in_child
 
 try:
@@ -115,18 +114,18 @@ def sdk_task(
         raise ValueError("call sdk_core.integrations.celery.configure(app) first: Celery's defaults lose tasks")
 
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, R]:
-        settles = _has_ask(function)
+        can_settle = settles(function)
 
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             _wait_on(task)
-            if not (repeatable or settles):
+            if not (repeatable or can_settle):
                 _mark_under_way(task)
             with correlation_scope(_correlation_id(task)):
                 try:
                     return _loops.runner.run(function(*args, **kwargs), context=copy_context())
                 except SdkError as error:
-                    _end(task, error, max_retries, settles=settles)
+                    _end(task, error, max_retries, can_settle=can_settle)
                     raise
 
         # Celery counts the parts of a wait as well; it checks arguments when a task is sent, and looks for them here.
@@ -136,15 +135,6 @@ def sdk_task(
         return task
 
     return declare
-
-
-def _has_ask(function: Callable[..., object]) -> bool:
-    if not inspect.iscoroutinefunction(function):
-        raise TypeError("a task must be a coroutine function (async def)")
-    ask = inspect.signature(function).parameters.get("ask")
-    if ask is not None and ask.kind is not ask.KEYWORD_ONLY:
-        raise TypeError("the task's argument `ask` must be keyword-only: it is set when the task is run again")
-    return ask is not None
 
 
 def _wait_on(task: "Task[Any, Any]") -> None:
@@ -160,26 +150,28 @@ def _mark_under_way(task: "Task[Any, Any]") -> None:
     if request.called_directly or request.is_eager:
         return
     if str(task.AsyncResult(cast("str", request.id)).state) == _UNDER_WAY:
-        what = f"the worker died while it ran the task {task.name}, which is not declared as repeatable: read the state"
-        raise SdkError(what, {"outcome": Outcome.UNKNOWN.value, "retryable": False})
+        raise broken_off(str(task.name))
     task.update_state(state=_UNDER_WAY)
 
 
-def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, settles: bool) -> None:
+def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool) -> None:
     """Send the task again, if that is right; else return, and the error is its end."""
-    request = task.request
-    tried, longest = request.retries, _longest_wait(task.app)
-    decision = decide(error, tried=tried, most=max_retries, longest=longest, jitter=random.random())
+    request, longest = task.request, _longest_wait(task.app)
     kwargs: dict[str, Any] = {**(request.kwargs or {})}
-    may_settle = settles and tried < max_retries
-    if decision.action is Action.RETRY or (decision.action is Action.SETTLE and may_settle):
-        if decision.action is Action.SETTLE:
+    decision = decide(
+        error, settles=can_settle, tried=request.retries, most=max_retries, longest=longest, jitter=random.random()
+    )
+    match decision.action:
+        case Action.SETTLE:
             kwargs["ask"] = False
-        headers = {**_headers(task), _NOT_BEFORE: str(time.time() + decision.delay)}
-        raise task.retry(tuple(request.args or ()), kwargs, error, countdown=decision.wait, headers=headers)
-    if settles and kwargs.get("ask") is False:
-        # This run has asked for nothing. An earlier one has, and it was not found out what came of it.
-        error.with_facts(outcome=Outcome.UNKNOWN.value, retryable=False)
+        case Action.RETRY:
+            pass
+        case Action.PERSON | Action.GIVE_UP:
+            if can_settle and kwargs.get("ask") is False:
+                unsettled(error)
+            return
+    headers = {**_headers(task), _NOT_BEFORE: str(time.time() + decision.delay)}
+    raise task.retry(tuple(request.args or ()), kwargs, error, countdown=decision.wait, headers=headers)
 
 
 def _longest_wait(app: Celery) -> float:

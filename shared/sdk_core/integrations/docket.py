@@ -1,0 +1,153 @@
+"""Docket tasks that make calls: run again only where that can't do something twice.
+
+Needs the extra `docket`. See `examples/worker_docket.py`.
+"""
+
+import functools
+import random
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from inspect import Parameter, signature
+from math import inf
+from typing import Any, Final, ParamSpec, Self, TypeVar
+
+from sdk_core.arguments import instance, whole_number
+from sdk_core.correlation import checked_correlation_id, correlation_scope, current_correlation_id, new_correlation_id
+from sdk_core.errors import SdkError
+from sdk_core.integrations.queues import Action, broken_off, decide, settles, unsettled
+
+try:
+    from docket import Execution, Retry
+    from docket.dependencies import TaskOutcome, current_execution
+    from opentelemetry.baggage import get_baggage, set_baggage
+    from opentelemetry.context import attach, detach
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] not in {"docket", "opentelemetry"}:
+        raise
+    raise ImportError(
+        "sdk_core.integrations.docket needs: pip install 'membership-cloudcockpit-sdk[docket]'"
+    ) from _missing
+
+__all__ = ["correlated", "sdk_task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CORRELATION_ID: Final = "sdk.correlation_id"
+"""Name of the baggage that docket carries with a task."""
+_RUN: Final = "sdk_run"
+"""Name of the argument by which docket learns who decides about failures."""
+
+
+@contextmanager
+def correlated() -> Generator[None]:
+    """Give the tasks that are added in this block the correlation id of the scope around it, or else one of their own.
+
+    All calls of such a task have it, in each run.
+    """
+    with _carrying(current_correlation_id() or new_correlation_id()):
+        yield
+
+
+def sdk_task(
+    *, retries: int = 20, repeatable: bool = False
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    """Have a coroutine function, which is to be a docket task, decide by the error of a call what becomes of it.
+
+    - It is run again, when the error's `retry_after` is over or else ever later, if the error is `retryable`.
+    - If what it asked for may have happened, it is run again only if it has a keyword `ask`, which is then False: so
+      workflows go on waiting for what was asked, and ask for nothing more. Any other task fails with the error, which
+      a person has to look at: `outcome` is UNKNOWN or APPLIED.
+    - Any other error is the task's.
+
+    It takes the place of docket's `Retry`. All calls of a task have one correlation id; see `correlated`.
+
+    Args:
+        retries: how often it is run again.
+        repeatable: whether it may be run again after its worker died in it: if it has `ask`, or only reads. Any other
+            is not: it fails with an SdkError of outcome UNKNOWN.
+
+    Raises:
+        TypeError: no coroutine function, or `ask` is no keyword-only argument.
+    """
+    whole_number("retries", retries, 0)
+    instance("repeatable", repeatable, bool)
+
+    def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        can_settle = settles(function)
+
+        @functools.wraps(function)
+        async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            if kwargs.pop(_RUN, None) is None:
+                # Called by somebody else than a worker.
+                return await function(*args, **kwargs)
+            execution = current_execution.get()
+            if execution.redelivered and not (repeatable or can_settle):
+                raise broken_off(execution.function_name)
+            with correlation_scope(_correlation_id(execution)):
+                return await function(*args, **kwargs)
+
+        _add_argument(run, _RUN, _SdkRetry(retries, can_settle=can_settle))
+        return run
+
+    return declare
+
+
+class _SdkRetry(Retry):
+    """Asked by docket when a task has failed."""
+
+    def __init__(self, retries: int, *, can_settle: bool) -> None:
+        super().__init__(attempts=None)
+        self._retries = retries
+        self._can_settle = can_settle
+
+    async def __aenter__(self) -> Self:
+        # `delay` is of one run.
+        return type(self)(self._retries, can_settle=self._can_settle)
+
+    async def handle_failure(self, execution: Execution, outcome: TaskOutcome) -> bool:
+        """Send the task again, if that is right, and return True; else the failure is its end."""
+        error = outcome.exception
+        if not isinstance(error, SdkError):
+            return False
+        tried, most = execution.attempt - 1, self._retries
+        # Docket keeps what is to come in a list of its own, for as long as it takes.
+        decision = decide(error, settles=self._can_settle, tried=tried, most=most, longest=inf, jitter=random.random())
+        match decision.action:
+            case Action.SETTLE:
+                execution.kwargs["ask"] = False
+            case Action.RETRY:
+                pass
+            case Action.PERSON | Action.GIVE_UP:
+                if self._can_settle and execution.kwargs.get("ask") is False:
+                    unsettled(error)
+                return False
+        self.delay = timedelta(seconds=decision.delay)
+        with _carrying(_correlation_id(execution)):
+            return await super().handle_failure(execution, outcome)
+
+
+def _add_argument(function: Any, name: str, default: object) -> None:
+    found = signature(function)
+    *others, last = [*found.parameters.values(), Parameter(name, Parameter.KEYWORD_ONLY, default=default)]
+    # In a signature, `**kwargs` comes last.
+    before = [it for it in others if it.kind is not it.VAR_KEYWORD]
+    function.__signature__ = found.replace(parameters=[*before, last, *others[len(before) :]])
+
+
+def _correlation_id(execution: Execution) -> str:
+    try:
+        return checked_correlation_id(get_baggage(_CORRELATION_ID, execution.trace_context))
+    except (TypeError, ValueError):
+        # Added outside of `correlated`, or by a program whose id is none.
+        return new_correlation_id()
+
+
+@contextmanager
+def _carrying(correlation_id: str) -> Generator[None]:
+    token = attach(set_baggage(_CORRELATION_ID, correlation_id))
+    try:
+        yield
+    finally:
+        detach(token)
