@@ -11,7 +11,7 @@ from sdk_core.correlation import current_correlation_id
 from sdk_core.integrations.celery import configure, sdk_task
 
 app = Celery("celery_tasks", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
-configure(app, visibility_timeout=8)
+configure(app, visibility_timeout=20)
 if os.environ.get("UNDO"):
     app.conf.task_acks_late = False
 client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
