@@ -6,8 +6,8 @@ Start workers, as many as you like, and add tasks from anywhere that can import 
     docket worker --url $REDIS_URL --docket studio --tasks worker_docket:tasks --redelivery-timeout 30s
 
     async with Docket(name="studio", url=os.environ["REDIS_URL"]) as docket:
-        with correlated():
-            await docket.add(withdraw, key="withdraw:2003")(1001, 2003)
+        docket.register(withdraw)
+        await correlated(docket.add(withdraw, key="withdraw:2003"))(1001, 2003)
 
 Tasks of one key are one task, as long as it has not ended. A worker renews what it holds, so that a long task is not
 run twice; one that is dead is noticed after `--redelivery-timeout`, which the event loop must never stand still for.

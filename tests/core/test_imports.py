@@ -62,6 +62,8 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("tenacity", {"sdk_core.retry"}),
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
         ("opentelemetry", {"sdk_core.integrations.opentelemetry"}),
+        ("celery", {"sdk_core.integrations.celery"}),
+        ("docket", {"sdk_core.integrations.docket"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:

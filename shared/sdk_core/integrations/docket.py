@@ -5,8 +5,7 @@ Needs the extra `docket`. See `examples/worker_docket.py`.
 
 import functools
 import random
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from inspect import Parameter, signature
 from math import inf
@@ -20,10 +19,8 @@ from sdk_core.integrations.queues import Action, broken_off, decide, settles, un
 try:
     from docket import Execution, Retry
     from docket.dependencies import TaskOutcome, current_execution
-    from opentelemetry.baggage import get_baggage, set_baggage
-    from opentelemetry.context import attach, detach
 except ModuleNotFoundError as _missing:
-    if (_missing.name or "").partition(".")[0] not in {"docket", "opentelemetry"}:
+    if (_missing.name or "").partition(".")[0] != "docket":
         raise
     raise ImportError(
         "sdk_core.integrations.docket needs: pip install 'membership-cloudcockpit-sdk[docket]'"
@@ -33,21 +30,32 @@ __all__ = ["correlated", "sdk_task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E")
 
-_CORRELATION_ID: Final = "sdk.correlation_id"
-"""Name of the baggage that docket carries with a task."""
+_CORRELATION_ID: Final = "sdk_correlation_id"
 _RUN: Final = "sdk_run"
-"""Name of the argument by which docket learns who decides about failures."""
+"""Arguments that a task has besides those of its function: the id of its calls, and who decides about its failures.
+
+(Docket drops the baggage of OpenTelemetry when a task has to wait.)
+"""
 
 
-@contextmanager
-def correlated() -> Generator[None]:
-    """Give the tasks that are added in this block the correlation id of the scope around it, or else one of their own.
+def correlated(schedule: Callable[P, Awaitable[E]]) -> Callable[P, Awaitable[E]]:
+    """Have a task carry the correlation id of the scope in which it is added; all calls of the task have it, each run.
 
-    All calls of such a task have it, in each run.
+    `await correlated(docket.add(withdraw))(1001, 2003)`. Without a scope, or without this, the task gets its own.
+
+    Args:
+        schedule: what `docket.add` or `docket.replace` returns, of a function that `sdk_task` has made.
     """
-    with _carrying(current_correlation_id() or new_correlation_id()):
-        yield
+
+    @functools.wraps(schedule)
+    def add(*args: P.args, **kwargs: P.kwargs) -> Awaitable[E]:
+        if (correlation_id := current_correlation_id()) is not None:
+            kwargs[_CORRELATION_ID] = correlation_id
+        return schedule(*args, **kwargs)
+
+    return add
 
 
 def sdk_task(
@@ -79,16 +87,19 @@ def sdk_task(
 
         @functools.wraps(function)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            given_id = kwargs.pop(_CORRELATION_ID, None)
             if kwargs.pop(_RUN, None) is None:
                 # Called by somebody else than a worker.
                 return await function(*args, **kwargs)
             execution = current_execution.get()
             if execution.redelivered and not (repeatable or can_settle):
                 raise broken_off(execution.function_name)
-            with correlation_scope(_correlation_id(execution)):
+            with correlation_scope(_checked(given_id)) as correlation_id:
+                # If the task is run again, it is with the same.
+                execution.kwargs[_CORRELATION_ID] = correlation_id
                 return await function(*args, **kwargs)
 
-        _add_argument(run, _RUN, _SdkRetry(retries, can_settle=can_settle))
+        _add_arguments(run, {_CORRELATION_ID: None, _RUN: _SdkRetry(retries, can_settle=can_settle)})
         return run
 
     return declare
@@ -124,30 +135,23 @@ class _SdkRetry(Retry):
                     unsettled(error)
                 return False
         self.delay = timedelta(seconds=decision.delay)
-        with _carrying(_correlation_id(execution)):
-            return await super().handle_failure(execution, outcome)
+        return await super().handle_failure(execution, outcome)
 
 
-def _add_argument(function: Any, name: str, default: object) -> None:
+def _add_arguments(function: Any, defaults: Mapping[str, object]) -> None:
     found = signature(function)
-    *others, last = [*found.parameters.values(), Parameter(name, Parameter.KEYWORD_ONLY, default=default)]
+    parameters = [*found.parameters.values()]
     # In a signature, `**kwargs` comes last.
-    before = [it for it in others if it.kind is not it.VAR_KEYWORD]
-    function.__signature__ = found.replace(parameters=[*before, last, *others[len(before) :]])
+    end = len(parameters) - any(it.kind is it.VAR_KEYWORD for it in parameters)
+    parameters[end:end] = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, default in defaults.items()
+    ]
+    function.__signature__ = found.replace(parameters=parameters)
 
 
-def _correlation_id(execution: Execution) -> str:
+def _checked(correlation_id: object) -> str:
     try:
-        return checked_correlation_id(get_baggage(_CORRELATION_ID, execution.trace_context))
+        return checked_correlation_id(correlation_id)
     except (TypeError, ValueError):
-        # Added outside of `correlated`, or by a program whose id is none.
+        # None was carried, or what another program takes for one.
         return new_correlation_id()
-
-
-@contextmanager
-def _carrying(correlation_id: str) -> Generator[None]:
-    token = attach(set_baggage(_CORRELATION_ID, correlation_id))
-    try:
-        yield
-    finally:
-        detach(token)
