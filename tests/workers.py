@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,10 @@ PATIENCE = 60.0
 """Seconds for what takes a few at most, on a machine that does other things too."""
 
 
+LATE = 3.0
+"""Seconds after which an effect comes late."""
+
+
 class Studio(MembershipSandbox):
     """A studio whose contracts are all canceled. It takes its time before and after each withdrawal, if told to.
 
@@ -42,6 +47,8 @@ class Studio(MembershipSandbox):
         super().__init__(contracts={self.CUSTOMER_ID: own})
         self.before, self.after = 0.0, 0.0
         """Seconds."""
+        self.phase = ""
+        """Of the withdrawal that came in last."""
         self.arrived = asyncio.Event()
         """Set when a withdrawal comes in."""
         self.faults: dict[int, list[Fault]] = {}
@@ -55,13 +62,16 @@ class Studio(MembershipSandbox):
     ) -> web.StreamResponse:
         if "withdraw_contract_cancelation" not in targets:
             return await super().answer(request, *targets, apply=apply, error_body=error_body)
+        self.phase = "before its effect"
         self.arrived.set()
         await asyncio.sleep(self.before)
         if faults := self.faults.get(int(request.path.rpartition("/")[2])):
             # Taken by the answer at once: nothing else gets a turn meanwhile.
             self.fail(faults.pop(0), operation="withdraw_contract_cancelation")
         response = await super().answer(request, *targets, apply=apply, error_body=error_body)
+        self.phase = "before its answer"
         await asyncio.sleep(self.after)
+        self.phase = "after its answer"
         if self.hang_up_after is not None:
             asyncio.get_running_loop().call_later(self.hang_up_after, self._hang_up, request.transport)
         return response
@@ -166,25 +176,34 @@ def program(name: str, environment: Mapping[str, str]) -> Generator[ModuleType]:
 
 async def run_killed(
     studio: Studio, send: Callable[[int], Any], kill: Callable[[int], None], *, kills: int, seed: int
-) -> None:
+) -> Counter[str]:
     """Send a task for each contract of the studio, one by one, and kill its worker once it has made its request.
 
     Args:
-        studio: takes up to 0.15 s before each effect, and as long after it.
+        studio: takes up to 0.15 s before each effect, and as long after it; every fifth effect comes so late that the
+            task may have been run again before, and asked again, which the studio refuses.
         send: sends the task for a contract; may be `async`.
         kill: kills the worker for the so-manieth time.
         kills: how many tasks.
         seed: of the moments: while the request waits, while its answer does, or when both are over.
+
+    Returns:
+        How many were killed at which stage of the request.
     """
-    moments = random.Random(seed)
+    moments, phases = random.Random(seed), Counter[str]()
     for number in range(kills):
         studio.before, studio.after = moments.uniform(0, 0.15), moments.uniform(0, 0.15)
+        moment = moments.uniform(0, studio.before + studio.after + 0.03)
+        if number % 5 == 4:
+            studio.before += LATE
         studio.arrived.clear()
         sent = send(studio.FIRST + number)
         if asyncio.iscoroutine(sent):
             await sent
         async with asyncio.timeout(PATIENCE):
             await studio.arrived.wait()
-        await asyncio.sleep(moments.uniform(0, 0.35))
+        await asyncio.sleep(moment)
         kill(number)
+        phases[studio.phase] += 1
     studio.before = studio.after = 0.0
+    return phases
