@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
@@ -205,5 +205,11 @@ async def run_killed(
         await asyncio.sleep(moment)
         kill(number)
         phases[studio.phase] += 1
+        if number % 5 == 4:
+            studio.arrived.clear()
+            # Not killed again before it is run again, if that is soon enough.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LATE):
+                    await studio.arrived.wait()
     studio.before = studio.after = 0.0
     return phases

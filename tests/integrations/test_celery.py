@@ -193,6 +193,33 @@ async def test_a_single_write_is_not_repeated_after_its_worker_died(running: Run
     assert (running.studio.requests_for(5008), running.studio.withdrawn.count(5008)) == (1, 1)
 
 
+async def test_a_task_that_is_there_twice_is_run_once(running: Running) -> None:
+    """As when its worker died between a retry and the acknowledgement: the other does nothing, and is forgotten."""
+    first = running.tasks.withdraw.delay(5017)
+    assert await running.result(first) is not None
+    running.tasks.withdraw.apply_async((5017,), task_id=first.id)
+    await running.result(running.tasks.where.delay())
+    assert running.studio.requests_for(5017) == 1
+    assert first.state == "SUCCESS"
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+async def test_a_single_write_is_not_repeated_though_celery_says_retry(running: Running) -> None:
+    """As it does of a task that it has killed itself, when it lost the broker."""
+    running.studio.after = 0.5
+    running.studio.arrived.clear()
+    sent = running.tasks.withdraw.delay(5018)
+    await running.studio.arrived.wait()
+    running.tasks.app.backend.mark_as_retry(sent.id, Retry("cancelled by Celery"))
+    running.worker.kill_children()
+    try:
+        with pytest.raises(SdkError, match="died while it ran the task"):
+            await running.result(sent)
+    finally:
+        running.studio.after = 0.0
+    assert running.studio.requests_for(5018) == 1
+
+
 # -- Waits -------------------------------------------------------------------------------------------------------------
 
 
@@ -200,10 +227,10 @@ class RefusedTask:
     """A task that is refused with this Retry-After, in an app whose queue can hold it for 300 s at most."""
 
     def __init__(self, retry_after: float) -> None:
-        app = celery_app(broker_url="memory://")
+        app = celery_app(broker_url="memory://", result_backend="cache+memory://")
         self.runs = 0
 
-        @sdk_task(app, name="refused")
+        @sdk_task(app, name="refused", repeatable=True)
         async def refused() -> None:
             self.runs += 1
             raise RateLimitError("", {"outcome": "rejected", "retryable": True, "retry_after": retry_after})
@@ -212,7 +239,7 @@ class RefusedTask:
 
     def run(self, headers: dict[str, str]) -> tuple[float, dict[str, str]]:
         """Run it as a worker does; return the seconds after which it comes back, and with which headers."""
-        self._task.push_request(id="7", headers=headers, called_directly=False, is_eager=True, retries=0)
+        self._task.push_request(id="7", headers=headers, called_directly=False, retries=0)
         try:
             with pytest.raises(Retry) as caught:
                 self._task.run()
@@ -262,8 +289,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "runs beside itself": {"broker_transport_options": {"visibility_timeout": 60}},
     "runs for ever": {"task_time_limit": None},
     "is interrupted in the event loop": {"task_soft_time_limit": 10},
-    "forgets that it began": {"task_track_started": True},
+    "does twice what has succeeded": {"worker_deduplicate_successful_tasks": False},
     "has no backend": {"result_backend": None},
+    "has another backend": {"result_backend": "rpc://"},
 }
 
 

@@ -21,6 +21,8 @@ from sdk_core.transport.fork import reset_in_child
 
 try:
     from celery import Celery, Task, signals
+    from celery.backends.redis import RedisBackend
+    from celery.exceptions import Ignore
 except ModuleNotFoundError as _missing:
     if (_missing.name or "").partition(".")[0] != "celery":
         raise
@@ -33,8 +35,9 @@ __all__ = ["configure", "sdk_task"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_UNDER_WAY: Final = "CALLING"
-"""State of a task that is being run; who finds it there knows that the run before was broken off."""
+_ENDED: Final = frozenset({"SUCCESS", "FAILURE"})
+_REMEMBERED: Final = 7 * 86_400
+"""Seconds for which it is known that a task was begun: longer than any visibility timeout."""
 _CORRELATION_ID: Final = "sdk_correlation_id"
 _NOT_BEFORE: Final = "sdk_not_before"
 """Headers of a task's messages. Celery keeps them when it is run again."""
@@ -46,11 +49,11 @@ _settings: dict[Celery, Mapping[str, Any]] = {}
 def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
     """Make the settings of `app` those with which a killed worker loses no task, and a living one runs none twice.
 
-    Its workers refuse to start if one of them was changed afterwards, without a result backend, and with pools that
+    Its workers refuse to start if one of them was changed afterwards, without Redis for results, and with pools that
     replace the event loop's sockets. For Celery's defaults a task is gone as soon as a worker has received it.
 
     Args:
-        app: with a result backend: that is where a run that was broken off is recognised.
+        app: with Redis as its result backend: there, a run that was broken off is recognised.
         visibility_timeout: seconds after which Redis hands out again what was not acknowledged, as of a machine that
             died. A task may wait for half of it, and run for two fifths: then its process is killed. (RabbitMQ hands
             out at once, and ignores it.)
@@ -70,8 +73,6 @@ def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
         "task_time_limit": max(1, visibility_timeout * 2 // 5),
         # It would be raised in the middle of the event loop, whose call would go on in the next task.
         "task_soft_time_limit": None,
-        # It would write over what tells a run that was broken off.
-        "task_track_started": False,
         "broker_transport_options": {
             "visibility_timeout": visibility_timeout,
             # How often workers look for tasks that were not acknowledged.
@@ -115,17 +116,19 @@ def sdk_task(
 
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, R]:
         can_settle = settles(function)
+        once = not (repeatable or can_settle)
 
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             _wait_on(task)
-            if not (repeatable or can_settle):
-                _mark_under_way(task)
+            if once and _is_queued(task):
+                _begin(task)
             with correlation_scope(_correlation_id(task)):
                 try:
                     return _loops.runner.run(function(*args, **kwargs), context=copy_context())
                 except SdkError as error:
-                    _end(task, error, max_retries, can_settle=can_settle)
+                    if _is_queued(task):
+                        _end(task, error, max_retries, can_settle=can_settle, once=once)
                     raise
 
         # Celery counts the parts of a wait as well; it checks arguments when a task is sent, and looks for them here.
@@ -144,17 +147,32 @@ def _wait_on(task: "Task[Any, Any]") -> None:
         raise task.retry(countdown=min(rest, _longest_wait(task.app)))
 
 
-def _mark_under_way(task: "Task[Any, Any]") -> None:
-    """Refuse to run a task whose last run was broken off: it may have been the one write that it exists for."""
-    request = task.request
-    if request.called_directly or request.is_eager:
-        return
-    if str(task.AsyncResult(cast("str", request.id)).state) == _UNDER_WAY:
+def _begin(task: "Task[Any, Any]") -> None:
+    """Refuse to run a task that was begun before, and not sent again by us: it may have made its one write.
+
+    Its state does not tell: Celery says RETRY of one that it has killed itself, when it lost the broker.
+    """
+    if task.AsyncResult(cast("str", task.request.id)).state in _ENDED:
+        # Its worker died between a retry and the acknowledgement: then there are two of it.
+        raise Ignore
+    backend: Any = task.backend
+    if backend.incr(_begun(task)) > 1:
         raise broken_off(str(task.name))
-    task.update_state(state=_UNDER_WAY)
+    backend.expire(_begun(task), _REMEMBERED)
 
 
-def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool) -> None:
+def _begun(task: "Task[Any, Any]") -> object:
+    """Return the key that counts how often a task was begun since it was sent."""
+    backend: Any = task.backend
+    return backend.get_key_for_task(task.request.id, ".begun")
+
+
+def _is_queued(task: "Task[Any, Any]") -> bool:
+    """Return whether a worker runs it, and not somebody who called it like a function."""
+    return not (task.request.called_directly or task.request.is_eager)
+
+
+def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool, once: bool) -> None:
     """Send the task again, if that is right; else return, and the error is its end."""
     request, longest = task.request, _longest_wait(task.app)
     kwargs: dict[str, Any] = {**(request.kwargs or {})}
@@ -170,6 +188,9 @@ def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settl
             if can_settle and kwargs.get("ask") is False:
                 unsettled(error)
             return
+    if once:
+        backend: Any = task.backend
+        backend.delete(_begun(task))
     headers = {**_headers(task), _NOT_BEFORE: str(time.time() + decision.delay)}
     raise task.retry(tuple(request.args or ()), kwargs, error, countdown=decision.wait, headers=headers)
 
@@ -201,8 +222,8 @@ def _check_at_start(*, instance: Any, conf: Any, **_more: object) -> None:
     if settings is None:
         return
     wrong = [f"{name} is {conf[name]!r}, not {value!r}" for name, value in settings.items() if conf[name] != value]
-    if not conf.result_backend:
-        wrong.append("result_backend is not set: without it a run that was broken off can't be recognised")
+    if not isinstance(instance.app.backend, RedisBackend):
+        wrong.append("result_backend is not Redis: a task that was begun before could not be recognised")
     pool = f"{getattr(instance.pool_cls, '__module__', instance.pool_cls)}"
     wrong += [
         f"the pool is {other}, not prefork: asyncio does not run in it" for other in _OTHER_POOLS if other in pool
