@@ -55,6 +55,21 @@ class Running:
         return await asyncio.to_thread(sent.get, timeout=PATIENCE)
 
 
+def run_program(text: str, *arguments: str) -> str:
+    """Run a program by itself, and return what it prints."""
+    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared"))
+    done = subprocess.run(
+        [sys.executable, "-c", text, *arguments],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
 async def in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     """Run what runs tasks: the event loop of the test is none of theirs."""
 
@@ -329,6 +344,33 @@ async def test_visibility_timeout_must_be_whole_seconds() -> None:
             configure(Celery("app", set_as_current=False), visibility_timeout=wrong)
 
 
+_FORKED = """
+import asyncio, os
+from celery import Celery
+from sdk_core.integrations.celery import configure, sdk_task
+
+app = Celery("app", backend="redis://127.0.0.1:1/0")
+configure(app)
+
+@sdk_task(app)
+async def where():
+    await asyncio.to_thread(int)
+    return id(asyncio.get_running_loop())
+
+loop = where()
+child = os.fork()
+if child == 0:
+    os._exit(where() == loop)
+assert os.waitpid(child, 0)[1] == 0
+assert where() == loop
+"""
+
+
+async def test_a_forked_process_has_an_event_loop_of_its_own() -> None:
+    """And takes nothing from that of its parent, which goes on."""
+    await asyncio.to_thread(run_program, _FORKED)
+
+
 _WITHOUT = """
 import sys
 
@@ -348,14 +390,5 @@ except ImportError as error:
 @pytest.mark.parametrize("library", ["celery", "docket"])
 async def test_libraries_are_optional(library: str) -> None:
     """The module says what to install."""
-    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared"))
-    done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT, library],
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    needs = f"sdk_core.integrations.{library} needs: pip install 'membership-cloudcockpit-sdk[{library}]'\n"
-    assert (done.returncode, done.stdout) == (0, needs), done.stderr
+    printed = await asyncio.to_thread(run_program, _WITHOUT, library)
+    assert printed == (f"sdk_core.integrations.{library} needs: pip install 'membership-cloudcockpit-sdk[{library}]'\n")
