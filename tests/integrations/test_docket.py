@@ -110,12 +110,16 @@ async def test_a_workflow_goes_on_waiting_and_asks_for_nothing_more(running: Run
 
 
 async def test_ids_of_tasks(running: Running) -> None:
-    """One that can't be sent is replaced; so is one that is missing, by one for each task."""
+    """One that can't be sent is replaced; so is one that is missing, by one for each task and all its runs."""
     withdraw: Any = running.docket.add(running.tasks.withdraw)
     sent = [withdraw(5008, sdk_correlation_id="no\nid"), correlated(withdraw)(5009), withdraw(5010)]
     ids = [await running.result(await added) for added in sent]
     assert [len(given) for given in ids] == [36, 36, 36]
     assert len(set(ids)) == 3
+    running.studio.faults[5015] = [Fault.status(429, retry_after=0.1)]
+    kept = await running.result(await withdraw(5015))
+    # The first run's error, as docket logs it.
+    assert f"correlation id {kept}" in running.worker.log
 
 
 async def test_tasks_of_one_key_are_one_task(running: Running) -> None:

@@ -22,7 +22,6 @@ from sdk_core.transport.fork import reset_in_child
 try:
     from celery import Celery, Task, signals
     from celery.backends.redis import RedisBackend
-    from celery.exceptions import Ignore
 except ModuleNotFoundError as _missing:
     if (_missing.name or "").partition(".")[0] != "celery":
         raise
@@ -35,7 +34,6 @@ __all__ = ["configure", "sdk_task"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_ENDED: Final = frozenset({"SUCCESS", "FAILURE"})
 _REMEMBERED: Final = 7 * 86_400
 """Seconds for which it is known that a task was begun: longer than any visibility timeout."""
 _CORRELATION_ID: Final = "sdk_correlation_id"
@@ -152,9 +150,6 @@ def _begin(task: "Task[Any, Any]") -> None:
 
     Its state does not tell: Celery says RETRY of one that it has killed itself, when it lost the broker.
     """
-    if task.AsyncResult(cast("str", task.request.id)).state in _ENDED:
-        # Its worker died between a retry and the acknowledgement: then there are two of it.
-        raise Ignore
     backend: Any = task.backend
     if backend.incr(_begun(task)) > 1:
         raise broken_off(str(task.name))
