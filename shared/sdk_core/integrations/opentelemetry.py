@@ -161,6 +161,8 @@ class OpenTelemetry(Telemetry):
     - `sdk.client.retries`: by outcome and kind of the failure that is repeated.
     - `sdk.client.limiter.wait.duration`: how long the rate limiter held a request back.
 
+    (For Prometheus, take opentelemetry-exporter-prometheus 0.62b0 or later: older ones mix such labels up.)
+
     Args:
         tracer_provider: where spans go; None: the global one.
         propagator: writes the headers; None: the global one, which sends your baggage too.
