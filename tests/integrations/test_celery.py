@@ -281,6 +281,51 @@ async def test_a_wait_that_redis_can_not_hold_is_made_in_parts(monkeypatch: pyte
     assert task.runs == 2
 
 
+class SlowTask:
+    """A task that needs more time than there is."""
+
+    def __init__(self, **options: Any) -> None:
+        app = celery_app(broker_url="memory://", result_backend="cache+memory://")
+        app.conf.task_time_limit = 0.1
+        self.told: list[Any] = []
+
+        @sdk_task(app, name="slow", **options)
+        async def slow(*, ask: bool = True, own: float = 60.0) -> None:
+            self.told.append(ask)
+            async with asyncio.timeout(own):
+                await asyncio.Event().wait()
+
+        self.task: Any = slow
+
+    def run(self, **request: Any) -> None:
+        self.task.push_request(id="7", called_directly=False, **request)
+        try:
+            self.task.run(**request.get("kwargs", {}))
+        finally:
+            self.task.pop_request()
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_task_that_runs_too_long_is_settled() -> None:
+    """It may have asked for something; the process that is killed for it could not say so."""
+    slow = SlowTask(max_retries=1)
+    with pytest.raises(Retry) as caught:
+        await in_a_thread(lambda: slow.run(retries=0))
+    assert caught.value.sig.kwargs == {"ask": False}
+    with pytest.raises(SdkError, match="slow was broken off after 0 s") as end:
+        await in_a_thread(lambda: slow.run(retries=1))
+    assert end.value.outcome is Outcome.UNKNOWN
+    assert end.value.__context__ is None
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_timeout_of_the_tasks_own_is_its_own() -> None:
+    slow = SlowTask()
+    with pytest.raises(TimeoutError) as caught:
+        await in_a_thread(lambda: slow.run(retries=0, kwargs={"own": 0.001}))
+    assert not isinstance(caught.value, SdkError)
+
+
 # -- Settings ----------------------------------------------------------------------------------------------------------
 
 

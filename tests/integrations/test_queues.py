@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from membership_sdk import ConnectionFailedError, NotFoundError, Outcome, RateLimitError, SdkError, ServerError
-from sdk_core.integrations.queues import Action, Decision, broken_off, decide, settles, unsettled
+from sdk_core.integrations.queues import Action, Decision, broken_off, decide, out_of_time, settles, unsettled
 
 REFUSED: dict[str, Any] = {"outcome": "rejected", "retryable": True}
 LOST: dict[str, Any] = {"outcome": "unknown", "retryable": False}
@@ -80,5 +80,9 @@ def test_errors_say_that_nobody_knows() -> None:
     error = broken_off("withdraw")
     assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, False)
     assert "withdraw" in str(error)
+    for repeatable in (True, False):
+        error = out_of_time("withdraw", 216.0, repeatable=repeatable)
+        assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, repeatable)
+        assert "216 s" in str(error)
     last = unsettled(RateLimitError("", {**REFUSED, "retry_after": 60.0}))
     assert (last.outcome, last.retryable) == (Outcome.UNKNOWN, False)

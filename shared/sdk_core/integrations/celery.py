@@ -16,7 +16,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from sdk_core.arguments import positive_int
 from sdk_core.correlation import checked_correlation_id, correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.errors import SdkError
-from sdk_core.integrations.queues import Action, broken_off, decide, settles, unsettled
+from sdk_core.integrations.queues import Action, broken_off, decide, out_of_time, settles, unsettled
 from sdk_core.transport.fork import reset_in_child
 
 try:
@@ -34,6 +34,8 @@ __all__ = ["configure", "sdk_task"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_SHARE: Final = 0.9
+"""Of the time after which a process is killed, what its task gets."""
 _REMEMBERED: Final = 7 * 86_400
 """Seconds for which it is known that a task was begun: longer than any visibility timeout."""
 _CORRELATION_ID: Final = "sdk_correlation_id"
@@ -53,8 +55,8 @@ def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
     Args:
         app: with Redis as its result backend: there, a run that was broken off is recognised.
         visibility_timeout: seconds after which Redis hands out again what was not acknowledged, as of a machine that
-            died. A task may wait for half of it, and run for two fifths: then its process is killed. (RabbitMQ hands
-            out at once, and ignores it.)
+            died. A task may wait for half of it, and run for a third: give workflows a shorter `timeout`. (RabbitMQ
+            hands out at once, and ignores it.)
     """
     positive_int("visibility_timeout", visibility_timeout)
     settings: dict[str, Any] = {
@@ -95,6 +97,8 @@ def sdk_task(
       a person has to look at: `outcome` is UNKNOWN or APPLIED.
     - Any other error is the task's.
 
+    What runs too long is broken off, which may be after it has asked for something, and so goes on the same way.
+
     All calls of a task have the correlation id of the scope in which it was sent, or else one of its own, in each run.
 
     Args:
@@ -123,7 +127,8 @@ def sdk_task(
                 _begin(task)
             with correlation_scope(_correlation_id(task)):
                 try:
-                    return _loops.runner.run(function(*args, **kwargs), context=copy_context())
+                    call = _in_time(task, function(*args, **kwargs), repeatable=repeatable)
+                    return _loops.runner.run(call, context=copy_context())
                 except SdkError as error:
                     if _is_queued(task):
                         _end(task, error, max_retries, can_settle=can_settle, once=once)
@@ -165,6 +170,20 @@ def _begun(task: "Task[Any, Any]") -> object:
 def _is_queued(task: "Task[Any, Any]") -> bool:
     """Return whether a worker runs it, and not somebody who called it like a function."""
     return not (task.request.called_directly or task.request.is_eager)
+
+
+async def _in_time(task: "Task[Any, Any]", call: Coroutine[Any, Any, R], *, repeatable: bool) -> R:
+    """Break a task off before Celery kills its process for it, so that its end says what is known."""
+    limit = _SHARE * task.app.conf.task_time_limit
+    clock = asyncio.timeout(limit)
+    try:
+        async with clock:
+            return await call
+    except TimeoutError:
+        if not clock.expired():
+            raise
+    # Raised here, so that the cancellation is not its context.
+    raise out_of_time(str(task.name), limit, repeatable=repeatable)
 
 
 def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool, once: bool) -> None:

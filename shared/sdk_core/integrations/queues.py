@@ -14,7 +14,7 @@ from attrs import frozen
 from sdk_core.errors import SdkError
 from sdk_core.outcome import Outcome
 
-__all__ = ["Action", "Decision", "broken_off", "decide", "settles", "unsettled"]
+__all__ = ["Action", "Decision", "broken_off", "decide", "out_of_time", "settles", "unsettled"]
 
 _FIRST: Final = 1.0
 """Seconds before a first repetition for which nobody named a time; doubles each time ..."""
@@ -97,6 +97,12 @@ def broken_off(task: str) -> SdkError:
     """Build the error of a task that must not be run again, and whose worker died in it."""
     what = f"the worker died while it ran the task {task}, which is not declared as repeatable: read the state"
     return SdkError(what, {"outcome": Outcome.UNKNOWN.value, "retryable": False})
+
+
+def out_of_time(task: str, seconds: float, *, repeatable: bool) -> SdkError:
+    """Build the error of a task that was broken off because it ran too long."""
+    what = f"the task {task} was broken off after {seconds:.0f} s: give its calls, and its workflow, less time"
+    return SdkError(what, {"outcome": Outcome.UNKNOWN.value, "retryable": repeatable})
 
 
 def unsettled(error: SdkError) -> SdkError:
