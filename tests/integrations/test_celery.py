@@ -368,6 +368,17 @@ async def test_settings_are_checked_at_start(changes: dict[str, Any]) -> None:
             celery_module._check_at_start(instance=start, conf=app.conf)
 
 
+async def test_the_applications_own_options_stay() -> None:
+    """Those of its broker, whether they were set before or after."""
+    options = {"global_keyprefix": "mine-"}
+    app = Celery("app", set_as_current=False, broker_transport_options=options, result_backend="redis://127.0.0.1:1/0")
+    configure(app)
+    app.conf.broker_transport_options["health_check_interval"] = 30
+    celery_module._check_at_start(instance=SimpleNamespace(app=app, pool_cls=None), conf=app.conf)
+    assert app.conf.broker_transport_options["global_keyprefix"] == "mine-"
+    assert app.conf.broker_transport_options["visibility_timeout"] == 600
+
+
 async def test_pools_that_replace_sockets_are_refused() -> None:
     pool = type("TaskPool", (), {"__module__": "celery.concurrency.gevent"})
     app = celery_app()
@@ -380,6 +391,13 @@ async def test_other_apps_are_not_checked() -> None:
     celery_module._check_at_start(instance=SimpleNamespace(app=other, pool_cls=None), conf=other.conf)
     with pytest.raises(ValueError, match="configure"):
         sdk_task(other)
+
+
+async def test_arguments_are_checked() -> None:
+    app, odd = celery_app(), dict[str, Any]
+    for options in (odd(max_retries=-1), odd(max_retries="2"), odd(repeatable=1)):
+        with pytest.raises((TypeError, ValueError), match=next(iter(options))):
+            sdk_task(app, **options)
 
 
 async def test_visibility_timeout_must_be_whole_seconds() -> None:

@@ -166,7 +166,7 @@ async def test_a_single_write_is_not_repeated_after_its_worker_died(running: Run
 async def test_arguments_are_checked() -> None:
     wrong: Any
     for wrong in (-1, 1.5, "2"):
-        with pytest.raises((TypeError, ValueError), match="retries"):
-            sdk_task(retries=wrong)
+        with pytest.raises((TypeError, ValueError), match="max_retries"):
+            sdk_task(max_retries=wrong)
     with pytest.raises(TypeError, match="repeatable"):
         sdk_task(repeatable=1)  # type: ignore[arg-type]

@@ -13,14 +13,14 @@ random.random = lambda: 0.0
 client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
 
 
-@sdk_task(retries=2)
+@sdk_task(max_retries=2)
 async def withdraw(contract_id: int) -> str | None:
     """Withdraw by a single request, and return the correlation id."""
     await client.withdraw_contract_cancelation(customer_id=1001, contract_id=contract_id)
     return current_correlation_id()
 
 
-@sdk_task(retries=2)
+@sdk_task(max_retries=2)
 async def settle(contract_id: int, *, ask: bool = True) -> tuple[bool, str]:
     """Withdraw by a workflow that has little time, and return whether this run was to ask."""
     ids = {"customer_id": 1001, "contract_id": contract_id}

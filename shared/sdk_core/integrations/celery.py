@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from sdk_core.arguments import positive_int
+from sdk_core.arguments import instance, positive_int, whole_number
 from sdk_core.correlation import checked_correlation_id, correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.errors import SdkError
 from sdk_core.integrations.queues import Action, broken_off, decide, out_of_time, settles, unsettled
@@ -80,8 +80,10 @@ def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
             "unacked_restore_throttle": 1,
         },
     }
-    app.conf.update(settings)
     _settings[app] = settings
+    # Beside the options that the application has for its broker.
+    own: Mapping[str, Any] = app.conf.broker_transport_options or {}
+    app.conf.update({**settings, "broker_transport_options": {**own, **settings["broker_transport_options"]}})
     signals.before_task_publish.connect(_carry_correlation_id)
     signals.celeryd_after_setup.connect(_check_at_start)
 
@@ -113,6 +115,8 @@ def sdk_task(
         ValueError: `configure` was not called with this app.
         TypeError: no coroutine function, or `ask` is no keyword-only argument.
     """
+    whole_number("max_retries", max_retries, 0)
+    instance("repeatable", repeatable, bool)
     if app not in _settings:
         raise ValueError("call sdk_core.integrations.celery.configure(app) first: Celery's defaults lose tasks")
 
@@ -232,13 +236,21 @@ def _carry_correlation_id(*, headers: dict[str, Any], **_more: object) -> None:
 
 
 def _check_at_start(*, instance: Any, conf: Any, **_more: object) -> None:
-    settings = _settings.get(instance.app)
-    if settings is None:
+    worker = instance
+    if worker.app not in _settings:
         return
-    wrong = [f"{name} is {conf[name]!r}, not {value!r}" for name, value in settings.items() if conf[name] != value]
-    if not isinstance(instance.app.backend, RedisBackend):
+    expected = dict(_settings[worker.app])
+    options: Mapping[str, Any] = conf.broker_transport_options or {}
+    of_broker: Mapping[str, Any] = expected.pop("broker_transport_options")
+    wrong = [f"{name} is {conf[name]!r}, not {value!r}" for name, value in expected.items() if conf[name] != value]
+    wrong += [
+        f"{name} of broker_transport_options is {options.get(name)!r}, not {value!r}"
+        for name, value in of_broker.items()
+        if options.get(name) != value
+    ]
+    if not isinstance(worker.app.backend, RedisBackend):
         wrong.append("result_backend is not Redis: a task that was begun before could not be recognised")
-    pool = f"{getattr(instance.pool_cls, '__module__', instance.pool_cls)}"
+    pool = f"{getattr(worker.pool_cls, '__module__', worker.pool_cls)}"
     wrong += [
         f"the pool is {other}, not prefork: asyncio does not run in it" for other in _OTHER_POOLS if other in pool
     ]

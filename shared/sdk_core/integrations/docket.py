@@ -59,7 +59,7 @@ def correlated(schedule: Callable[P, Awaitable[E]]) -> Callable[P, Awaitable[E]]
 
 
 def sdk_task(
-    *, retries: int = 20, repeatable: bool = False
+    *, max_retries: int = 20, repeatable: bool = False
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
     """Have a coroutine function, which is to be a docket task, decide by the error of a call what becomes of it.
 
@@ -72,14 +72,14 @@ def sdk_task(
     It takes the place of docket's `Retry`. All calls of a task have one correlation id; see `correlated`.
 
     Args:
-        retries: how often it is run again.
+        max_retries: how often it is run again.
         repeatable: whether it may be run again after its worker died in it: if it has `ask`, or only reads. Any other
             is not: it fails with an SdkError of outcome UNKNOWN.
 
     Raises:
         TypeError: no coroutine function, or `ask` is no keyword-only argument.
     """
-    whole_number("retries", retries, 0)
+    whole_number("max_retries", max_retries, 0)
     instance("repeatable", repeatable, bool)
 
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -99,7 +99,7 @@ def sdk_task(
                 execution.kwargs[_CORRELATION_ID] = correlation_id
                 return await function(*args, **kwargs)
 
-        _add_arguments(run, {_CORRELATION_ID: None, _RUN: _SdkRetry(retries, can_settle=can_settle)})
+        _add_arguments(run, {_CORRELATION_ID: None, _RUN: _SdkRetry(max_retries, can_settle=can_settle)})
         return run
 
     return declare
@@ -108,21 +108,21 @@ def sdk_task(
 class _SdkRetry(Retry):
     """Asked by docket when a task has failed."""
 
-    def __init__(self, retries: int, *, can_settle: bool) -> None:
+    def __init__(self, max_retries: int, *, can_settle: bool) -> None:
         super().__init__(attempts=None)
-        self._retries = retries
+        self._max_retries = max_retries
         self._can_settle = can_settle
 
     async def __aenter__(self) -> Self:
         # `delay` is of one run.
-        return type(self)(self._retries, can_settle=self._can_settle)
+        return type(self)(self._max_retries, can_settle=self._can_settle)
 
     async def handle_failure(self, execution: Execution, outcome: TaskOutcome) -> bool:
         """Send the task again, if that is right, and return True; else the failure is its end."""
         error = outcome.exception
         if not isinstance(error, SdkError):
             return False
-        tried, most = execution.attempt - 1, self._retries
+        tried, most = execution.attempt - 1, self._max_retries
         # Docket keeps what is to come in a list of its own, for as long as it takes.
         decision = decide(error, settles=self._can_settle, tried=tried, most=most, longest=inf, jitter=random.random())
         match decision.action:
