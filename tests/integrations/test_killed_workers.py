@@ -127,3 +127,28 @@ async def test_killed_docket_workers_do_each_task_once(task: str) -> None:
                 ends = [await end(it) for it in added]
                 assert await end(await docket.add(tasks.count_contracts)(studio.CUSTOMER_ID)) == KILLS
             check(studio, task, ends, phases)
+
+
+@pytest.mark.skipif(KILLS <= 2, reason="what Redis held of a task comes back after the visibility timeout")
+async def test_redis_that_is_started_again_has_celery_do_each_task_once() -> None:
+    """Celery then kills what it runs, and calls it a retry. A workflow finds it done, a single write is refused."""
+    command = ("-m", "celery", "--app", "worker_celery", "worker", "--concurrency", "2", "--loglevel", "INFO")
+    with redis_server(appendonly=True) as redis:
+        async with Studio(contracts=2) as studio:
+            environment = {"REDIS_URL": redis.url, "VISIBILITY_TIMEOUT": "20", **studio.environment}
+            with worker(*command, environment=environment), program("worker_celery", environment) as tasks:
+                studio.after = 2.0
+                try:
+                    workflow = tasks.withdraw.delay(studio.CUSTOMER_ID, studio.FIRST)
+                    single = tasks.withdraw_once.delay(studio.CUSTOMER_ID, studio.FIRST + 1)
+                    while len(studio.withdrawn) < 2:
+                        await asyncio.sleep(0.01)
+                    await asyncio.to_thread(redis.restart)
+                    studio.after = 0.0
+                    assert await asyncio.to_thread(workflow.get, timeout=PATIENCE) == "none"
+                    with pytest.raises(SdkError) as caught:
+                        await asyncio.to_thread(single.get, timeout=PATIENCE)
+                finally:
+                    tasks.app.close()
+            assert caught.value.outcome is Outcome.UNKNOWN
+            assert [studio.requests_for(studio.FIRST + number) for number in (0, 1)] == [1, 1]
