@@ -3,8 +3,10 @@
 What is made anew for each call is a `Struct`: its constructor is written in C, and takes half the time.
 """
 
+import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, Generic, TypeVar, Unpack
 
 from attrs import field, frozen
@@ -26,6 +28,8 @@ __all__ = ["Answer", "Call", "Options", "Reply"]
 E = TypeVar("E", bound=SdkError)
 T = TypeVar("T")
 U = TypeVar("U")
+_log = logging.getLogger("sdk_core.client")
+"""Of all that is told of calls."""
 
 
 class Answer(Struct, frozen=True, eq=False):
@@ -123,6 +127,34 @@ class Call(Struct, Generic[T], eq=False):
         """Note how the attempt under way ended."""
         self.is_under_way = False
         self.attempts += (Attempt(len(self.attempts) + 1, status, error, self.delay, self.elapsed, outcome),)
+
+    def log_fields(self, outcome: str, *, attempt: int) -> dict[str, object]:
+        """Return what a log record of this call carries beside its text (`extra=`).
+
+        The names have a prefix: `logging` raises if an application's record factory sets an attribute of the same name.
+        """
+        return {
+            "sdk_operation": self.operation.name,
+            "sdk_attempt": attempt,
+            "sdk_outcome": outcome,
+            "sdk_correlation_id": self.correlation_id,
+        }
+
+    def log_success(self, status: int) -> None:
+        """Log an attempt that succeeded and is not recorded."""
+        number = len(self.attempts) + 1
+        what = "%s succeeded with %d in attempt %d, which took %.3f s (correlation id %s)"
+        # A filter of the application's may raise anything, and the call is made.
+        with suppress(Exception):
+            _log.debug(
+                what,
+                self.operation.name,
+                status,
+                number,
+                self.elapsed,
+                self.correlation_id,
+                extra=self.log_fields("success", attempt=number),
+            )
 
     def may_have_taken_effect(self) -> bool:
         """Return whether an attempt so far may have changed something on the server."""

@@ -23,7 +23,7 @@ from sdk_core.errors import RateLimitError, SdkError
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
-from sdk_core.retry import Retries, RetryBudget, RetryPolicy
+from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.transport.connection import Connection
 from sdk_core.transport.exchange import Exchange
@@ -225,18 +225,21 @@ class Client:
             call.last_failure = None
         call.answer = answer
         budget, headers = call.options.retry.budget, answer.headers
-        if not (budget is None or budget.is_full) or _DEPRECATION in headers or _SUNSET in headers:
-            self._note_success(call.operation, budget, headers)
+        is_noted = not (budget is None or budget.is_full) or _DEPRECATION in headers or _SUNSET in headers
+        if is_noted or _log.isEnabledFor(logging.DEBUG):
+            self._note_success(call, headers)
         return value
 
-    def _note_success(self, operation: Operation[Any], budget: RetryBudget | None, headers: Mapping[str, str]) -> None:
-        if budget is not None:
-            budget.deposit()
+    def _note_success(self, call: Call[Any], headers: Mapping[str, str]) -> None:
+        if call.options.retry.budget is not None:
+            call.options.retry.budget.deposit()
         if _DEPRECATION in headers or _SUNSET in headers:
-            self._deprecations.warn_after_success(operation)
+            self._deprecations.warn_after_success(call.operation)
+        if _log.isEnabledFor(logging.DEBUG):
+            call.log_success(call.answer.status)
 
     async def _observed(self, call: Call[T], observer: Observer) -> T:
-        call.info = CallInfo(call.operation, call.correlation_id)
+        call.info = CallInfo(call.operation, call.correlation_id, self._backend.base_url)
         return await observer.call(call.info, partial(self._attempts, call))
 
     def _may_reauthenticate(self, call: Call[Any], refused: Mapping[str, str]) -> bool:
@@ -269,6 +272,7 @@ class Client:
             len(call.attempts),
             type(failure).__name__,
             call.correlation_id,
+            extra=call.log_fields(failure.outcome.value, attempt=len(call.attempts)),
         )
         if self._observer is not None and call.info is not None:
             await self._observer.retry(call.info, failure, delay)

@@ -78,7 +78,8 @@ def _accept_exactly(call: Call[T], answer: Answer, backend: Backend) -> T:
             pass
     if readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
-        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id)
+        fields = call.log_fields("success", attempt=len(call.attempts) + 1)
+        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id, extra=fields)
         return cast("T", readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
     raise _unreadable(call, answer, problems, readable)

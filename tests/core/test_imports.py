@@ -65,7 +65,9 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("pydantic", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("pydantic_core", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
-        ("opentelemetry", {"sdk_core.opentelemetry"}),
+        ("opentelemetry", {"sdk_core.integrations.opentelemetry"}),
+        ("celery", {"sdk_core.integrations.celery"}),
+        ("docket", {"sdk_core.integrations.docket"}),
         ("redis", {"sdk_core.integrations.redis", "sdk_core.integrations.redis_clients"}),
     ],
 )
