@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from aiohttp import ClientSession
 from attrs import field, frozen
 from yarl import URL
 
 from sdk_core import codec
+from sdk_core.arguments import instance
 from sdk_core.auth import Auth
 from sdk_core.details import ErrorDetails
 from sdk_core.deviation import Deviation
@@ -19,7 +20,17 @@ from sdk_core.telemetry import Telemetry
 from sdk_core.transport.connection import Connection
 from sdk_core.version import __version__
 
-__all__ = ["Backend", "ClientOptions", "configuring", "user_agent"]
+__all__ = ["Backend", "ClientOptions", "check_kinds", "check_session", "configuring", "user_agent"]
+
+
+_KINDS: Final[Mapping[str, type]] = {
+    "session": ClientSession,
+    "retry": RetryPolicy,
+    "connection": Connection,
+    "telemetry": Telemetry,
+    "rate_limiter": RateLimiter,
+}
+"""Of those options of a client that are objects; the others are functions."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -72,3 +83,27 @@ def configuring() -> Generator[None]:
 def user_agent(product: str) -> str:
     """Return the User-Agent of an SDK."""
     return f"{product}/{__version__}"
+
+
+def check_kinds(**options: object) -> None:
+    """Raise TypeError unless each of these options of a client is None or of its kind."""
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name in _KINDS:
+            instance(name, value, _KINDS[name])
+        elif not callable(value):
+            raise TypeError(f"{name} must be callable, not {type(value).__name__}")
+
+
+def check_session(session: ClientSession | None, connection: Connection | None) -> None:
+    """Raise ValueError if a session can't be sent with as it is."""
+    if session is not None and connection is not None:
+        raise ValueError("pass session or connection, not both: an injected session has connected its own way")
+    if session is not None and session.auth is not None:
+        raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
+    if session is not None and session.trust_env:
+        raise ValueError(
+            "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
+            "or fail; give the session proxy=, or use Connection(trust_env=True)"
+        )

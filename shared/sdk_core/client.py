@@ -13,7 +13,7 @@ from multidict import CIMultiDict, istr
 
 from sdk_core.admission import Admission
 from sdk_core.arguments import instance, positive_int, seconds
-from sdk_core.backend import Backend
+from sdk_core.backend import Backend, check_kinds, check_session
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
 from sdk_core.deadline import end_of_scope, within_scope
@@ -36,13 +36,6 @@ T = TypeVar("T")
 
 logging.getLogger("sdk_core").addHandler(logging.NullHandler())
 _log = logging.getLogger("sdk_core.client")
-_OPTION_TYPES: Mapping[str, type] = {
-    "session": ClientSession,
-    "retry": RetryPolicy,
-    "connection": Connection,
-    "telemetry": Telemetry,
-    "rate_limiter": RateLimiter,
-}
 _DEPRECATION, _SUNSET = istr("Deprecation"), istr("Sunset")
 
 
@@ -86,13 +79,16 @@ class Client:
         skip_unreadable_items: bool = False,
         on_unexpected: Callable[[Deviation], None] | None = None,
     ) -> None:
-        given = {"session": session, "retry": retry, "connection": connection, "telemetry": telemetry}
-        for name, value in {**given, "rate_limiter": rate_limiter}.items():
-            if value is not None:
-                instance(name, value, _OPTION_TYPES[name])
-        _check_callable("correlation_id", correlation_id)
-        _check_callable("on_unexpected", on_unexpected)
-        _check_session(session, connection)
+        check_kinds(
+            session=session,
+            retry=retry,
+            connection=connection,
+            telemetry=telemetry,
+            rate_limiter=rate_limiter,
+            correlation_id=correlation_id,
+            on_unexpected=on_unexpected,
+        )
+        check_session(session, connection)
         self._backend = backend
         self._options = Options(
             retry=retry or RetryPolicy(),
@@ -291,20 +287,3 @@ def _observed(
         return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
 
     return send
-
-
-def _check_callable(name: str, value: object) -> None:
-    if value is not None and not callable(value):
-        raise TypeError(f"{name} must be callable, not {type(value).__name__}")
-
-
-def _check_session(session: ClientSession | None, connection: Connection | None) -> None:
-    if session is not None and connection is not None:
-        raise ValueError("pass session or connection, not both: an injected session has connected its own way")
-    if session is not None and session.auth is not None:
-        raise ValueError("session must not have auth of its own: aiohttp would put it in place of the SDK's")
-    if session is not None and session.trust_env:
-        raise ValueError(
-            "session must not have trust_env: aiohttp would send the login of a .netrc with the SDK's credential, "
-            "or fail; give the session proxy=, or use Connection(trust_env=True)"
-        )

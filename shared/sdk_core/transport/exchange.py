@@ -38,6 +38,8 @@ _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
 
 
+_AS_IT_COMES: Final = {"allow_redirects": False, "raise_for_status": False}
+"""Redirects and error statuses are answers like all others."""
 _NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -85,15 +87,13 @@ class Exchange:
             # It may have a Content-Type for all its requests, which would go before that of the body.
             headers[hdrs.CONTENT_TYPE] = _JSON
         if added:
-            ours, headers = headers, CIMultiDict(added)
-            headers.update(ours)
+            headers = _joined(added, headers)
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         request: dict[str, Any] = {
+            **_AS_IT_COMES,
             "method": method,
             "url": url.with_query(call.query) if call.query else url,
             "headers": headers,
-            "allow_redirects": False,
-            "raise_for_status": False,
         }
         if type(body) is bytes:
             request["data"] = CheckedBody(body, content_type=_JSON)
@@ -126,7 +126,9 @@ class Exchange:
         """Send the request and read the answer; the connection is given back in any case.
 
         The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
-        timeout would lose a cancellation that comes in the same turn of the loop.)
+        timeout would lose a cancellation that comes in the same turn of the loop.) An error status says what it says
+        without its body; a success is one only with all of it. Closing a session, aiohttp cancels those who wait for a
+        connection, though nobody cancelled their tasks.
 
         Raises:
             SdkError: nothing came back that could be judged.
@@ -157,21 +159,18 @@ class Exchange:
                 call.is_under_way = False
                 raise DisturbedError from None
             call.elapsed = clock() - started
-            # An error status says what it says without its body; a success is one only with all of it.
             if head is not None and head.status >= 400:
                 return Answer(head.status, head.headers, None)
             raise self._failure(call, here, error, started, use.connection)  # noqa: B904  `send` takes aiohttp's exception off
         except CancelledError:
-            # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
             if not here.session.closed or is_cancelled():
                 raise
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
-            connection = use.connection
-            if connection is not None and (
-                content is None or connection.is_closing() or (call.body is not None and connection.is_writing())
+            if (used := use.connection) is not None and (
+                content is None or used.is_closing() or (call.body is not None and used.is_writing())
             ):
-                connection.abort()
+                used.abort()
             if sender is not here.session:
                 sender.detach()
 
@@ -212,6 +211,13 @@ class Exchange:
         )
         failure.__cause__ = cause
         return failure
+
+
+def _joined(headers: Mapping[str, str], more: CIMultiDict[str]) -> CIMultiDict[str]:
+    """Return both; where names are the same, those of `more`."""
+    joined = CIMultiDict(headers)
+    joined.update(more)
+    return joined
 
 
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
