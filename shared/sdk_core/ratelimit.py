@@ -133,6 +133,12 @@ class LocalRateLimiter:
         with self._lock.held:
             self._lanes[operation].free(self._clock() + wait)
 
+    def used(self, operation: str) -> int:
+        """Return how many slots of `operation` are taken: of the last period, and those to come."""
+        with self._lock.held:
+            past = self._clock() - self._period
+            return sum(start > past for start in self._lanes[operation].starts)
+
     def count(self, operation: str, wait: float) -> None:
         """Count an attempt of `operation` that another limiter lets start in `wait` seconds."""
         with self._lock.held:

@@ -230,6 +230,18 @@ async def test_each_keeps_to_its_share_while_redis_is_gone(
     assert "Redis does not answer (ConnectionError" in record.getMessage()
 
 
+async def test_share_that_others_have_used_is_not_used_again(server: RedisServer) -> None:
+    """All four slots went to one worker; when Redis goes, the other has nothing left of its two for a period."""
+    async with fleet(server, 2, 4) as (one, other):
+        assert [await one.acquire("a", 0) for _ in range(4)] == [0] * 4
+        assert await other.acquire("a", 0) == near(60)
+        assert await other.acquire("b", 0) == 0
+        server.kill()
+        assert [await other.acquire("a", 999) for _ in range(2)] == [near(60)] * 2
+        assert await one.acquire("a", 999) == near(60)
+        assert await other.acquire("b", 999) == 0
+
+
 async def test_redis_that_is_back_and_empty_is_not_trusted_for_a_period(
     server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,14 +42,14 @@ if not memory then
   memory = ARGV[6]
   redis.call('SET', KEYS[3], memory, 'PX', 2592000000)
 end
-if ARGV[8] ~= '' and ARGV[8] ~= memory then return {-1, memory} end
+if ARGV[8] ~= '' and ARGV[8] ~= memory then return {-1, memory, 0} end
 local limit, period, patience = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local earliest, spread, slot, is_due = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local paused = tonumber(redis.call('GET', pause) or '0') - now
 if is_due then
-  if paused <= 0 then return {0, memory} end
+  if paused <= 0 then return {0, memory, redis.call('ZCARD', starts)} end
   local near = redis.call('ZREVRANGEBYSCORE', starts, now, '-inf', 'LIMIT', 0, 1)[1]
   if near then redis.call('ZREM', starts, near) end
 end
@@ -69,10 +69,10 @@ if start - now <= patience then
   -- Others that wait out the same pause may start up to a second later than this one.
   redis.call('PEXPIRE', starts, math.ceil((start - now + period) / 1000) + 1000)
 end
-return {math.ceil(start - now), memory}
+return {math.ceil(start - now), memory, redis.call('ZCARD', starts)}
 """
-"""Returns the microseconds until the slot, and a text that is another one when Redis has lost what it knew: -1 and
-nothing reserved if it is not the text the caller knows. `redis.call` makes numbers text of at most 17 digits."""
+"""Returns the microseconds until the slot; a text that is another one when Redis has lost what it knew (then -1, and
+nothing is reserved); and the number of slots that are taken. `redis.call` makes numbers text of at most 17 digits."""
 _PAUSE: Final = """
 local time = redis.call('TIME')
 local till = time[1] * 1000000 + time[2] + ARGV[1]
@@ -99,9 +99,9 @@ class RedisRateLimiter:
     A 429 that one of them is answered pauses that operation for all. Safe to share between clients, tasks, threads,
     event loops and forked workers. Needs Redis 5 or a server like it.
 
-    While Redis does not answer, each process keeps to `limit // workers`, counting what it was granted before; that is
-    logged once. When Redis is back, or has lost what it knew (restarted, flushed, failed over), each process keeps to
-    both for one period. No call fails for it.
+    While Redis does not answer, each process keeps to `limit // workers`, counting what it was granted before, and what
+    others were granted of its share; that is logged once. When Redis is back, or has lost what it knew (restarted,
+    flushed, failed over), each process keeps to both for one period. No call fails for it.
 
     Connections are opened when they are needed, for each event loop its own, and closed with the loop, or by
     `aclose()`.
@@ -134,7 +134,8 @@ class RedisRateLimiter:
     ) -> None:
         self._limit = positive_int("limit", limit)
         self._period = seconds("period", period) * (1 + _part("guard", guard))
-        self._share = LocalRateLimiter(max(1, limit // positive_int("workers", workers)), self._period)
+        self._workers = positive_int("workers", workers)
+        self._share = LocalRateLimiter(max(1, limit // workers), self._period)
         digest = hashlib.sha256(b"sdk-rate-limit:" + header_text("key", key).encode()).hexdigest()[:32]
         # In braces: a cluster keeps all keys with the same hash tag on one node, as a script needs them.
         self._prefix = f"sdk-rate-limit:{{{digest}}}:"
@@ -144,6 +145,8 @@ class RedisRateLimiter:
         self._keep_to_both_until = 0.0
         self._memory: str | bytes = ""
         """What the script last returned: as long as it is the same, Redis has lost nothing."""
+        self._used: dict[str, tuple[float, int]] = {}
+        """When Redis last said how many slots of an operation are taken, and how many."""
 
     async def acquire(self, operation: str, patience: float) -> float:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
@@ -212,7 +215,8 @@ class RedisRateLimiter:
         )
         if answer is None:
             return None
-        wait, memory = answer
+        wait, memory, used = answer
+        self._used[operation] = time.monotonic(), used
         if wait < 0 and memory != self._memory:
             self._distrust("Redis has lost what it knew: for one period, each process keeps to its share as well")
         self._memory = memory
@@ -244,6 +248,17 @@ class RedisRateLimiter:
             self._is_down, self._memory = True, ""
             what = "Redis does not answer (%s): until it is back, each process keeps to its share of the rate limit"
             _log.warning(what, f"{type(error).__name__}: {error}".removesuffix(": "))
+            self._leave_to_others()
+
+    def _leave_to_others(self) -> None:
+        """Count as used what others have used of our share: until a period is over, the server counts it, too."""
+        for operation, (seen, used) in self._used.items():
+            if time.monotonic() - seen < self._period:
+                # Of the latest slots, as many as the limit: the others do not count any more when the next one starts.
+                ours = self._share.used(operation) * self._limit / max(used, self._limit)
+                free = max(0, self._limit - used) / self._workers
+                for _ in range(int(self._limit / self._workers - ours - free)):
+                    self._share.count(operation, 0.0)
 
     def _distrust(self, why: str) -> None:
         # Longer than a period: other processes may notice later than this one.
