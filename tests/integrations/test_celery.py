@@ -249,6 +249,19 @@ async def test_a_single_write_is_not_repeated_though_celery_says_retry(running: 
     assert running.studio.requests_for(5018) == 1
 
 
+async def test_redis_is_told_the_settings(running: Running) -> None:
+    """By the names that it is told them by: others would be ignored."""
+
+    def told() -> list[object]:
+        with running.tasks.app.connection_for_write() as connection:
+            channel = connection.default_channel
+            return [getattr(channel, name) for name in options]
+
+    options = running.tasks.app.conf.broker_transport_options
+    assert len(options) == 4
+    assert await asyncio.to_thread(told) == list(options.values())
+
+
 # -- Waits -------------------------------------------------------------------------------------------------------------
 
 

@@ -78,6 +78,8 @@ def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
             # How often workers look for tasks that were not acknowledged.
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
+            # A worker that is killed while it looks holds the others off, by default for five minutes.
+            "unacked_mutex_expire": 10,
         },
     }
     _settings[app] = settings
