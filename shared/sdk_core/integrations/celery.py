@@ -143,7 +143,7 @@ def sdk_task(
                     raise
 
         # Celery counts the parts of a wait as well; it checks arguments when a task is sent, and looks for them here.
-        run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  any function may have one
+        run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # any function may have one
         make: Any = app.task
         task: Task[P, R] = make(max_retries=None, **({} if name is None else {"name": name}))(run)
         return task
