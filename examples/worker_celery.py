@@ -23,9 +23,13 @@ configure(app, visibility_timeout=int(os.environ.get("VISIBILITY_TIMEOUT", "600"
 client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"])
 
 
-@sdk_task(app)
+@sdk_task(app, repeatable=True)
 async def withdraw(customer_id: int, contract_id: int, *, ask: bool = True) -> str:
-    """Withdraw a contract's cancelation; `ask` is False when it is run again to see what became of a request."""
+    """Withdraw a contract's cancelation; `ask` is False when it is run again to see what became of a request.
+
+    It is repeatable on the assumption that the API refuses to withdraw what is withdrawn: a second run reads first, but
+    the first one's request may take effect later than that.
+    """
     settled = await withdraw_cancelation(client, customer_id=customer_id, contract_id=contract_id, ask=ask)
     return settled.change.value
 

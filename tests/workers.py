@@ -25,7 +25,7 @@ from membership_sdk.sandbox import Fault, MembershipSandbox
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 PROGRAMS = ROOT / "tests" / "programs"
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds for what takes a few at most, on a machine that does other things too."""
 
 

@@ -208,6 +208,20 @@ async def test_a_single_write_is_not_repeated_after_its_worker_died(running: Run
     assert (running.studio.requests_for(5008), running.studio.withdrawn.count(5008)) == (1, 1)
 
 
+async def test_a_workflow_asks_for_nothing_more_after_its_worker_died(running: Running) -> None:
+    """Unless it is declared as repeatable: not every API refuses to do a thing twice."""
+    running.studio.after = 0.5
+    running.studio.arrived.clear()
+    sent = running.tasks.settle.delay(5019, timeout=30.0)
+    await running.studio.arrived.wait()
+    running.worker.kill_children()
+    try:
+        assert await running.result(sent) == [False, "none"]
+    finally:
+        running.studio.after = 0.0
+    assert running.studio.requests_for(5019) == 1
+
+
 async def test_a_task_that_is_there_twice_is_run_once(running: Running) -> None:
     """As when its worker died between a retry and the acknowledgement. What is known of the first stays."""
     first = running.tasks.withdraw.delay(5017)
@@ -233,6 +247,19 @@ async def test_a_single_write_is_not_repeated_though_celery_says_retry(running: 
     finally:
         running.studio.after = 0.0
     assert running.studio.requests_for(5018) == 1
+
+
+async def test_redis_is_told_the_settings(running: Running) -> None:
+    """By the names that it is told them by: others would be ignored."""
+
+    def told() -> list[object]:
+        with running.tasks.app.connection_for_write() as connection:
+            channel = connection.default_channel
+            return [getattr(channel, name) for name in options]
+
+    options = running.tasks.app.conf.broker_transport_options
+    assert len(options) == 4
+    assert await asyncio.to_thread(told) == list(options.values())
 
 
 # -- Waits -------------------------------------------------------------------------------------------------------------
@@ -286,6 +313,8 @@ class SlowTask:
 
     def __init__(self, **options: Any) -> None:
         app = celery_app(broker_url="memory://", result_backend="cache+memory://")
+        # Where nobody counts: Redis does that.
+        app.backend.delete = lambda _key: None
         app.conf.task_time_limit = 0.1
         self.told: list[Any] = []
 
@@ -308,7 +337,7 @@ class SlowTask:
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_task_that_runs_too_long_is_settled() -> None:
     """It may have asked for something; the process that is killed for it could not say so."""
-    slow = SlowTask(max_retries=1)
+    slow = SlowTask(max_retries=1, repeatable=True)
     with pytest.raises(Retry) as caught:
         await in_a_thread(lambda: slow.run(retries=0))
     assert caught.value.sig.kwargs == {"ask": False}
@@ -320,7 +349,7 @@ async def test_a_task_that_runs_too_long_is_settled() -> None:
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_timeout_of_the_tasks_own_is_its_own() -> None:
-    slow = SlowTask()
+    slow = SlowTask(repeatable=True)
     with pytest.raises(TimeoutError) as caught:
         await in_a_thread(lambda: slow.run(retries=0, kwargs={"own": 0.001}))
     assert not isinstance(caught.value, SdkError)

@@ -163,6 +163,21 @@ async def test_a_single_write_is_not_repeated_after_its_worker_died(running: Run
     assert (running.studio.requests_for(5014), running.studio.withdrawn.count(5014)) == (1, 1)
 
 
+async def test_a_workflow_asks_for_nothing_more_after_its_worker_died(running: Running) -> None:
+    """Unless it is declared as repeatable: not every API refuses to do a thing twice."""
+    running.studio.after = 0.5
+    running.studio.arrived.clear()
+    added = await running.docket.add(running.tasks.settle)(5016, timeout=30.0)
+    await running.studio.arrived.wait()
+    running.worker.kill()
+    running.worker.start()
+    try:
+        assert await running.result(added) == (False, "none")
+    finally:
+        running.studio.after = 0.0
+    assert running.studio.requests_for(5016) == 1
+
+
 async def test_arguments_are_checked() -> None:
     wrong: Any
     for wrong in (-1, 1.5, "2"):

@@ -21,10 +21,10 @@ async def withdraw(contract_id: int) -> str | None:
 
 
 @sdk_task(max_retries=2)
-async def settle(contract_id: int, *, ask: bool = True) -> tuple[bool, str]:
+async def settle(contract_id: int, *, timeout: float = 0.1, ask: bool = True) -> tuple[bool, str]:
     """Withdraw by a workflow that has little time, and return whether this run was to ask."""
     ids = {"customer_id": 1001, "contract_id": contract_id}
-    return ask, (await withdraw_cancelation(client, **ids, timeout=0.1, ask=ask)).change.value
+    return ask, (await withdraw_cancelation(client, **ids, timeout=timeout, ask=ask)).change.value
 
 
 @sdk_task()

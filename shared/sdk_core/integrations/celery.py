@@ -78,6 +78,8 @@ def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
             # How often workers look for tasks that were not acknowledged.
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
+            # A worker that is killed while it looks holds the others off, by default for five minutes.
+            "unacked_mutex_expire": 10,
         },
     }
     _settings[app] = settings
@@ -108,8 +110,9 @@ def sdk_task(
         name: the task's name; None: Celery's, of module and function.
         max_retries: how often it is run again. A wait that is longer than half the visibility timeout is made in parts,
             each of which counts.
-        repeatable: whether it may be run again after its worker died in it: if it has `ask`, or only reads. Any other
-            is not: it fails with an SdkError of outcome UNKNOWN.
+        repeatable: whether it may be run again as it was after its worker died in it: True for what only reads, and for
+            a workflow that asks for what the API refuses to do twice. Any other with `ask` is then run with
+            `ask=False`, and one without fails with an SdkError of outcome UNKNOWN.
 
     Raises:
         ValueError: `configure` was not called with this app.
@@ -122,24 +125,25 @@ def sdk_task(
 
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, R]:
         can_settle = settles(function)
-        once = not (repeatable or can_settle)
 
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             _wait_on(task)
-            if once and _is_queued(task):
-                _begin(task)
+            if not repeatable and _is_queued(task) and _was_begun(task):
+                if not can_settle:
+                    raise broken_off(str(task.name))
+                kwargs["ask"] = False
             with correlation_scope(_correlation_id(task)):
                 try:
-                    call = _in_time(task, function(*args, **kwargs), repeatable=repeatable)
+                    call = _in_time(task, function(*args, **kwargs), repeatable=repeatable and not can_settle)
                     return _loops.runner.run(call, context=copy_context())
                 except SdkError as error:
                     if _is_queued(task):
-                        _end(task, error, max_retries, can_settle=can_settle, once=once)
+                        _end(task, error, max_retries, can_settle=can_settle, asks=kwargs.get("ask") is not False)
                     raise
 
         # Celery counts the parts of a wait as well; it checks arguments when a task is sent, and looks for them here.
-        run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        run.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # any function may have one
         make: Any = app.task
         task: Task[P, R] = make(max_retries=None, **({} if name is None else {"name": name}))(run)
         return task
@@ -154,15 +158,15 @@ def _wait_on(task: "Task[Any, Any]") -> None:
         raise task.retry(countdown=min(rest, _longest_wait(task.app)))
 
 
-def _begin(task: "Task[Any, Any]") -> None:
-    """Refuse to run a task that was begun before, and not sent again by us: it may have made its one write.
+def _was_begun(task: "Task[Any, Any]") -> bool:
+    """Note that a task is begun, and return whether it was before and has not come to an end: it may have asked then.
 
     Its state does not tell: Celery says RETRY of one that it has killed itself, when it lost the broker.
     """
     backend: Any = task.backend
-    if backend.incr(_begun(task)) > 1:
-        raise broken_off(str(task.name))
+    times: int = backend.incr(_begun(task))
     backend.expire(_begun(task), _REMEMBERED)
+    return times > 1
 
 
 def _begun(task: "Task[Any, Any]") -> object:
@@ -190,25 +194,22 @@ async def _in_time(task: "Task[Any, Any]", call: Coroutine[Any, Any, R], *, repe
     raise out_of_time(str(task.name), limit, repeatable=repeatable)
 
 
-def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool, once: bool) -> None:
+def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool, asks: bool) -> None:
     """Send the task again, if that is right; else return, and the error is its end."""
     request, longest = task.request, _longest_wait(task.app)
-    kwargs: dict[str, Any] = {**(request.kwargs or {})}
     decision = decide(
         error, settles=can_settle, tried=request.retries, most=max_retries, longest=longest, jitter=random.random()
     )
-    match decision.action:
-        case Action.SETTLE:
-            kwargs["ask"] = False
-        case Action.RETRY:
-            pass
-        case Action.PERSON | Action.GIVE_UP:
-            if can_settle and kwargs.get("ask") is False:
-                unsettled(error)
-            return
-    if once:
-        backend: Any = task.backend
-        backend.delete(_begun(task))
+    if decision.action not in {Action.RETRY, Action.SETTLE}:
+        if can_settle and not asks:
+            unsettled(error)
+        return
+    kwargs: dict[str, Any] = {**(request.kwargs or {})}
+    if decision.action is Action.SETTLE or (can_settle and not asks):
+        kwargs["ask"] = False
+    # It has come to its end, and is a new one from here.
+    backend: Any = task.backend
+    backend.delete(_begun(task))
     headers = {**_headers(task), _NOT_BEFORE: str(time.time() + decision.delay)}
     raise task.retry(tuple(request.args or ()), kwargs, error, countdown=decision.wait, headers=headers)
 

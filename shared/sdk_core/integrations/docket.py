@@ -73,8 +73,9 @@ def sdk_task(
 
     Args:
         max_retries: how often it is run again.
-        repeatable: whether it may be run again after its worker died in it: if it has `ask`, or only reads. Any other
-            is not: it fails with an SdkError of outcome UNKNOWN.
+        repeatable: whether it may be run again as it was after its worker died in it: True for what only reads, and for
+            a workflow that asks for what the API refuses to do twice. Any other with `ask` is then run with
+            `ask=False`, and one without fails with an SdkError of outcome UNKNOWN.
 
     Raises:
         TypeError: no coroutine function, or `ask` is no keyword-only argument.
@@ -92,8 +93,10 @@ def sdk_task(
                 # Called by somebody else than a worker.
                 return await function(*args, **kwargs)
             execution = current_execution.get()
-            if execution.redelivered and not (repeatable or can_settle):
-                raise broken_off(execution.function_name)
+            if execution.redelivered and not repeatable:
+                if not can_settle:
+                    raise broken_off(execution.function_name)
+                kwargs["ask"] = execution.kwargs["ask"] = False
             with correlation_scope(_checked(given_id)) as correlation_id:
                 # If the task is run again, it is with the same.
                 execution.kwargs[_CORRELATION_ID] = correlation_id
@@ -125,15 +128,12 @@ class _SdkRetry(Retry):
         tried, most = execution.attempt - 1, self._max_retries
         # Docket keeps what is to come in a list of its own, for as long as it takes.
         decision = decide(error, settles=self._can_settle, tried=tried, most=most, longest=inf, jitter=random.random())
-        match decision.action:
-            case Action.SETTLE:
-                execution.kwargs["ask"] = False
-            case Action.RETRY:
-                pass
-            case Action.PERSON | Action.GIVE_UP:
-                if self._can_settle and execution.kwargs.get("ask") is False:
-                    unsettled(error)
-                return False
+        if decision.action not in {Action.RETRY, Action.SETTLE}:
+            if self._can_settle and execution.kwargs.get("ask") is False:
+                unsettled(error)
+            return False
+        if decision.action is Action.SETTLE:
+            execution.kwargs["ask"] = False
         self.delay = timedelta(seconds=decision.delay)
         return await super().handle_failure(execution, outcome)
 
