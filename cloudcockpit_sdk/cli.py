@@ -22,7 +22,7 @@ _TIMEOUT = 10.0
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return cli.run("cloudcockpit-sdk", _ABOUT, demo, argv)
+    return cli.run("cloudcockpit-sdk", _ABOUT, demo, CloudCockpitSandbox, argv)
 
 
 async def demo(tell: Narration) -> None:

@@ -23,7 +23,7 @@ _ABOUT = "The Membership Self-service SDK, shown on a sandbox: no account needed
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return cli.run("membership-sdk", _ABOUT, demo, argv)
+    return cli.run("membership-sdk", _ABOUT, demo, MembershipSandbox, argv)
 
 
 async def demo(tell: Narration) -> None:

@@ -234,8 +234,8 @@ class Handlers(State):
         """
         for number in [*self._pending]:
             self._read(number)
-        first = start_date or self._now() - timedelta(days=31)
-        last = end_date or self._now()
+        first = start_date or self.clock.now() - timedelta(days=31)
+        last = end_date or self.clock.now()
         names = None if operations is None else operations.split("|")
         items = [_audit_item(entry) for entry in reversed(self._audit) if first <= entry.moment <= last]
         found = [

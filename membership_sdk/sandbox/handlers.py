@@ -129,7 +129,7 @@ class Handlers(State):
         reason = self._idle_reason(request.reason_id)
         require_document(reason, document)
         require_positive(creation_status(self.idle_period_config, periods.values(), request))
-        return self._store_idle_period(contract_id, request, reason, next(self._new_ids), end_of(request))
+        return self._store_idle_period(contract_id, request, reason, self._new_id(), end_of(request))
 
     def get_idle_period_by_id(self, *, contract_id: int, idle_period_id: int) -> IdlePeriod:
         """Return one idle period or amendment."""
@@ -148,7 +148,7 @@ class Handlers(State):
         if reason != period.idle_period_reason:
             require_document(reason, document)
         require_positive(status)
-        number = next(self._new_ids) if self._changes_require_verification else idle_period_id
+        number = self._new_id() if self._changes_require_verification else idle_period_id
         return self._store_idle_period(contract_id, request, reason, number, request.end_date or end_of(request))
 
     def withdraw_idle_period(self, *, contract_id: int, idle_period_id: int) -> VoidResult:
@@ -204,7 +204,7 @@ class Handlers(State):
         module = next(module for module in self.additional_modules if module.id == request.additional_module_id)
         price = next(way.price for way in module.payment_frequencies if way.id == request.payment_frequency_id)
         trial = module.trial_period_config
-        number = next(self._new_ids)
+        number = self._new_id()
         self.modules[contract_id, number] = evolve(
             module_contract(self.today, module.name, price or euros("0.00"), self.today),
             rate_codes=module.rate_codes,

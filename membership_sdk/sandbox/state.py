@@ -1,6 +1,7 @@
 """The state of the sandbox: the values that it serves and changes, and their look-up by id."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from membership_sdk.models import (
     AdditionalModule,
@@ -37,7 +38,25 @@ class State(SampleIds, Sandbox):
     """Idle periods and amendments, by contract id and idle period id."""
     additional_modules: list[AdditionalModule]
     """Modules that the studio sells."""
-    _new_ids: Iterator[int]
+    state_names: ClassVar[tuple[str, ...]] = (
+        "verification",
+        "contracts",
+        "modules",
+        "reasons",
+        "idle_period_config",
+        "idle_periods",
+        "additional_modules",
+        "_last_id",
+    )
+    settings: ClassVar[Mapping[str, Any]] = {
+        "verification": bool,
+        "idle_period_config": IdlePeriodConfiguration,
+    }
+    _last_id: int
+
+    def _new_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
 
     def _contracts_of(self, customer_id: int) -> dict[int, ContractData]:
         try:
