@@ -3,14 +3,11 @@
 import argparse
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 
 from sdk_core.cli.narration import Narration
-from sdk_core.sandbox import Sandbox
-from sdk_core.sandbox.serving import serve
 from sdk_core.version import __version__
 
 __all__ = ["run"]
@@ -20,7 +17,7 @@ def run(
     program: str,
     about: str,
     demo: Callable[[Narration], Coroutine[Any, Any, None]],
-    sandbox: Callable[[], Sandbox],
+    sandbox: Callable[[str, int], Coroutine[Any, Any, None]],
     argv: Sequence[str],
 ) -> int:
     """Run a command line and return its exit code: 0, 1 if the command fails, 130 if Ctrl-C ended the demo.
@@ -29,7 +26,7 @@ def run(
         program: its name.
         about: what it is, in a sentence.
         demo: what the command `demo` runs.
-        sandbox: makes what the command `sandbox` serves.
+        sandbox: what the command `sandbox` runs, with host and port.
         argv: the arguments without the program's name; argparse exits with 2 if they are invalid.
     """
     parser = argparse.ArgumentParser(prog=program, description=about)
@@ -42,7 +39,7 @@ def run(
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "sandbox":
-            asyncio.run(serve(sandbox(), host=arguments.host, port=arguments.port, tell=partial(print, flush=True)))
+            asyncio.run(sandbox(arguments.host, arguments.port))
         else:
             asyncio.run(demo(Narration()))
     except KeyboardInterrupt:

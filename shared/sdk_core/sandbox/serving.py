@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from sdk_core.sandbox import Sandbox
 
@@ -11,7 +12,7 @@ __all__ = ["serve"]
 
 
 async def serve(
-    sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 8080, tell: Callable[[str], object] = print
+    sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 8080, tell: Callable[[str], object] | None = None
 ) -> None:
     """Serve a sandbox until Ctrl-C or SIGTERM, and return then.
 
@@ -19,11 +20,13 @@ async def serve(
         sandbox: what is served.
         host: name or address to listen on. Whoever reaches it can read and change the sandbox.
         port: 0: any that is free.
-        tell: is given the lines that say where it answers, and how to call it.
+        tell: is given the lines that say where it answers, and how to call it; None: they are printed.
 
     Raises:
         OSError: the port is in use, or there is no such host.
     """
+    # Flushed, so that whoever started this in the background sees when it answers.
+    show = partial(print, flush=True) if tell is None else tell
     await sandbox.start(host=host, port=port)
     try:
         stopped = _stop_signals()
@@ -33,7 +36,7 @@ async def serve(
             f"Look into it at {sandbox.url}/_sandbox/",
             "Ctrl-C ends it.",
         ):
-            tell(line)
+            show(line)
         await stopped.wait()
     finally:
         await sandbox.stop()
