@@ -54,7 +54,13 @@ def _ledger(contents: Contents) -> dict[str, object]:
     return {"total": total, "newest": [show_entry(*numbered) for numbered in ledger.after(total - _NEWEST)]}
 
 
+def _about(contents: Contents) -> dict[str, object]:
+    names = {operation.name for operation in contents.operations} | contents.other_endpoints
+    return {"name": type(contents).__name__, "operations": sorted(names)}
+
+
 _PARTS: Final[Mapping[str, Callable[[Contents], object]]] = {
+    "about": _about,
     "clock": lambda contents: show_clock(contents.clock),
     "faults": lambda contents: [show_queued(queued) for queued in contents.faults],
     "requests": _requests,
