@@ -76,31 +76,35 @@ class Seeding(State):
     def _fill(
         self, subscriptions: Iterable[Subscription] | None, entitlements: Mapping[UUID, Iterable[Subscription]] | None
     ) -> None:
-        """Fill the state with what the sandbox is created with, or with the samples."""
+        """Fill the state with the samples, and put what the sandbox is created with in their place."""
         self.check_settings()
-        self.subscriptions, self.entitlements, self.budgets = {}, {}, {}
-        self._pending, self._migrations = {}, {}
-        for subscription in samples.subscriptions(self.today) if subscriptions is None else subscriptions:
-            self._put_subscription(subscription)
-        if entitlements is None:
-            sampled = self.AZURE_PLAN_ID in self.subscriptions
-            entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]} if sampled else {}
-        for plan, owned in entitlements.items():
-            for entitlement in owned:
-                self._put_entitlement(plan, entitlement)
+        self.subscriptions = {sample.id: sample for sample in samples.subscriptions(self.today)}
+        self.entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
+        self.budgets, self._pending, self._migrations = {}, {}, {}
+        if subscriptions is not None:
+            self.subscriptions = {}
+            for subscription in subscriptions:
+                self._put_subscription(subscription)
+            if self.AZURE_PLAN_ID not in self.subscriptions:
+                self.entitlements = {}
+        if entitlements is not None:
+            self.entitlements = {}
+            for plan, owned in entitlements.items():
+                for entitlement in owned:
+                    self._put_entitlement(plan, entitlement)
 
     def _put_subscription(self, subscription: Subscription) -> Subscription:
-        number = uuid_id("id", _checked(subscription).id)
+        subscription = _checked(subscription)
         with self.lock:
-            self.subscriptions[number] = subscription
+            self.subscriptions[subscription.id] = subscription
         return subscription
 
     def _put_entitlement(self, plan_id: UUID, entitlement: Subscription) -> Subscription:
-        plan, number = uuid_id("plan_id", plan_id), uuid_id("id", _checked(entitlement).id)
+        plan, entitlement = uuid_id("plan_id", plan_id), _checked(entitlement)
         with self.lock:
             if plan not in self.subscriptions:
                 raise ValueError(f"there is no subscription {plan}: add it first")
-            kept = [other for other in self.entitlements.get(plan, []) if other.id != number]
+            kept = [other for other in self.entitlements.get(plan, []) if other.id != entitlement.id]
             self.entitlements[plan] = [*kept, entitlement]
         return entitlement
 
@@ -112,7 +116,8 @@ class Seeding(State):
 
 def _checked(subscription: Subscription) -> Subscription:
     """Return a subscription that can be served: lists show parts of its offer."""
-    offer = codec.as_object(checked("subscription", subscription, Subscription).offer)
+    subscription = checked("subscription", subscription, Subscription)
+    offer = codec.as_object(subscription.offer)
     if not all(isinstance(offer.get(name), str) for name in ("id", "name")):
         raise ValueError('subscription: offer: expected a mapping with texts "id" and "name"')
     return subscription

@@ -165,47 +165,49 @@ class Seeding(State):
         idle_periods: Mapping[int, Iterable[IdlePeriod]] | None,
         additional_modules: Iterable[AdditionalModule] | None,
     ) -> None:
-        """Fill the state with what the sandbox is created with, or with the samples."""
-        today, ids = self.today, samples.SampleIds
-        self.contracts, self.modules, self.idle_periods = {}, {}, {}
-        self.reasons, self.additional_modules, self._last_id = [], [], 9000
-        self.idle_period_config = (
-            samples.idle_period_config(today, verification=self.verification)
-            if idle_period_config is None
-            else checked("idle_period_config", idle_period_config, IdlePeriodConfiguration)
-        )
-        for customer, own in ({ids.CUSTOMER_ID: samples.contracts(today)} if contracts is None else contracts).items():
-            self.contracts[int64_id("customer_id", customer)] = {}
-            for contract in own:
-                self._put_contract(customer, contract)
-        self._put_all(modules, idle_periods)
-        for reason in samples.reasons() if reasons is None else reasons:
-            self._put_reason(reason)
-        for module in samples.modules_on_sale() if additional_modules is None else additional_modules:
-            self._put_additional_module(module)
+        """Fill the state with the samples, and put what the sandbox is created with in their place."""
+        self._fill_with_samples()
+        if idle_period_config is not None:
+            self.idle_period_config = checked("idle_period_config", idle_period_config, IdlePeriodConfiguration)
+        if contracts is not None:
+            self.contracts = {int64_id("customer_id", customer): {} for customer in contracts}
+            for customer, own in contracts.items():
+                for contract in own:
+                    self._put_contract(customer, contract)
+            if not any(self.CONTRACT_ID in own for own in self.contracts.values()):
+                self.modules, self.idle_periods = {}, {}
+        if modules is not None:
+            self.modules = {}
+            for key, module in modules.items():
+                self._put_module(key, module)
+        if idle_periods is not None:
+            self.idle_periods = {}
+            for contract_id, periods in idle_periods.items():
+                for period in periods:
+                    self._put_idle_period(contract_id, period)
+        if reasons is not None:
+            self.reasons = []
+            for reason in reasons:
+                self._put_reason(reason)
+        if additional_modules is not None:
+            self.additional_modules = []
+            for on_sale in additional_modules:
+                self._put_additional_module(on_sale)
 
-    def _put_all(
-        self,
-        modules: Mapping[tuple[int, int], AdditionalModuleContractExtended] | None,
-        idle_periods: Mapping[int, Iterable[IdlePeriod]] | None,
-    ) -> None:
-        """Put what belongs to contracts; the samples' only if their contract is there."""
-        ids = samples.SampleIds
-        sampled = any(ids.CONTRACT_ID in own for own in self.contracts.values())
-        if modules is None:
-            modules = {(ids.CONTRACT_ID, ids.MODULE_CONTRACT_ID): samples.sauna(self.today)} if sampled else {}
-        if idle_periods is None:
-            past = samples.past_idle_period(self.today, self.idle_period_config)
-            idle_periods = {ids.CONTRACT_ID: [past]} if sampled else {}
-        for key, module in modules.items():
-            self._put_module(key, module)
-        for contract, periods in idle_periods.items():
-            for period in periods:
-                self._put_idle_period(contract, period)
+    def _fill_with_samples(self) -> None:
+        today = self.today
+        config = self.idle_period_config = samples.idle_period_config(today, verification=self.verification)
+        past = samples.past_idle_period(today, config)
+        self.contracts = {self.CUSTOMER_ID: {contract.id: contract for contract in samples.contracts(today)}}
+        self.modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): samples.sauna(today)}
+        self.idle_periods = {self.CONTRACT_ID: {past.id: past}}
+        self.reasons, self.additional_modules = samples.reasons(), samples.modules_on_sale()
+        self._last_id = 9000
 
     def _put_contract(self, customer_id: int, contract: ContractData) -> ContractData:
         customer = int64_id("customer_id", customer_id)
-        number = checked("contract", contract, ContractData).id
+        contract = checked("contract", contract, ContractData)
+        number = contract.id
         _require_order(contract.start_date, contract.end_date)
         with self.lock:
             for other, own in self.contracts.items():
@@ -216,14 +218,15 @@ class Seeding(State):
 
     def _put_module(self, key: tuple[int, int], module: AdditionalModuleContractExtended) -> None:
         contract_id, number = key
-        checked("module contract", module, AdditionalModuleContractExtended)
+        module = checked("module contract", module, AdditionalModuleContractExtended)
         _require_order(module.start_date, module.end_date)
         with self.lock:
             self._require_contract(contract_id)
             self.modules[contract_id, int64_id("additional_module_contract_id", number)] = module
 
     def _put_idle_period(self, contract_id: int, period: IdlePeriod) -> IdlePeriod:
-        number = int64_id("id", checked("idle period", period, IdlePeriod).id)
+        period = checked("idle period", period, IdlePeriod)
+        number = int64_id("id", period.id)
         _require_order(period.start_date, period.end_date)
         with self.lock:
             self._require_contract(contract_id)
@@ -231,14 +234,16 @@ class Seeding(State):
         return period
 
     def _put_reason(self, reason: ContractCancelationReason) -> ContractCancelationReason:
-        number = checked("cancelation reason", reason, ContractCancelationReason).cancelation_reason_id
+        reason = checked("cancelation reason", reason, ContractCancelationReason)
+        number = int64_id("cancelation_reason_id", reason.cancelation_reason_id)
         with self.lock:
-            kept = [other for other in self.reasons if other.cancelation_reason_id != int64_id("id", number)]
+            kept = [other for other in self.reasons if other.cancelation_reason_id != number]
             self.reasons[:] = [*kept, reason]
         return reason
 
     def _put_additional_module(self, module: AdditionalModule) -> AdditionalModule:
-        number = int64_id("id", checked("additional module", module, AdditionalModule).id)
+        module = checked("additional module", module, AdditionalModule)
+        number = int64_id("id", module.id)
         with self.lock:
             self.additional_modules[:] = [*(other for other in self.additional_modules if other.id != number), module]
         return module

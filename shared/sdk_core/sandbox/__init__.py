@@ -18,7 +18,7 @@ from sdk_core import codec
 from sdk_core.operation import Effect, Operation
 from sdk_core.sandbox.admin import Admin
 from sdk_core.sandbox.contents import Contents
-from sdk_core.sandbox.faults import respond
+from sdk_core.sandbox.faults import NO_FAULT, respond
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError, SentAnswer, read_arguments
 from sdk_core.sandbox.server import Server
 
@@ -136,7 +136,8 @@ class Sandbox(Contents):
             with self.lock:
                 fault = self._faults.take(received, targets, arguments, changes=changes)
         except Exception as error:  # noqa: BLE001  the predicate of a fault is the test's own code
-            return refuse(_failure(error))
+            fault, failure = NO_FAULT, _failure(error)
+            apply = partial(refuse, failure)
         received.fault = None if fault.kind == "none" else fault.kind
         response = await respond(request, fault, apply=apply_alone, refuse=refuse, closing=self._server.closing)
         if fault.kind != "drop":

@@ -12,11 +12,11 @@ from sdk_core.sandbox.show import show_clock, show_entry, show_queued, show_requ
 
 __all__ = ["stream"]
 
-_LOOKS: Final = 0.25
+_LOOKS: Final = 0.1
 """Seconds between two looks. A test may change the state directly: nothing else would notice all changes."""
 _NEWEST: Final = 100
 """Requests and effects that are sent."""
-_SILENCE: Final = 40
+_SILENCE: Final = 100
 """Looks without a change after which a comment is sent: only then is it noticed that nobody listens any more."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import attrs
@@ -93,17 +94,20 @@ def naming(name: str) -> Generator[None]:
 
 
 def checked(name: str, value: object, shape: type[T]) -> T:
-    """Return `value` if it is a `shape` that can be served: all of it is as the documentation has it.
+    """Return a `shape` as a client would read it: all of it can be served, and is as the documentation has it.
 
     Raises:
         TypeError: it is something else.
-        ValueError: something in it is; the JSON path says what.
+        ValueError: something in it is not as documented; the text names the field.
     """
     if not isinstance(value, shape):
         raise TypeError(f"{name} must be a {shape.__name__}, not {type(value).__name__}")
-    with naming(name):
-        _structured(codec.parse(codec.dump(value)), shape)
-    return value
+    fields: dict[str, Any] = {}
+    for key, (attribute, kind) in _attributes(shape).items():
+        with naming(f"{name}: {key}"):
+            served = codec.parse(codec.dump(getattr(value, attribute.name)))
+            fields[attribute.alias or attribute.name] = _structured(served, kind)
+    return shape(**fields)
 
 
 def copied(value: Any) -> Any:
@@ -120,7 +124,7 @@ def camel_case(name: str) -> str:
 
 
 def _read_fields(shape: type[Any], given: Mapping[str, object]) -> dict[str, Any]:
-    attributes = {json_name(attribute): (attribute, kind) for attribute, kind in typed_attributes(shape)}
+    attributes = _attributes(shape)
     if unknown := given.keys() - attributes.keys():
         raise ValueError(f"{min(unknown)} is unknown here; known are {', '.join(attributes)}")
     fields: dict[str, Any] = {}
@@ -129,6 +133,12 @@ def _read_fields(shape: type[Any], given: Mapping[str, object]) -> dict[str, Any
         with naming(key):
             fields[attribute.alias or attribute.name] = _structured(value, kind)
     return fields
+
+
+@cache
+def _attributes(shape: type[Any]) -> "Mapping[str, tuple[attrs.Attribute[Any], Any]]":
+    """Return the attributes of a class with their types, by their JSON keys."""
+    return {json_name(attribute): (attribute, kind) for attribute, kind in typed_attributes(shape)}
 
 
 def _structured(value: object, shape: Any) -> Any:
