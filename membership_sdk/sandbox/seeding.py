@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Unpack
+from typing import Any, TypeVar, Unpack
 
 from attrs import evolve
 
@@ -25,12 +25,12 @@ from membership_sdk.sandbox.fields import (
 )
 from membership_sdk.sandbox.rules import months_later
 from membership_sdk.sandbox.state import State
-from sdk_core.arguments import instance, int64_id, plain_date
+from sdk_core.arguments import int64_id, plain_date
 from sdk_core.sandbox.seeds import Seeds, checked
 
 __all__ = ["Seeding"]
 
-_LARGEST_COUNTED = 10**15
+T = TypeVar("T")
 
 
 class Seeding(State):
@@ -51,7 +51,7 @@ class Seeding(State):
         Raises:
             ValueError, TypeError: a field is unknown, or not as documented; or the id is another customer's.
         """
-        number = self._id_of(fields.get("id"))
+        number = self._new_id()
         return self._put_contract(
             customer_id, evolve(samples.contract(self.today, number, "Premium", "39.90"), **fields)
         )
@@ -73,7 +73,7 @@ class Seeding(State):
         Raises:
             ValueError, TypeError: a field is unknown, or not as documented; or there is no such main contract.
         """
-        number = self._id_of(additional_module_contract_id)
+        number = self._new_id() if additional_module_contract_id is None else additional_module_contract_id
         start = date(self.today.year - 1, 1, 1)
         self._put_module(
             (contract_id, number), evolve(module_contract(self.today, "Sauna", euros("9.90"), start), **fields)
@@ -92,7 +92,7 @@ class Seeding(State):
         Raises:
             ValueError, TypeError: a field is unknown, or not as documented; or there is no such main contract.
         """
-        config, number = self.idle_period_config, self._id_of(fields.get("id"))
+        config, number = self.idle_period_config, self._new_id()
         start = plain_date("start_date", fields.get("start_date", months_later(self.today, 2)))
         reason = next(iter(config.idle_period_reasons), samples.vacation())
         default = idle_period(config, reason, number, start, end_of_month(start, 0))
@@ -102,16 +102,14 @@ class Seeding(State):
         self, *, cancelation_reason_id: int | None = None, cancelation_reason_name: str = "Other"
     ) -> ContractCancelationReason:
         """Add a reason for cancelations."""
+        number = self._new_id() if cancelation_reason_id is None else cancelation_reason_id
         return self._put_reason(
-            ContractCancelationReason(
-                cancelation_reason_id=self._id_of(cancelation_reason_id),
-                cancelation_reason_name=cancelation_reason_name,
-            )
+            ContractCancelationReason(cancelation_reason_id=number, cancelation_reason_name=cancelation_reason_name)
         )
 
     def add_additional_module(self, **fields: Unpack[AdditionalModuleFields]) -> AdditionalModule:
         """Add a module that the studio sells: paid monthly, without a trial, unless the fields say otherwise."""
-        number = self._id_of(fields.get("id"))
+        number = self._new_id()
         return self._put_additional_module(evolve(samples.module_on_sale(number), **fields))
 
     def seeds(self) -> Mapping[str, Seeds]:
@@ -170,29 +168,27 @@ class Seeding(State):
         if idle_period_config is not None:
             self.idle_period_config = checked("idle_period_config", idle_period_config, IdlePeriodConfiguration)
         if contracts is not None:
-            self.contracts = {int64_id("customer_id", customer): {} for customer in contracts}
-            for customer, own in contracts.items():
-                for contract in own:
-                    self._put_contract(customer, contract)
-            if not any(self.CONTRACT_ID in own for own in self.contracts.values()):
-                self.modules, self.idle_periods = {}, {}
-        if modules is not None:
-            self.modules = {}
-            for key, module in modules.items():
-                self._put_module(key, module)
-        if idle_periods is not None:
-            self.idle_periods = {}
-            for contract_id, periods in idle_periods.items():
-                for period in periods:
-                    self._put_idle_period(contract_id, period)
-        if reasons is not None:
-            self.reasons = []
-            for reason in reasons:
-                self._put_reason(reason)
-        if additional_modules is not None:
-            self.additional_modules = []
-            for on_sale in additional_modules:
-                self._put_additional_module(on_sale)
+            self._fill_contracts(contracts)
+        for key, module in _instead_of(self.modules, None if modules is None else modules.items()):
+            self._put_module(key, module)
+        for contract_id, periods in _instead_of(
+            self.idle_periods, None if idle_periods is None else idle_periods.items()
+        ):
+            for period in periods:
+                self._put_idle_period(contract_id, period)
+        for reason in _instead_of(self.reasons, reasons):
+            self._put_reason(reason)
+        for on_sale in _instead_of(self.additional_modules, additional_modules):
+            self._put_additional_module(on_sale)
+
+    def _fill_contracts(self, contracts: Mapping[int, Iterable[ContractData]]) -> None:
+        self.contracts = {int64_id("customer_id", customer): {} for customer in contracts}
+        for customer, own in contracts.items():
+            for contract in own:
+                self._put_contract(customer, contract)
+        if not any(self.CONTRACT_ID in own for own in self.contracts.values()):
+            # The other samples belong to this contract.
+            self.modules, self.idle_periods = {}, {}
 
     def _fill_with_samples(self) -> None:
         today = self.today
@@ -252,19 +248,19 @@ class Seeding(State):
         if not any(int64_id("contract_id", contract_id) in own for own in self.contracts.values()):
             raise ValueError(f"there is no contract {contract_id}: add it first")
 
-    def _id_of(self, given: int | None) -> int:
-        """Return the id that is given, which then is given to nothing else, or a new one."""
-        if given is None:
-            return self._new_id()
-        if instance("id", given, int) < _LARGEST_COUNTED:
-            self._last_id = max(self._last_id, given)
-        return given
-
 
 def _flat(key: str, values: Mapping[int, Mapping[int, object]]) -> Iterator[tuple[dict[str, object], object]]:
     for owner, own in values.items():
         for value in own.values():
             yield {key: owner}, value
+
+
+def _instead_of(samples: list[Any] | dict[Any, Any], given: Iterable[T] | None) -> Iterable[T]:
+    """Remove the samples if something else is given, and return that."""
+    if given is None:
+        return ()
+    samples.clear()
+    return given
 
 
 def _require_order(start: date, end: date | None) -> None:

@@ -55,8 +55,20 @@ class State(SampleIds, Sandbox):
     _last_id: int
 
     def _new_id(self) -> int:
+        """Return an id that nothing has."""
         self._last_id += 1
+        while self._is_used(self._last_id):
+            self._last_id += 1
         return self._last_id
+
+    def _is_used(self, number: int) -> bool:
+        return (
+            any(number in own for own in self.contracts.values())
+            or any(number in own for own in self.idle_periods.values())
+            or any(number == module for _, module in self.modules)
+            or any(number == reason.cancelation_reason_id for reason in self.reasons)
+            or any(number == module.id for module in self.additional_modules)
+        )
 
     def _contracts_of(self, customer_id: int) -> dict[int, ContractData]:
         try:

@@ -58,10 +58,11 @@ async def test_own_data_in_a_line_each() -> None:
 
 def test_ids_are_given_once_and_what_has_the_same_id_takes_its_place() -> None:
     sandbox = MembershipSandbox(today=TODAY)
-    first = sandbox.add_contract(id=9001)
+    first = sandbox.add_contract(id=9002)
     second = sandbox.add_contract()
-    assert (first.id, second.id) == (9001, 9002)
-    sandbox.add_contract(id=9001, rate_name="Other")
+    assert (first.id, second.id) == (9002, 9003)
+    assert sandbox.add_idle_period().id == 9004
+    sandbox.add_contract(id=9002, rate_name="Other")
     assert [c.rate_name for c in sandbox.contracts[1001].values()] == ["Premium", "Evenings", "Other", "Premium"]
     sandbox.add_additional_module(id=samples.SampleIds.SAUNA_ID, name="Steam bath")
     sandbox.add_cancelation_reason(cancelation_reason_id=samples.SampleIds.REASON_ID)

@@ -103,7 +103,8 @@ def checked(name: str, value: object, shape: type[T]) -> T:
     if not isinstance(value, shape):
         raise TypeError(f"{name} must be a {shape.__name__}, not {type(value).__name__}")
     fields: dict[str, Any] = {}
-    for key, (attribute, kind) in _attributes(shape).items():
+    model: Any = shape  # To mypy, a type[T] may be unhashable.
+    for key, (attribute, kind) in _attributes(model).items():
         with naming(f"{name}: {key}"):
             served = codec.parse(codec.dump(getattr(value, attribute.name)))
             fields[attribute.alias or attribute.name] = _structured(served, kind)
@@ -123,7 +124,7 @@ def camel_case(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def _read_fields(shape: type[Any], given: Mapping[str, object]) -> dict[str, Any]:
+def _read_fields(shape: Any, given: Mapping[str, object]) -> dict[str, Any]:
     attributes = _attributes(shape)
     if unknown := given.keys() - attributes.keys():
         raise ValueError(f"{min(unknown)} is unknown here; known are {', '.join(attributes)}")
@@ -136,7 +137,7 @@ def _read_fields(shape: type[Any], given: Mapping[str, object]) -> dict[str, Any
 
 
 @cache
-def _attributes(shape: type[Any]) -> "Mapping[str, tuple[attrs.Attribute[Any], Any]]":
+def _attributes(shape: Any) -> "Mapping[str, tuple[attrs.Attribute[Any], Any]]":
     """Return the attributes of a class with their types, by their JSON keys."""
     return {json_name(attribute): (attribute, kind) for attribute, kind in typed_attributes(shape)}
 
