@@ -243,7 +243,12 @@ async def test_a_rate_limit_closes_the_operation_for_the_next_minute() -> None:
         assert await _statuses(client, 1) == [429]
         sandbox.clock.advance(seconds=1)
         assert await _statuses(client, 3) == [200] * 3
-        sandbox.clock.advance(seconds=60)
+        # Late in its minute, too, it closes for a whole one: the next window alone does not open it.
+        sandbox.clock.advance(seconds=50)
+        assert await _statuses(client, 1) == [429]
+        sandbox.clock.advance(seconds=30)
+        assert await _statuses(client, 1) == [429]
+        sandbox.clock.advance(seconds=30)
         assert await _statuses(client, 4) == [200, 200, 200, 429]
         with pytest.raises(RateLimitError) as caught:
             await client.get_contract_data(customer_id=1001)
@@ -270,6 +275,15 @@ async def test_a_change_can_show_late() -> None:
         assert seen == [None, None, None, CancelationStatus.CANCELED]
         with pytest.raises(BadRequestError, match="ALREADY_CANCELED"):
             await client.create_contract_cancelation_amendment(**CONTRACT, **OFFERED)
+
+
+async def test_two_changes_that_show_late_hide_behind_the_state_before_both() -> None:
+    async with MembershipSandbox(today=TODAY) as sandbox, sandbox.client() as client:
+        sandbox.fail(Fault.late(), Fault.late(), operation="create_contract_cancelation_amendment")
+        sandbox.add_contract(customer_id=7, id=70)
+        await client.create_contract_cancelation_amendment(**CONTRACT, **OFFERED)
+        await client.create_contract_cancelation_amendment(customer_id=7, contract_id=70, **OFFERED)
+        assert [(await read_contract(client)).cancelation_status for _ in range(2)] == [None, "CANCELED"]
 
 
 async def test_changes_apply_to_the_real_state_while_an_older_one_shows() -> None:
