@@ -36,10 +36,10 @@ async def test_own_data_in_a_line_each() -> None:
 
 
 WRONG: list[tuple[Callable[[CloudCockpitSandbox], object], str]] = [
-    (lambda s: s.add_subscription(state="x"), "state"),  # type: ignore[call-arg]  wrong on purpose
-    (lambda s: s.add_subscription(id="x"), "id"),  # type: ignore[arg-type]
-    (lambda s: s.add_subscription(status=None), "status"),  # type: ignore[arg-type]
-    (lambda s: s.add_subscription(quantity="5"), "quantity"),  # type: ignore[arg-type]
+    (lambda s: s.add_subscription(state="x"), "state"),
+    (lambda s: s.add_subscription(id="x"), "id"),
+    (lambda s: s.add_subscription(status=None), "status"),
+    (lambda s: s.add_subscription(quantity="5"), "quantity"),
     (lambda s: s.add_subscription(offer=None), "offer: expected a mapping"),
     (lambda s: s.add_subscription(offer={"id": 5, "name": "x"}), "offer: expected a mapping"),
     (lambda s: s.add_entitlement(plan_id=UUID(int=1)), "there is no subscription 00000000"),

@@ -188,7 +188,7 @@ async def test_a_fault_can_be_meant_for_what_a_predicate_finds() -> None:
         german = sandbox.client(retry=ONCE, language="de")
         assert (await _statuses(client, 1), await _statuses(german, 1)) == ([200], [409])
         sandbox.clear_faults()
-        sandbox.fail(Fault.status(409), when=lambda request: request.nothing)  # type: ignore[attr-defined, no-any-return]  wrong on purpose
+        sandbox.fail(Fault.status(409), when=lambda request: request.nothing)
         with pytest.raises(ServerError, match="500"):
             await client.get_contract_data(customer_id=1001)
         assert sandbox.requests[-1].answer is not None

@@ -71,20 +71,20 @@ def test_ids_are_given_once_and_what_has_the_same_id_takes_its_place() -> None:
 
 
 WRONG: list[tuple[Callable[[MembershipSandbox], object], str]] = [
-    (lambda s: s.add_contract(rate="x"), "rate"),  # type: ignore[call-arg]  wrong on purpose
-    (lambda s: s.add_contract(end_date="soon"), "contract: endDate: expected a date"),  # type: ignore[arg-type]
-    (lambda s: s.add_contract(rate_name=None), "rateName"),  # type: ignore[arg-type]
+    (lambda s: s.add_contract(rate="x"), "rate"),
+    (lambda s: s.add_contract(end_date="soon"), "contract: endDate: expected a date"),
+    (lambda s: s.add_contract(rate_name=None), "rateName"),
     (lambda s: s.add_contract(id=0), "id"),
-    (lambda s: s.add_contract(id="7"), "id"),  # type: ignore[arg-type]
-    (lambda s: s.add_contract(price=1.5), "pass Decimal"),  # type: ignore[arg-type]
+    (lambda s: s.add_contract(id="7"), "id"),
+    (lambda s: s.add_contract(price=1.5), "pass Decimal"),
     (lambda s: s.add_contract(customer_id=0), "customer_id"),
     (lambda s: s.add_contract(customer_id=5, id=2002), "contract 2002 belongs to another customer"),
     (lambda s: s.add_contract(start_date=date(2026, 2, 1), end_date=date(2026, 1, 1)), "before it starts"),
     (lambda s: s.add_module_contract(contract_id=5), "there is no contract 5: add it first"),
     (lambda s: s.add_idle_period(contract_id=5), "there is no contract 5: add it first"),
-    (lambda s: s.add_idle_period(start_date="soon"), "start_date must be a datetime.date"),  # type: ignore[arg-type]
-    (lambda s: s.add_additional_module(payment_frequencies=("x",)), "paymentFrequencies"),  # type: ignore[arg-type]
-    (lambda s: s.add_cancelation_reason(cancelation_reason_name=5), "cancelationReasonName"),  # type: ignore[arg-type]
+    (lambda s: s.add_idle_period(start_date="soon"), "start_date must be a datetime.date"),
+    (lambda s: s.add_additional_module(payment_frequencies=("x",)), "paymentFrequencies"),
+    (lambda s: s.add_cancelation_reason(cancelation_reason_name=5), "cancelationReasonName"),
 ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 from attrs import field, frozen
@@ -114,8 +114,8 @@ def checked(name: str, value: object, shape: type[T]) -> T:
 def copied(value: Any) -> Any:
     """Return a copy of containers; what they hold in the end never changes, and is shared."""
     if isinstance(value, dict):
-        return {key: copied(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return [copied(item) for item in value] if type(value) is list else value  # pyright: ignore[reportUnknownVariableType]
+        return {key: copied(item) for key, item in cast("dict[object, object]", value).items()}
+    return [copied(item) for item in codec.as_list(value)] if isinstance(value, list) else value
 
 
 def camel_case(name: str) -> str:

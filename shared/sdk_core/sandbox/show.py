@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sdk_core import codec
 from sdk_core.sandbox.clock import Clock
@@ -72,9 +72,9 @@ def _body(body: bytes) -> object:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return {str(key): _plain(item) for key, item in cast("Mapping[object, object]", value).items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item) for item in cast("list[object]", value)]
     if isinstance(value, ReceivedDocument):
         return {"contentType": value.content_type, "bytes": len(value.content)}
     return Decimal(str(value)) if isinstance(value, float) else value
