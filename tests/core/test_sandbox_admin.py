@@ -231,6 +231,16 @@ async def test_requests_and_ledger_are_told_without_credentials() -> None:
             assert (await ask(sandbox, "GET", bad))[0] == 400
 
 
+async def test_of_long_bodies_the_beginning_is_told() -> None:
+    async with MembershipSandbox() as sandbox, ClientSession() as session:
+        await session.post(f"{sandbox.url}/v1/long", data=b'"' + b"x" * 100_000 + b'"')
+        _, told = await ask(sandbox, "GET", "requests")
+        (request,) = told["requests"]
+        assert request["body"].startswith('"xxx')
+        assert request["body"].endswith("(the beginning of 100002 bytes)")
+        assert len(request["body"]) < 20_000
+
+
 async def test_time_passes_when_it_is_told_to() -> None:
     async with CloudCockpitSandbox(today=TODAY) as sandbox, sandbox.client() as client:
         ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": sandbox.ACTIVE_SUBSCRIPTION_ID}

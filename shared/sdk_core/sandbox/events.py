@@ -1,12 +1,14 @@
 """What happens in a sandbox, as server-sent events: for the page, as long as somebody looks at it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
 
+from sdk_core import codec
 from sdk_core.sandbox.contents import Contents
 from sdk_core.sandbox.show import show_clock, show_entry, show_queued, show_request, written
 
@@ -15,7 +17,9 @@ __all__ = ["stream"]
 _LOOKS: Final = 0.1
 """Seconds between two looks. A test may change the state directly: nothing else would notice all changes."""
 _NEWEST: Final = 100
-"""Requests and effects that are sent."""
+"""How many requests, effects and values of each kind are sent."""
+_SHARE: Final = 10
+"""Of the server's time, at most one part in so many goes into looking, however large the state is."""
 _SILENCE: Final = 100
 """Looks without a change after which a comment is sent: only then is it noticed that nobody listens any more."""
 
@@ -28,8 +32,10 @@ async def stream(request: web.Request, contents: Contents, closing: asyncio.Even
     silence = 0
     with suppress(ConnectionResetError):
         while not closing.is_set():
+            began = time.perf_counter()
             with contents.lock:
                 parts = {name: written(show(contents)) for name, show in _PARTS.items()}
+            spent = time.perf_counter() - began
             changed = {name: part for name, part in parts.items() if sent.get(name) != part}
             silence = 0 if changed else silence + 1
             text = b"".join(b"event: %s\ndata: %s\n\n" % (name.encode(), part) for name, part in changed.items())
@@ -37,7 +43,7 @@ async def stream(request: web.Request, contents: Contents, closing: asyncio.Even
                 await response.write(text or b": nothing new\n\n")
             sent = parts
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOKS):
+                async with asyncio.timeout(max(_LOOKS, _SHARE * spent)):
                     await closing.wait()
     return response
 
@@ -54,6 +60,15 @@ def _ledger(contents: Contents) -> dict[str, object]:
     return {"total": total, "newest": [show_entry(*numbered) for numbered in ledger.after(total - _NEWEST)]}
 
 
+def _state(contents: Contents) -> dict[str, object]:
+    return {
+        name: {"total": len(codec.as_list(value)), "newest": codec.as_list(value)[-_NEWEST:]}
+        if isinstance(value, list)
+        else {"setting": value}
+        for name, value in contents.show_state().items()
+    }
+
+
 def _about(contents: Contents) -> dict[str, object]:
     names = {operation.name for operation in contents.operations} | contents.other_endpoints
     return {"name": type(contents).__name__, "operations": sorted(names)}
@@ -65,5 +80,5 @@ _PARTS: Final[Mapping[str, Callable[[Contents], object]]] = {
     "faults": lambda contents: [show_queued(queued) for queued in contents.faults],
     "requests": _requests,
     "ledger": _ledger,
-    "state": lambda contents: contents.show_state(),
+    "state": _state,
 }

@@ -12,6 +12,7 @@ from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedReq
 
 __all__ = ["show_clock", "show_entry", "show_queued", "show_request", "written"]
 
+_LONGEST: Final = 16 * 2**10
 _SECRET: Final = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
 """Headers whose values are not shown: a real key may be sent to a sandbox by mistake."""
 
@@ -63,7 +64,9 @@ def show_entry(number: int, entry: LedgerEntry) -> dict[str, object]:
 
 
 def _body(body: bytes) -> object:
-    """Return JSON as it is, and anything else as text."""
+    """Return JSON as it is, and anything else as text; of what is long, the beginning."""
+    if len(body) > _LONGEST:
+        return f"{body[:_LONGEST].decode(errors='replace')} (the beginning of {len(body)} bytes)"
     try:
         return codec.parse(body) if body else None
     except codec.NotJsonError:

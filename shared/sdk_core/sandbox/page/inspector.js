@@ -141,15 +141,14 @@ const counted = ({ total, newest }) => (total > newest.length ? `(${total}; the 
 
 function showState(state) {
   const shown = new Map([...element("state").children].map((child) => [child.dataset.key, child]));
-  for (const [name, value] of Object.entries(state)) {
+  for (const [name, { setting, total, newest }] of Object.entries(state)) {
     const kind = shown.get(name) || element("state").appendChild(folded([make("span", "tag"), make("span", "quiet")], make("div")));
     kind.dataset.key = name;
     const [title, count] = kind.firstChild.children;
-    const list = Array.isArray(value);
     title.textContent = name;
-    count.textContent = list ? `(${value.length})` : isPlain(value) ? String(value) : "";
-    const items = (list ? value : [value]).map((item, index) => ({ index, item }));
-    sync(kind.lastChild, items, ({ index }) => index, list ? renderItem : renderSetting, "There is none.");
+    count.textContent = newest ? counted({ total, newest }) : isPlain(setting) ? String(setting) : "";
+    const items = (newest || [setting]).map((item, index) => ({ index, item }));
+    sync(kind.lastChild, items, ({ index }) => index, newest ? renderItem : renderSetting, "There is none.");
   }
 }
 
