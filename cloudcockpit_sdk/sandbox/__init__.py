@@ -73,6 +73,7 @@ class CloudCockpitSandbox(Handlers):
             entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
         self.entitlements: dict[UUID, list[Subscription]] = {plan: list(owned) for plan, owned in entitlements.items()}
         self.budgets: dict[UUID, Decimal | None] = {}
+        self.owners: dict[UUID, set[str]] = {}
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
         self.token_requests: int = 0
