@@ -61,6 +61,11 @@ class Sandbox:
             raise RuntimeError("the sandbox is not running: use it inside `async with`")
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
+    @property
+    def queued_faults(self) -> list[tuple[str | None, Fault]]:
+        """The faults that no request has used up, each with the operation that it waits for; None: any."""
+        return [*self._faults]
+
     def fail(self, *faults: Fault, operation: str | None = None) -> None:
         """Queue faults; each is used up by one request.
 
