@@ -99,9 +99,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test that ended well, but left faults unused."""
     yield
     unused = [
-        f"{fault} for {operation or 'any operation'}"
+        f"{queued.fault} for {queued.operation or 'any operation'}"
         for sandbox in item.stash.get(_SANDBOXES, ())
-        for operation, fault in sandbox.queued_faults
+        for queued in sandbox.faults
+        # What is to stay until it is cleared is no step of the test.
+        if queued.times is not None
     ]
     if unused:
         pytest.fail(

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sdk_core import codec
 from sdk_core.operation import Effect, Operation
-from sdk_core.sandbox.faults import NO_FAULT, Fault, respond
+from sdk_core.sandbox.faults import NO_FAULT, Fault, QueuedFault, respond
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError, read_arguments
 
 __all__ = ["Sandbox"]
@@ -50,7 +50,7 @@ class Sandbox:
         """Every request to the API, in order."""
         self.ledger: list[LedgerEntry] = []
         """Every effect that was applied, in order, whatever the client was told of it."""
-        self._faults: list[tuple[str | None, Fault]] = []
+        self._faults: list[QueuedFault] = []
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
@@ -62,8 +62,8 @@ class Sandbox:
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     @property
-    def queued_faults(self) -> list[tuple[str | None, Fault]]:
-        """The faults that no request has used up, each with the operation that it waits for; None: any."""
+    def faults(self) -> list[QueuedFault]:
+        """The faults that are queued and not used up."""
         return [*self._faults]
 
     def fail(self, *faults: Fault, operation: str | None = None) -> None:
@@ -79,7 +79,7 @@ class Sandbox:
         known = {known.name for known in self.operations} | self.other_endpoints
         if operation is not None and operation not in known:
             raise ValueError(f"operation must be one of {', '.join(sorted(known))}")
-        self._faults += [(operation, fault) for fault in faults]
+        self._faults += [QueuedFault(fault, operation) for fault in faults]
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_LARGEST_BODY)
@@ -141,10 +141,10 @@ class Sandbox:
         return await respond(request, fault, apply=apply, refuse=refuse, closing=self._closing)
 
     def _next_fault(self, targets: tuple[str | None, ...]) -> Fault:
-        for index, (target, fault) in enumerate(self._faults):
-            if target in targets:
+        for index, queued in enumerate(self._faults):
+            if queued.operation in targets:
                 del self._faults[index]
-                return fault
+                return queued.fault
         return NO_FAULT
 
     async def _serve(self, operation: Operation[Any] | None, request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from attrs import frozen
 from sdk_core.arguments import seconds
 from sdk_core.sandbox.requests import RefusalError
 
-__all__ = ["NO_FAULT", "Fault", "respond"]
+__all__ = ["NO_FAULT", "Fault", "QueuedFault", "respond"]
 
 _PROXY_PAGE: Final = "<html><body>Please sign in to the network.</body></html>"
 
@@ -62,6 +62,17 @@ class Fault:
     def truncated(cls) -> Self:
         """Apply the request, announce more bytes than are sent, and close the connection."""
         return cls("truncated", applies=True)
+
+
+@frozen
+class QueuedFault:
+    """A fault that waits for its request."""
+
+    fault: Fault
+    operation: str | None = None
+    """The operation whose request it waits for; None: any."""
+    times: int | None = 1
+    """How many requests use it up; None: it stays."""
 
 
 NO_FAULT: Final = Fault("none", applies=True)
