@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import date
 from itertools import count
-from typing import Final, Unpack
+from typing import Final, Self, Unpack
 
 from aiohttp import web
 
@@ -17,20 +17,23 @@ from membership_sdk.models import (
     IdlePeriodConfiguration,
 )
 from membership_sdk.sandbox import samples
-from membership_sdk.sandbox.handlers import Handlers
+from membership_sdk.sandbox.studio import Studio
+from membership_sdk.sandbox.webhooks import Webhook, Webhooks
 from sdk_core import codec
 from sdk_core.backend import ClientOptions
 from sdk_core.sandbox.faults import Fault
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError
 
-__all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest"]
+__all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest", "Webhook"]
 
 
-class MembershipSandbox(Handlers):
+class MembershipSandbox(Studio):
     """The Membership API on a loopback port: `async with MembershipSandbox() as sandbox:`.
 
     Error codes and the status of business refusals are the sandbox's own: the API publishes neither. A request that
     repeats an earlier one is refused, so that the ledger holds one effect.
+
+    `webhooks` tells of its effects; `agree()` is the studio that verifies what waits for it.
 
     Args:
         verification: whether the studio verifies cancelations, withdrawals and idle periods before they take effect.
@@ -44,6 +47,7 @@ class MembershipSandbox(Handlers):
     """
 
     API_KEY: Final = "sandbox-key"
+    WEBHOOK_KEY: Final = "sandbox-webhook-key"
 
     def __init__(
         self,
@@ -78,7 +82,17 @@ class MembershipSandbox(Handlers):
         self.additional_modules: list[AdditionalModule] = (
             samples.modules_on_sale() if additional_modules is None else list(additional_modules)
         )
+        self.webhooks: Webhooks = Webhooks(self.WEBHOOK_KEY)
         self._new_ids = count(9001)
+        self._amended = {}
+
+    async def __aenter__(self) -> Self:
+        self.webhooks.start()
+        return await super().__aenter__()
+
+    async def __aexit__(self, *exc: object) -> None:
+        await super().__aexit__(*exc)
+        await self.webhooks.stop()
 
     def client(
         self, *, api_key: str = API_KEY, language: str | None = None, **options: Unpack[ClientOptions]
