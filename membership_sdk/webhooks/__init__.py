@@ -1,8 +1,8 @@
 """Webhooks of the membership platform: read, checked, told apart, answered in time.
 
     receiver = WebhookReceiver({"berlin": os.environ["BERLIN_WEBHOOK_KEY"]}, handle)
-    app.add_route("/webhooks", WebhookApp(receiver), methods=["POST"])      # from membership_sdk.webhooks.asgi
-    app.router.add_post("/webhooks", webhook_handler(receiver))             # from membership_sdk.webhooks.aiohttp_web
+    WebhookApp(receiver)         # of `membership_sdk.webhooks.asgi`: for FastAPI, Starlette and other ASGI
+    webhook_handler(receiver)    # of `membership_sdk.webhooks.aiohttp_web`
 
 What the platform promises is little: a delivery may come twice, out of order, or not at all. (Its documentation says
 both that nothing is repeated, and that a delivery is repeated up to three times after 10 minutes.) So an event is a

@@ -26,9 +26,9 @@ class _GoneError(Exception):
 class WebhookApp:
     """An ASGI application that takes deliveries on any path, by POST.
 
-    In FastAPI and Starlette: `app.add_route("/webhooks", WebhookApp(receiver), methods=["POST"])`. (A `mount` would
-    answer the path without a slash at its end with a redirect, and that a sender follows one is not documented.) Close
-    the receiver in your lifespan.
+    In FastAPI and Starlette: `app.router.routes.append(Route("/webhooks", WebhookApp(receiver), methods=["POST"]))`.
+    (A `mount` would answer the path without a slash at its end with a redirect; that the platform follows one is not
+    documented.) Close the receiver in your lifespan.
     """
 
     def __init__(self, receiver: WebhookReceiver) -> None:
