@@ -282,7 +282,8 @@ async def test_a_handler_that_is_slow_is_told_so(caplog: pytest.LogCaptureFixtur
     handler = Handler()
     handler.may_end.clear()
     receiver = WebhookReceiver(KEYS, handler, answer_within=0.02)
-    assert [await receiver.receive(KEY, reading(body())) for _ in range(2)] == [200, 200]
+    async with asyncio.timeout(2):
+        assert [await receiver.receive(KEY, reading(body())) for _ in range(2)] == [200, 200]
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert f"delivery {ID} is acknowledged after 0.02 s, but its handler has not ended" in caplog.text
     await receiver.aclose(timeout=0.01)
@@ -385,6 +386,20 @@ async def test_the_answer_in_each_framework(serve: Serve, key: str | None, text:
             assert (answer.status, len(handler.events)) == (status, int(status == 200))
         async with session.get(url, headers=headers) as answer:
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+@each_framework
+async def test_a_slow_handler_in_each_framework(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    handler = Handler()
+    handler.may_end.clear()
+    receiver = WebhookReceiver(KEYS, handler, answer_within=0.02)
+    async with serve(receiver) as url, ClientSession() as session, asyncio.timeout(2):
+        for _ in range(2):
+            async with session.post(url, data=body(), headers={"x-api-key": KEY}) as answer:
+                assert (answer.status, len(handler.events)) == (200, 1)
+        assert "its handler has not ended" in caplog.text
+        handler.may_end.set()
+        await receiver.aclose()
 
 
 @each_framework
