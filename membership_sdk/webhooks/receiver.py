@@ -18,8 +18,7 @@ from sdk_core.hooks import answer_of
 
 __all__ = ["WebhookReceiver"]
 
-# Where the application does not configure logging, Python prints what is logged here: nothing is lost in silence.
-_log = logging.getLogger("membership_sdk.webhooks")
+_log = logging.getLogger("sdk_core.webhooks")
 _STORE_TIMEOUT: Final = 1.0
 
 Read = Callable[[], Awaitable[bytes]]

@@ -1,1 +1,0 @@
-"""Small programs that use the SDKs as an application would; the tests run them."""
