@@ -1,6 +1,7 @@
 """The client of the Membership Self-service API: one method per operation, which builds the request's values."""
 
 import re
+import time
 from datetime import date
 from typing import Final, Self, Unpack
 
@@ -79,7 +80,9 @@ class MembershipClient(Client):
             if language is not None:
                 headers["Accept-Language"] = header_text("language", language)
             if options.get("rate_limiter") is None:
-                options["rate_limiter"] = LocalRateLimiter(_RATE_LIMIT)
+                # On the clock that its waits are slept on.
+                clock = retry.clock if isinstance(retry := options.get("retry"), RetryPolicy) else time.monotonic
+                options["rate_limiter"] = LocalRateLimiter(_RATE_LIMIT, clock=clock)
             backend = Backend(
                 base_url=checked_base_url("base_url", base_url),
                 auth=ApiKey("X-API-KEY", api_key),

@@ -80,7 +80,7 @@ class Seeding(State):
         self.check_settings()
         self.subscriptions = {sample.id: sample for sample in samples.subscriptions(self.today)}
         self.entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
-        self.budgets, self._pending, self._migrations = {}, {}, {}
+        self.budgets, self.owners, self._pending, self._migrations = {}, {}, {}, {}
         if subscriptions is not None:
             self.subscriptions = {}
             for subscription in subscriptions:

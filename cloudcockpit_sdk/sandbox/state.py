@@ -57,9 +57,12 @@ class State(SampleIds, Sandbox):
     subscriptions: dict[UUID, Subscription]
     """By subscription id. An asynchronous change shows here once it is applied."""
     entitlements: dict[UUID, list[Subscription]]
-    """Azure entitlements by plan; known to `list_azure_entitlements` and `change_monthly_budget` only."""
+    """Azure entitlements by plan. Of the operations only `list_azure_entitlements`, `change_monthly_budget` and
+    `grant_owner_access` know them."""
     budgets: dict[UUID, Decimal | None]
     """The monthly budgets that were set, by entitlement."""
+    owners: dict[UUID, set[str]]
+    """The e-mail addresses that were granted owner access, by entitlement."""
     settle_after: int
     """How many reads still show the old state after an asynchronous change."""
     token_lifetime: int
@@ -70,6 +73,7 @@ class State(SampleIds, Sandbox):
         "subscriptions",
         "entitlements",
         "budgets",
+        "owners",
         "settle_after",
         "token_lifetime",
         "token_requests",
@@ -88,13 +92,14 @@ class State(SampleIds, Sandbox):
     def record(self, entry: LedgerEntry, request: web.Request) -> None:
         """Record the effect in the ledger and in the audit log."""
         super().record(entry, request)
+        customer_id: Any = entry.arguments["customer_id"]
         subscription_id: Any = entry.arguments["subscription_id"]
         self._audit.append(
             AuditEntry(
                 self.clock.now(),
                 entry.operation,
                 request.headers.get("X-Correlation-Id") or str(uuid4()),
-                self.subscriptions.get(subscription_id) or self._entitlement(subscription_id),
+                self.subscriptions.get(subscription_id) or self._entitlement(customer_id, subscription_id),
                 self._pending.get(subscription_id) if entry.operation in _ASYNCHRONOUS else None,
             )
         )
@@ -121,10 +126,13 @@ class State(SampleIds, Sandbox):
                 return subscription
         raise not_found("subscription", missing)
 
-    def _entitlement(self, entitlement_id: UUID, *, missing: int = HTTPStatus.NOT_FOUND) -> Subscription:
+    def _entitlement(
+        self, customer_id: UUID, entitlement_id: UUID, *, missing: int = HTTPStatus.NOT_FOUND
+    ) -> Subscription:
+        """Return the customer's entitlement; `missing` is the HTTP status if there is none."""
         for owned in self.entitlements.values():
             for entitlement in owned:
-                if entitlement.id == entitlement_id:
+                if entitlement.id == entitlement_id and entitlement.customer_id == customer_id:
                     return entitlement
         raise not_found("entitlement", missing)
 

@@ -15,24 +15,34 @@ from membership_sdk.models import (
     IdlePeriod,
     IdlePeriodConfiguration,
 )
-from membership_sdk.sandbox.handlers import Handlers
 from membership_sdk.sandbox.seeding import Seeding
+from membership_sdk.sandbox.studio import Studio
+from membership_sdk.sandbox.webhooks import Webhook, Webhooks
 from sdk_core import codec
 from sdk_core.backend import ClientOptions
 from sdk_core.sandbox.faults import Fault
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError
 
-__all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest", "RefusalError"]
+__all__ = [
+    "Fault",
+    "LedgerEntry",
+    "MembershipSandbox",
+    "ReceivedDocument",
+    "ReceivedRequest",
+    "RefusalError",
+    "Webhook",
+]
 
 
-class MembershipSandbox(Seeding, Handlers):
+class MembershipSandbox(Seeding, Studio):
     """The Membership API on a loopback port: `async with MembershipSandbox() as sandbox:`.
 
     Error codes and the status of business refusals are the sandbox's own: the API publishes neither. A request that
     repeats an earlier one is refused, so that the ledger holds one effect.
 
     `add_contract(...)` and the like add own data in a line, `fail(Fault.status(409))` lets requests fail,
-    `clock.advance(days=30)` lets time pass, and `reset()` brings all back.
+    `clock.advance(days=30)` lets time pass, and `reset()` brings all back. `webhooks` tells of its effects; `agree()`
+    is the studio that verifies what waits for it.
 
     Args:
         verification: whether the studio verifies cancelations, withdrawals and idle periods before they take effect.
@@ -49,6 +59,7 @@ class MembershipSandbox(Seeding, Handlers):
     """
 
     API_KEY: Final = "sandbox-key"
+    WEBHOOK_KEY: Final = "sandbox-webhook-key"
 
     def __init__(
         self,
@@ -72,7 +83,25 @@ class MembershipSandbox(Seeding, Handlers):
             idle_periods=idle_periods,
             additional_modules=additional_modules,
         )
+        self.webhooks: Webhooks = Webhooks(self.WEBHOOK_KEY, self.clock.timestamp)
+        self._amended = {}
         self.keep_state()
+
+    async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Begin to answer, and to send webhooks; see `Sandbox.start`."""
+        await super().start(host=host, port=port)
+        self.webhooks.start()
+
+    async def stop(self) -> None:
+        """Answer no more, and send no more webhooks; the state stays."""
+        await super().stop()
+        await self.webhooks.stop()
+
+    def reset(self) -> None:
+        """Go back to how it was created; who receives webhooks stays."""
+        super().reset()
+        self.webhooks.waiting.clear()
+        self.webhooks.sent.clear()
 
     def client(
         self, *, api_key: str = API_KEY, language: str | None = None, **options: Unpack[ClientOptions]

@@ -114,7 +114,9 @@ def read_arguments(operation: Operation[Any], request: web.Request, body: bytes)
     for name, check in operation.slots.items():
         slot = request.match_info[name]
         with _validating(name):
-            arguments[name] = check(name, int(slot) if check is int64_id and slot.isdecimal() else slot)
+            value = check(name, int(slot) if check is int64_id and slot.isdecimal() else slot)
+            # Text comes back encoded for a path; aiohttp has decoded what was received.
+            arguments[name] = slot if isinstance(value, str) else value
     for name, query in operation.query.items():
         if (text := request.query.get(query.name)) is not None:
             with _validating(query.name):

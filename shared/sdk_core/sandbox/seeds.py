@@ -115,7 +115,9 @@ def copied(value: Any) -> Any:
     """Return a copy of containers; what they hold in the end never changes, and is shared."""
     if isinstance(value, dict):
         return {key: copied(item) for key, item in cast("dict[object, object]", value).items()}
-    return [copied(item) for item in codec.as_list(value)] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [copied(item) for item in codec.as_list(value)]
+    return {*cast("set[object]", value)} if isinstance(value, set) else value
 
 
 def camel_case(name: str) -> str:
