@@ -23,11 +23,11 @@ async def test_it_listens_on_loopback_unless_it_is_told_otherwise() -> None:
         with pytest.raises(RuntimeError, match="running already"):
             await sandbox.start()
         port = int(sandbox.url.rpartition(":")[2])
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match=r"(?i)address already in use"):
             await MembershipSandbox().start(port=port)
-    for host, shown in (("0.0.0.0", "127.0.0.1"), ("localhost", "127.0.0.1")):
+    for host in ("0.0.0.0", "localhost"):
         await sandbox.start(host=host)
-        assert sandbox.url.startswith(f"http://{shown}:")
+        assert sandbox.url.rpartition(":")[0] in {"http://127.0.0.1", "http://[::1]"}
         assert (await send(sandbox, "GET", "/v1/memberships/1001/self-service/contract-data"))[0] == 200
         await sandbox.stop()
     await sandbox.stop()
@@ -62,10 +62,14 @@ def test_use_from_another_event_loop_is_told_plainly() -> None:
     loop.close()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_sandbox_whose_loop_is_gone_can_be_started_again() -> None:
     sandbox = MembershipSandbox()
-    asyncio.run(sandbox.start())
+
+    async def start() -> int:
+        await sandbox.start()
+        return int(sandbox.url.rpartition(":")[2])
+
+    port = asyncio.run(start())
 
     async def use() -> None:
         with pytest.raises(RuntimeError, match="another event loop, which is not running"):
@@ -73,6 +77,8 @@ def test_a_sandbox_whose_loop_is_gone_can_be_started_again() -> None:
         await sandbox.stop()
         async with sandbox, sandbox.client() as client:
             assert len(await client.get_contract_data(customer_id=1001)) == 2
+        await sandbox.start(port=port)
+        await sandbox.stop()
 
     asyncio.run(use())
 

@@ -3,9 +3,10 @@
 import asyncio
 import ipaddress
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 from yarl import URL
@@ -29,6 +30,7 @@ class Server:
         self.closing: asyncio.Event = asyncio.Event()
         """Set when the server stops; it ends what would take longer."""
         self._runner: web.AppRunner | None = None
+        self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -38,7 +40,7 @@ class Server:
         Raises:
             RuntimeError: it does not run; or it runs on an event loop that stands still, and so can't answer.
         """
-        if self._runner is None or self._loop is None:
+        if self._socket is None or self._loop is None:
             raise RuntimeError("the sandbox is not running: use it inside `async with`")
         if self._loop.is_closed() or (_current_loop() not in {None, self._loop} and not self._loop.is_running()):
             raise RuntimeError(
@@ -46,7 +48,8 @@ class Server:
                 " on the loop that uses it (in pytest-asyncio, give fixture and test the same loop_scope), or let its"
                 " loop run in a thread"
             )
-        host, port = cast("tuple[str, int]", self._runner.addresses[0][:2])
+        name: tuple[str, int] = self._socket.getsockname()[:2]
+        host, port = name
         # Who listens everywhere is reached at the loopback address, among others.
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  it is compared, not bound
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
@@ -66,14 +69,19 @@ class Server:
         if self._runner is not None:
             raise RuntimeError("the sandbox is running already: use one `async with` at a time")
         self.closing = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        listening = socket.create_server(address, family=family)
         runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=_SHUTDOWN)
-        await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            await runner.setup()
+            await web.SockSite(runner, listening).start()
         except BaseException:
+            listening.close()
             await runner.cleanup()
             raise
-        self._runner, self._loop = runner, asyncio.get_running_loop()
+        self._runner, self._socket, self._loop = runner, listening, loop
 
     async def stop(self) -> None:
         """Answer no more.
@@ -81,16 +89,17 @@ class Server:
         Raises:
             RuntimeError: it was started on another event loop.
         """
-        if self._runner is None or self._loop is None:
+        if self._runner is None or self._socket is None or self._loop is None:
             return
         if self._loop is not asyncio.get_running_loop() and not self._loop.is_closed():
             raise RuntimeError("the sandbox must be stopped on the event loop on which it was started")
-        runner, self._runner = self._runner, None
+        runner, listening, self._runner, self._socket = self._runner, self._socket, None, None
         if self._loop.is_closed():
-            # Its sockets went with the loop.
-            return
-        self.closing.set()
-        await runner.cleanup()
+            # Nothing answers any more, but the port is still taken.
+            listening.close()
+        else:
+            self.closing.set()
+            await runner.cleanup()
 
     @staticmethod
     def application() -> web.Application:
