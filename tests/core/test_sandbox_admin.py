@@ -332,13 +332,13 @@ def ask(method, path, body=None):
     except urllib.error.HTTPError as error:
         return error.code
 statuses = []
-for number in range(40):
+for number in range(15):
     seed = {"contracts": [{"customerId": customer, "id": customer * 1000 + number}]}
     statuses.append(ask("POST", "/_sandbox/state", seed))
     fault = {"kind": "status", "status": 409, "operation": "get_contract_data", "ids": {"customer_id": customer}}
     statuses.append(ask("POST", "/_sandbox/faults", fault))
     statuses += [ask("GET", f"/v1/memberships/{customer}/self-service/contract-data") for _ in range(2)]
-print(statuses == [200, 200, 409, 200] * 40, statuses)
+print(statuses == [200, 200, 409, 200] * 15, statuses)
 """
 
 
@@ -352,7 +352,7 @@ async def test_two_processes_script_one_sandbox_at_once() -> None:
         ]
         ended = await asyncio.gather(*(asyncio.to_thread(run.communicate, timeout=60) for run in runs))
         assert [out.partition(" ")[0] for out, _ in ended] == ["True", "True"], ended
-        assert [len(sandbox.contracts[customer]) for customer in (7, 8)] == [40, 40]
+        assert [len(sandbox.contracts[customer]) for customer in (7, 8)] == [15, 15]
         assert sandbox.faults == []
 
 
