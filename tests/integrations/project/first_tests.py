@@ -4,10 +4,11 @@ from app import app, studio
 from attrs import evolve
 from fastapi.testclient import TestClient
 
-from membership_sdk.sandbox import Fault
+from membership_sdk import MembershipClient
+from membership_sdk.sandbox import Fault, MembershipSandbox
 
 
-def test_a_member_leaves_once_the_server_is_back(membership_sandbox, membership_client):
+def test_a_member_leaves(membership_sandbox: MembershipSandbox, membership_client: MembershipClient) -> None:
     contract = membership_sandbox.contracts[1001][2002]
     membership_sandbox.contracts[7] = {70: evolve(contract, id=70)}
     membership_sandbox.fail(Fault.status(503, retry_after=20), operation="get_contract_data")
