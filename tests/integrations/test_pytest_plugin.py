@@ -68,13 +68,13 @@ def test_a_project_of_its_own(project: Path) -> None:
         "-n2",
         "--asyncio-mode=auto",
         *("--cov=app", "--cov=membership_sdk.operations", "--cov-report=term"),
-        *("blocking_tests.py", "auto_tests.py", "frozen_tests.py"),
+        *("blocking_tests.py", "auto_tests.py", "first_tests.py", "frozen_tests.py"),
     )
     strictly = pytest_in(project, "--asyncio-mode=strict", "strict_tests.py")
     wrongly = pytest_in(project, "--asyncio-mode=auto", "unused_tests.py")
 
     out = ended(together)
-    assert "10 passed" in out
+    assert "11 passed" in out
     # A line that had run before coverage began would be missing.
     assert re.findall(r"^(?:app|.*operations)\.py +\d+ +\d+ +(\d+)%", out, re.MULTILINE) == ["100", "100"], out
     assert "3 passed" in ended(strictly)
@@ -88,3 +88,9 @@ def test_a_project_of_its_own(project: Path) -> None:
     ]
     assert "503" in out and "for get_idle_periods" in out  # noqa: PT018  one sentence
     assert "kind='drop'" in out and "for any operation" in out  # noqa: PT018
+
+
+def test_a_first_test_is_short() -> None:
+    """An own application, own data, a fault, 20 seconds that pass: at most 15 lines, docstring aside."""
+    _docstring, *lines = filter(None, (HERE / "project" / "first_tests.py").read_text().splitlines())
+    assert len(lines) <= 15
