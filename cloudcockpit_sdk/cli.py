@@ -12,8 +12,9 @@ from sdk_core import cli
 from sdk_core.cli.narration import ClaimError, Narration
 from sdk_core.errors import BadRequestError
 from sdk_core.outcome import Outcome
+from sdk_core.sandbox.serving import serve
 
-__all__ = ["demo", "run"]
+__all__ = ["demo", "run", "sandbox"]
 
 _ABOUT = "The CloudCockpit subscription SDK, shown on a sandbox: no account needed, nothing leaves this machine."
 _POLL_INTERVAL = 0.3
@@ -22,7 +23,12 @@ _TIMEOUT = 10.0
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return cli.run("cloudcockpit-sdk", _ABOUT, demo, argv)
+    return cli.run("cloudcockpit-sdk", _ABOUT, demo, sandbox, argv)
+
+
+async def sandbox(host: str, port: int) -> None:
+    """Serve a sandbox with sample data until Ctrl-C."""
+    await serve(CloudCockpitSandbox(), host=host, port=port)
 
 
 async def demo(tell: Narration) -> None:

@@ -448,6 +448,28 @@ class CloudCockpitClient(Client):
         """
         return await self.call(operations.GET_CUSTOM_TERM_END_DATES, customer_id=customer_id, query=query)
 
+    async def grant_owner_access(
+        self, *, customer_id: UUID | str, subscription_id: UUID | str, user_email: str
+    ) -> Done:
+        """Make a user an owner of an Azure subscription. For the roles `csp` and `reseller`.
+
+        That it has happened when the answer comes, and that doing it twice is the same as once, is not documented: both
+        are read out of the method (PUT) and of "No Content". No operation that takes the access back is known.
+
+        Args:
+            customer_id: the customer.
+            subscription_id: the Azure subscription.
+            user_email: the user's e-mail address, as it is; it is sent in the path.
+
+        Source: operation-put-v1-customers-parameter-subscriptions-parameter-grant-owner-access-parameter.
+        """
+        return await self.call(
+            operations.GRANT_OWNER_ACCESS,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            user_email=user_email,
+        )
+
     async def list_audit_logs(
         self,
         *,

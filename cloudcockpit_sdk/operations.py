@@ -1,4 +1,4 @@
-"""The operations of the CloudCockpit subscription API; S1 to S18 number them in the order of the documentation."""
+"""The operations of the CloudCockpit subscription API; S1 to S19 number them in the order of the documentation."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +27,7 @@ __all__ = [
     "GET_CUSTOM_TERM_END_DATES",
     "GET_MIGRATION_STATUS",
     "GET_SUBSCRIPTION",
+    "GRANT_OWNER_ACCESS",
     "LIST_AUDIT_LOGS",
     "LIST_AZURE_ENTITLEMENTS",
     "LIST_CUSTOMER_SUBSCRIPTIONS",
@@ -239,6 +240,17 @@ GET_CUSTOM_TERM_END_DATES: Final = Operation(
     source=_DOCS + "get-v1-customers-parameter-subscriptions-custom-term-end-dates",
 )
 
+GRANT_OWNER_ACCESS: Final = Operation(
+    name="grant_owner_access",
+    method="PUT",
+    path=_SUBSCRIPTION + "/grant-owner-access/{user_email:str}",
+    returns=Done,
+    # A PUT: whoever is an owner already is one after a second request, too.
+    effect=Effect.IDEMPOTENT,
+    roles=("csp", "reseller"),
+    source=_DOCS + "put" + _PAGE_OF_SUBSCRIPTION + "-grant-owner-access-parameter",
+)
+
 LIST_AUDIT_LOGS: Final = Operation(
     name="list_audit_logs",
     method="GET",
@@ -279,6 +291,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     LIST_AZURE_ENTITLEMENTS,
     LIST_ELIGIBLE_FOR_UPGRADE,
     GET_CUSTOM_TERM_END_DATES,
+    GRANT_OWNER_ACCESS,
     LIST_AUDIT_LOGS,
 )
-"""The operations of this SDK, in the order of the documentation: S1 to S18, and the audit log."""
+"""The operations of this SDK, in the order of the documentation: S1 to S19, and the audit log."""

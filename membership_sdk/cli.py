@@ -14,16 +14,22 @@ from sdk_core import cli
 from sdk_core.cli.narration import ClaimError, Narration
 from sdk_core.errors import ConnectionFailedError
 from sdk_core.outcome import Outcome
+from sdk_core.sandbox.serving import serve
 from sdk_core.workflow import Change
 
-__all__ = ["demo", "run"]
+__all__ = ["demo", "run", "sandbox"]
 
 _ABOUT = "The Membership Self-service SDK, shown on a sandbox: no account needed, nothing leaves this machine."
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return cli.run("membership-sdk", _ABOUT, demo, argv)
+    return cli.run("membership-sdk", _ABOUT, demo, sandbox, argv)
+
+
+async def sandbox(host: str, port: int) -> None:
+    """Serve a sandbox with sample data until Ctrl-C."""
+    await serve(MembershipSandbox(), host=host, port=port)
 
 
 async def demo(tell: Narration) -> None:

@@ -56,7 +56,8 @@ _VALUES: dict[Any, Any] = {
 
 def valid_arguments(operation: Operation[Any]) -> dict[str, Any]:
     """Return arguments that `operation` accepts, from its slots and its body alone."""
-    arguments = {name: _VALUES[check] for name, check in operation.slots.items()}
+    # A slot of type `str` has no check of its own to tell it by.
+    arguments = {name: _VALUES.get(check, "x") for name, check in operation.slots.items()}
     if operation.body in _VALUES:
         arguments["body"] = _VALUES[operation.body]
     elif operation.body is not None:

@@ -50,6 +50,11 @@ def test_the_demo_can_be_printed_where_only_ascii_can(package: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+@pytest.mark.xfail(
+    sys.version_info[:3] == (3, 13, 0),
+    reason="that CPython prints an error of its own when it forgets a transport as it ends",
+    strict=False,
+)
 def test_ctrl_c_ends_the_demo_with_130_and_no_traceback() -> None:
     with subprocess.Popen(
         command("membership_sdk", "demo"), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -51,7 +51,8 @@ def value_of(shape: Any) -> Any:
 
 def slots(operation: Operation[Any], number: int) -> dict[str, Any]:
     """Return arguments for the path that occur in no other call."""
-    return {name: UUID(int=number) if kind == "uuid" else number for name, kind in _SLOT.findall(operation.path)}
+    values = {"int": number, "uuid": UUID(int=number), "str": f"user-{number}@example.com"}
+    return {name: values[kind] for name, kind in _SLOT.findall(operation.path)}
 
 
 def is_empty(operation: Operation[Any]) -> bool:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 from uuid import UUID
 
 from attrs import frozen
@@ -243,7 +244,9 @@ class _Server(_Listener):
         if entry is None:
             return None
         operation, arguments = entry.plan.operation, entry.plan.arguments
-        expected = operation.template.format_map(arguments)
+        expected = operation.template.format_map(
+            {name: quote(f"{value}", safe="") for name, value in arguments.items()}
+        )
         return entry if (head.method, head.target.partition("?")[0]) == (operation.method, expected) else None
 
     def _miss_one(self) -> None:

@@ -4,10 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from decimal import Decimal
 from http import HTTPStatus
 from typing import ClassVar, Final, Unpack
 from uuid import UUID, uuid4
@@ -17,21 +15,22 @@ from aiohttp import web
 from cloudcockpit_sdk.auth import DEFAULT_SCOPE, ClientCredentials, TokenArgument
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Subscription
-from cloudcockpit_sdk.sandbox import samples
 from cloudcockpit_sdk.sandbox.handlers import Handlers
+from cloudcockpit_sdk.sandbox.seeding import Seeding
 from sdk_core import codec
 from sdk_core.backend import ClientOptions
 from sdk_core.sandbox.faults import Fault
+from sdk_core.sandbox.recent import Recent
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError
 
-__all__ = ["CloudCockpitSandbox", "Fault", "LedgerEntry", "ReceivedRequest"]
+__all__ = ["CloudCockpitSandbox", "Fault", "LedgerEntry", "ReceivedRequest", "RefusalError"]
 
 _TOKEN_PATH: Final = "/oauth2/v2.0/token"  # noqa: S105  a path
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 """Statuses that are documented without a body."""
 
 
-class CloudCockpitSandbox(Handlers):
+class CloudCockpitSandbox(Seeding, Handlers):
     """The CloudCockpit API on a loopback port: `async with CloudCockpitSandbox() as sandbox:`.
 
     The error types (`type`), and which change is possible in which status, are the sandbox's own: the API publishes
@@ -40,15 +39,21 @@ class CloudCockpitSandbox(Handlers):
     The token endpoint is not part of the API: its requests are counted in `token_requests`, and a fault reaches it only
     with `fail(..., operation="token")`.
 
+    `add_subscription(...)` adds own data in a line, `fail(Fault.status(409))` lets requests fail,
+    `clock.advance(days=30)` lets time pass, and `reset()` brings all back.
+
     Args:
         subscriptions: of CUSTOMER_ID, unless they have a `customer_id`; each with an `offer` of `id`, `name` and, if
             it is no License, `offerType`, like `{"name": "AzurePlan"}`; None: seven, in several states.
         entitlements: those of Azure plans, by the plan's id; None: one of AZURE_PLAN_ID.
         settle_after: how many reads of a subscription still show its old state after an asynchronous change.
         token_lifetime: seconds a token is valid.
-        clock: returns seconds since the epoch, for the expiry of tokens and the times of the audit log.
-        today: the date for which the defaults above are made, and by which late cancellations are refused; None: today
-            (UTC).
+        clock: returns seconds since the epoch: the sandbox's time, by which tokens expire, the audit log is written and
+            late cancellations are refused; None: the machine's time.
+        today: the date at the start, for which the defaults above are made; None: that of the clock (UTC).
+
+    Raises:
+        ValueError, TypeError: some of the data can't be served: it is not as documented, or belongs to no subscription.
     """
 
     TENANT: Final = "portal.example.com"
@@ -63,25 +68,17 @@ class CloudCockpitSandbox(Handlers):
         entitlements: Mapping[UUID, Iterable[Subscription]] | None = None,
         settle_after: int = 2,
         token_lifetime: int = 3599,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         today: date | None = None,
     ) -> None:
-        super().__init__(today=today)
-        owned = samples.subscriptions(self.today) if subscriptions is None else subscriptions
-        self.subscriptions: dict[UUID, Subscription] = {subscription.id: subscription for subscription in owned}
-        if entitlements is None:
-            entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
-        self.entitlements: dict[UUID, list[Subscription]] = {plan: list(owned) for plan, owned in entitlements.items()}
-        self.budgets: dict[UUID, Decimal | None] = {}
+        super().__init__(today=today, clock=clock)
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
-        self.token_requests: int = 0
-        """Number of requests for a token."""
-        self._clock = clock
+        self.token_requests = 0
         self._tokens: dict[str, float] = {}
-        self._pending = {}
-        self._migrations = {}
-        self._audit = []
+        self._audit = Recent(lambda _entry: 0)
+        self._fill(subscriptions, entitlements)
+        self.keep_state()
 
     @property
     def token_url(self) -> str:
@@ -101,9 +98,10 @@ class CloudCockpitSandbox(Handlers):
 
     def issue_token(self) -> str:
         """Return a fresh JWT that the API accepts until it expires."""
-        now = self._clock()
+        now = self.clock.timestamp()
         claims = {"aud": DEFAULT_SCOPE.rpartition("/")[0], "appid": self.CLIENT_ID, "iat": int(now)}
         token = _jwt({**claims, "nbf": int(now), "exp": int(now + self.token_lifetime), "uti": str(uuid4())})
+        self._tokens = {known: end for known, end in self._tokens.items() if end > now}
         self._tokens[token] = now + self.token_lifetime
         return token
 
@@ -115,10 +113,28 @@ class CloudCockpitSandbox(Handlers):
         """Add the token endpoint."""
         router.add_post(_TOKEN_PATH, self._serve_token)
 
+    def introduction(self) -> list[str]:
+        """Return lines that tell how to call the API."""
+        form = f"-d grant_type=client_credentials -d client_id={self.CLIENT_ID}"
+        secret = f"-d client_secret={self.CLIENT_SECRET} -d scope={DEFAULT_SCOPE}"
+        headers = f"-H 'Authorization: Bearer TOKEN' -H 'X-Tenant: {self.TENANT}'"
+        return [
+            f"token URL        {self.token_url}",
+            f"client id        {self.CLIENT_ID}",
+            f"client secret    {self.CLIENT_SECRET}",
+            f"scope            {DEFAULT_SCOPE}",
+            f"X-Tenant         {self.TENANT}",
+            f"customer id      {self.CUSTOMER_ID}",
+            f"subscription ids {self.ACTIVE_SUBSCRIPTION_ID} (active)",
+            f"                 {self.SUSPENDED_SUBSCRIPTION_ID} (suspended)",
+            f"a token          curl {form} {secret} {self.token_url}",
+            f"then             curl {headers} {self.url}/v1/customers/{self.CUSTOMER_ID}/subscriptions",
+        ]
+
     def authenticate(self, request: web.Request) -> None:
         """Refuse a request without a valid token or the tenant."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or self._tokens.get(token, 0.0) <= self._clock():
+        if scheme != "Bearer" or self._tokens.get(token, 0.0) <= self.clock.timestamp():
             raise RefusalError(401, "Unauthorized", "The token is missing, wrong or expired.")
         if request.headers.get("X-Tenant") != self.TENANT:
             raise RefusalError(
@@ -160,7 +176,9 @@ class CloudCockpitSandbox(Handlers):
                 }
             )
 
-        return await self.answer(request, "token", apply=apply, error_body=_oauth_error)
+        # Its body holds the secret.
+        received = ReceivedRequest("token", request.method, request.path, {}, b"")
+        return await self.answer(request, received, "token", apply=apply, error_body=_oauth_error)
 
 
 def _oauth_error(refusal: RefusalError, request: web.Request) -> bytes:  # noqa: ARG001  unlike the API, it echoes nothing

@@ -31,11 +31,11 @@ from cloudcockpit_sdk.sandbox.answers import (
 )
 from cloudcockpit_sdk.sandbox.rules import (
     check_cancellation,
+    check_email,
     check_po_number,
     check_status,
     check_update,
     has_transition,
-    not_found,
     read_margin,
     sort_key,
 )
@@ -129,8 +129,7 @@ class Handlers(State):
     ) -> HTTPStatus:
         """Change an entitlement's budget; None: no budget."""
         # The documentation of this operation has no 404.
-        if self._entitlement(subscription_id, missing=400).customer_id != customer_id:
-            raise not_found("entitlement", 400)
+        self._entitlement(customer_id, subscription_id, missing=400)
         self.budgets[subscription_id] = monthly_budget
         return HTTPStatus.NO_CONTENT
 
@@ -214,6 +213,16 @@ class Handlers(State):
         owned = self._subscriptions_of(customer_id, missing=400)
         return sorted({end for subscription in owned if (end := subscription.end_date) is not None})
 
+    def grant_owner_access(self, *, customer_id: UUID, subscription_id: UUID, user_email: str) -> HTTPStatus:
+        """Make somebody an owner of an Azure subscription: an entitlement of an Azure plan. What isn't one is 400."""
+        if subscription_id in self.subscriptions:
+            self._subscription(customer_id, subscription_id)
+            raise RefusalError(400, "InvalidSubscription", "It is no Azure subscription.")
+        self._entitlement(customer_id, subscription_id)
+        check_email(user_email)
+        self.owners.setdefault(subscription_id, set()).add(user_email)
+        return HTTPStatus.NO_CONTENT
+
     def list_audit_logs(
         self,
         *,
@@ -234,8 +243,8 @@ class Handlers(State):
         """
         for number in [*self._pending]:
             self._read(number)
-        first = start_date or self._now() - timedelta(days=31)
-        last = end_date or self._now()
+        first = start_date or self.clock.now() - timedelta(days=31)
+        last = end_date or self.clock.now()
         names = None if operations is None else operations.split("|")
         items = [_audit_item(entry) for entry in reversed(self._audit) if first <= entry.moment <= last]
         found = [

@@ -15,6 +15,7 @@ from sdk_core.sandbox.requests import RefusalError
 
 __all__ = [
     "check_cancellation",
+    "check_email",
     "check_po_number",
     "check_status",
     "check_update",
@@ -88,6 +89,13 @@ def check_po_number(po_number: str) -> None:
     """Refuse a purchase order number that is too long."""
     if len(po_number) > _LONGEST_TEXT:
         raise _invalid("", f"expected at most {_LONGEST_TEXT} characters")
+
+
+def check_email(user_email: str) -> None:
+    """Refuse what is no e-mail address."""
+    name, at, host = user_email.rpartition("@")
+    if not (name and at and host):
+        raise _invalid("userEmail", "expected an e-mail address")
 
 
 def has_transition(subscription: Subscription) -> bool:

@@ -17,7 +17,7 @@ from cloudcockpit_sdk.models import (
 )
 from cloudcockpit_sdk.sandbox.answers import NAMESPACE, named
 
-__all__ = ["SampleIds", "entitlement", "subscriptions"]
+__all__ = ["SampleIds", "entitlement", "subscription", "subscriptions"]
 
 
 class SampleIds:
@@ -53,10 +53,17 @@ def subscriptions(today: date) -> list[Subscription]:
         (ids.AZURE_PLAN_ID, "Azure plan", active, 1, kind.AZURE_PLAN),
         (uuid5(NAMESPACE, "Defender"), "Defender", active, 5, kind.LICENSE),
     ]
-    return [_subscription(today, index, row) for index, row in enumerate(rows)]
+    return [_sample(today, index, row) for index, row in enumerate(rows)]
 
 
-def _subscription(today: date, index: int, row: tuple[UUID, str, SubscriptionStatus, int, OfferType]) -> Subscription:
+def subscription(today: date, number: UUID) -> Subscription:
+    """Return an active license of CUSTOMER_ID."""
+    return _sample(
+        today, 0, (number, "Microsoft 365 Business Premium", SubscriptionStatus.ACTIVE, 1, OfferType.LICENSE)
+    )
+
+
+def _sample(today: date, index: int, row: tuple[UUID, str, SubscriptionStatus, int, OfferType]) -> Subscription:
     number, name, status, quantity, offer_type = row
     midnight = datetime(today.year, today.month, 1, tzinfo=UTC)
     locked = number == SampleIds.LOCKED_SUBSCRIPTION_ID

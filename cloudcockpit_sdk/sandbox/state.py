@@ -1,10 +1,10 @@
 """The state of the sandbox: the values that it serves and changes, their look-up by id, and accepted changes."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from cloudcockpit_sdk.operations import OPERATIONS
 from cloudcockpit_sdk.sandbox.rules import not_found
 from cloudcockpit_sdk.sandbox.samples import SampleIds
 from sdk_core.sandbox import Sandbox
+from sdk_core.sandbox.recent import Recent
 from sdk_core.sandbox.requests import LedgerEntry, RefusalError
 
 __all__ = ["AuditEntry", "PendingChange", "State"]
@@ -56,32 +57,57 @@ class State(SampleIds, Sandbox):
     subscriptions: dict[UUID, Subscription]
     """By subscription id. An asynchronous change shows here once it is applied."""
     entitlements: dict[UUID, list[Subscription]]
-    """Azure entitlements by plan; known to `list_azure_entitlements` and `change_monthly_budget` only."""
+    """Azure entitlements by plan. Of the operations only `list_azure_entitlements`, `change_monthly_budget` and
+    `grant_owner_access` know them."""
     budgets: dict[UUID, Decimal | None]
     """The monthly budgets that were set, by entitlement."""
+    owners: dict[UUID, set[str]]
+    """The e-mail addresses that were granted owner access, by entitlement."""
     settle_after: int
     """How many reads still show the old state after an asynchronous change."""
-    _clock: Callable[[], float]
+    token_lifetime: int
+    """Seconds a token is valid."""
+    token_requests: int
+    """Number of requests for a token."""
+    state_names: ClassVar[tuple[str, ...]] = (
+        "subscriptions",
+        "entitlements",
+        "budgets",
+        "owners",
+        "settle_after",
+        "token_lifetime",
+        "token_requests",
+        "_pending",
+        "_migrations",
+    )
+    settings: ClassVar[Mapping[str, Any]] = {
+        "settle_after": int,
+        "token_lifetime": int,
+        "budgets": dict[UUID, Decimal | None],
+    }
     _pending: dict[UUID, PendingChange]
     _migrations: dict[UUID, tuple[PendingChange, UUID]]
-    _audit: list[AuditEntry]
+    _audit: Recent[AuditEntry]
 
     def record(self, entry: LedgerEntry, request: web.Request) -> None:
         """Record the effect in the ledger and in the audit log."""
         super().record(entry, request)
+        customer_id: Any = entry.arguments["customer_id"]
         subscription_id: Any = entry.arguments["subscription_id"]
         self._audit.append(
             AuditEntry(
-                self._now(),
+                self.clock.now(),
                 entry.operation,
                 request.headers.get("X-Correlation-Id") or str(uuid4()),
-                self.subscriptions.get(subscription_id) or self._entitlement(subscription_id),
+                self.subscriptions.get(subscription_id) or self._entitlement(customer_id, subscription_id),
                 self._pending.get(subscription_id) if entry.operation in _ASYNCHRONOUS else None,
             )
         )
 
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), UTC)
+    def reset(self) -> None:
+        """Go back to how it was created; tokens stay valid."""
+        super().reset()
+        self._audit.clear()
 
     def _subscriptions_of(self, customer_id: UUID, *, missing: int = HTTPStatus.NOT_FOUND) -> list[Subscription]:
         owned = [
@@ -100,10 +126,13 @@ class State(SampleIds, Sandbox):
                 return subscription
         raise not_found("subscription", missing)
 
-    def _entitlement(self, entitlement_id: UUID, *, missing: int = HTTPStatus.NOT_FOUND) -> Subscription:
+    def _entitlement(
+        self, customer_id: UUID, entitlement_id: UUID, *, missing: int = HTTPStatus.NOT_FOUND
+    ) -> Subscription:
+        """Return the customer's entitlement; `missing` is the HTTP status if there is none."""
         for owned in self.entitlements.values():
             for entitlement in owned:
-                if entitlement.id == entitlement_id:
+                if entitlement.id == entitlement_id and entitlement.customer_id == customer_id:
                     return entitlement
         raise not_found("entitlement", missing)
 

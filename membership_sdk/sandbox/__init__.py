@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from itertools import count
 from typing import Final, Unpack
 
 from aiohttp import web
@@ -16,21 +15,34 @@ from membership_sdk.models import (
     IdlePeriod,
     IdlePeriodConfiguration,
 )
-from membership_sdk.sandbox import samples
-from membership_sdk.sandbox.handlers import Handlers
+from membership_sdk.sandbox.seeding import Seeding
+from membership_sdk.sandbox.studio import Studio
+from membership_sdk.sandbox.webhooks import Webhook, Webhooks
 from sdk_core import codec
 from sdk_core.backend import ClientOptions
 from sdk_core.sandbox.faults import Fault
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError
 
-__all__ = ["Fault", "LedgerEntry", "MembershipSandbox", "ReceivedDocument", "ReceivedRequest"]
+__all__ = [
+    "Fault",
+    "LedgerEntry",
+    "MembershipSandbox",
+    "ReceivedDocument",
+    "ReceivedRequest",
+    "RefusalError",
+    "Webhook",
+]
 
 
-class MembershipSandbox(Handlers):
+class MembershipSandbox(Seeding, Studio):
     """The Membership API on a loopback port: `async with MembershipSandbox() as sandbox:`.
 
     Error codes and the status of business refusals are the sandbox's own: the API publishes neither. A request that
     repeats an earlier one is refused, so that the ledger holds one effect.
+
+    `add_contract(...)` and the like add own data in a line, `fail(Fault.status(409))` lets requests fail,
+    `clock.advance(days=30)` lets time pass, and `reset()` brings all back. `webhooks` tells of its effects; `agree()`
+    is the studio that verifies what waits for it.
 
     Args:
         verification: whether the studio verifies cancelations, withdrawals and idle periods before they take effect.
@@ -40,10 +52,14 @@ class MembershipSandbox(Handlers):
         idle_period_config: the rules for idle periods of all contracts; None: up to three whole months, or unlimited.
         idle_periods: idle periods by contract id; None: a past one of CONTRACT_ID.
         additional_modules: what the studio sells; None: three, of which CONTRACT_ID has the sauna.
-        today: the date for which the defaults above are made; None: today (UTC).
+        today: the date at the start, for which the defaults above are made; None: today (UTC).
+
+    Raises:
+        ValueError, TypeError: some of the data can't be served: it is not as documented, or belongs to no contract.
     """
 
     API_KEY: Final = "sandbox-key"
+    WEBHOOK_KEY: Final = "sandbox-webhook-key"
 
     def __init__(
         self,
@@ -59,32 +75,51 @@ class MembershipSandbox(Handlers):
     ) -> None:
         super().__init__(today=today)
         self.verification = verification
-        if contracts is None:
-            contracts = {self.CUSTOMER_ID: samples.contracts(self.today)}
-        self.contracts: dict[int, dict[int, ContractData]] = {
-            customer: {contract.id: contract for contract in own} for customer, own in contracts.items()
-        }
-        if modules is None:
-            modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): samples.sauna(self.today)}
-        self.modules: dict[tuple[int, int], AdditionalModuleContractExtended] = dict(modules)
-        self.reasons: list[ContractCancelationReason] = samples.reasons() if reasons is None else list(reasons)
-        rules = idle_period_config or samples.idle_period_config(self.today, verification=verification)
-        self.idle_period_config = rules
-        if idle_periods is None:
-            idle_periods = {self.CONTRACT_ID: [samples.past_idle_period(self.today, self.idle_period_config)]}
-        self.idle_periods: dict[int, dict[int, IdlePeriod]] = {
-            contract: {period.id: period for period in own} for contract, own in idle_periods.items()
-        }
-        self.additional_modules: list[AdditionalModule] = (
-            samples.modules_on_sale() if additional_modules is None else list(additional_modules)
+        self._fill(
+            contracts=contracts,
+            modules=modules,
+            reasons=reasons,
+            idle_period_config=idle_period_config,
+            idle_periods=idle_periods,
+            additional_modules=additional_modules,
         )
-        self._new_ids = count(9001)
+        self.webhooks: Webhooks = Webhooks(self.WEBHOOK_KEY, self.clock.timestamp)
+        self._amended = {}
+        self.keep_state()
+
+    async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Begin to answer, and to send webhooks; see `Sandbox.start`."""
+        await super().start(host=host, port=port)
+        self.webhooks.start()
+
+    async def stop(self) -> None:
+        """Answer no more, and send no more webhooks; the state stays."""
+        await super().stop()
+        await self.webhooks.stop()
+
+    def reset(self) -> None:
+        """Go back to how it was created; who receives webhooks stays."""
+        super().reset()
+        self.webhooks.waiting.clear()
+        self.webhooks.sent.clear()
 
     def client(
         self, *, api_key: str = API_KEY, language: str | None = None, **options: Unpack[ClientOptions]
     ) -> MembershipClient:
         """Return a client for this sandbox; the options are those of MembershipClient."""
         return MembershipClient(self.url, api_key, language=language, **options)
+
+    def introduction(self) -> list[str]:
+        """Return lines that tell how to call the API."""
+        path = f"/v1/memberships/{self.CUSTOMER_ID}/self-service/contract-data"
+        return [
+            f"API key         {self.API_KEY}   (header X-API-KEY)",
+            f"customer id     {self.CUSTOMER_ID}",
+            f"contract ids    {self.CONTRACT_ID}, {self.CANCELED_CONTRACT_ID} (canceled)",
+            f"module contract {self.MODULE_CONTRACT_ID}, of contract {self.CONTRACT_ID}",
+            f"reason id       {self.REASON_ID}",
+            f"try             curl -H 'X-API-KEY: {self.API_KEY}' {self.url}{path}",
+        ]
 
     def authenticate(self, request: web.Request) -> None:
         """Refuse a request without the API key."""
@@ -100,7 +135,7 @@ class MembershipSandbox(Handlers):
         answer = {
             "errorMessage": refusal.message,
             "errorCode": refusal.code,
-            "traceId": f"sandbox-{len(self.requests)}",
+            "traceId": f"sandbox-{self.requests.forgotten + len(self.requests)}",
             "reference": refusal.field,
         }
         return codec.dump({name: value for name, value in answer.items() if value is not None})

@@ -46,6 +46,7 @@ from membership_sdk.sandbox.rules import (
     require_positive,
 )
 from membership_sdk.sandbox.state import State
+from membership_sdk.webhooks import WebhookEventType
 from sdk_core.operation import Operation
 from sdk_core.sandbox.requests import ReceivedDocument
 
@@ -81,6 +82,8 @@ class Handlers(State):
             cancelation_status=after_cancelation(contract.cancelation_status, verification=self.verification),
             cancelation_origin=CancelationOrigin.CUSTOMER,
         )
+        if not self.verification:
+            self._tell(WebhookEventType.CONTRACT_CANCELLED, contract_id)
         return VoidResult()
 
     def withdraw_contract_cancelation(self, *, customer_id: int, contract_id: int) -> VoidResult:
@@ -129,7 +132,10 @@ class Handlers(State):
         reason = self._idle_reason(request.reason_id)
         require_document(reason, document)
         require_positive(creation_status(self.idle_period_config, periods.values(), request))
-        return self._store_idle_period(contract_id, request, reason, next(self._new_ids), end_of(request))
+        created = self._store_idle_period(contract_id, request, reason, self._new_id(), end_of(request))
+        if created.state == IdlePeriodState.ACCEPTED:
+            self._tell(WebhookEventType.CONTRACT_IDLE_PERIOD_CREATED, contract_id, idlePeriodId=created.id)
+        return created
 
     def get_idle_period_by_id(self, *, contract_id: int, idle_period_id: int) -> IdlePeriod:
         """Return one idle period or amendment."""
@@ -148,13 +154,21 @@ class Handlers(State):
         if reason != period.idle_period_reason:
             require_document(reason, document)
         require_positive(status)
-        number = next(self._new_ids) if self._changes_require_verification else idle_period_id
-        return self._store_idle_period(contract_id, request, reason, number, request.end_date or end_of(request))
+        number = idle_period_id
+        if self._changes_require_verification:
+            number = self._new_id()
+            self._amended[number] = idle_period_id
+        updated = self._store_idle_period(contract_id, request, reason, number, request.end_date or end_of(request))
+        if updated.state == IdlePeriodState.ACCEPTED:
+            self._tell(WebhookEventType.CONTRACT_IDLE_PERIOD_UPDATED, contract_id, idlePeriodId=number)
+        return updated
 
     def withdraw_idle_period(self, *, contract_id: int, idle_period_id: int) -> VoidResult:
         """Remove an idle period or amendment at once; whether a studio may verify that first is not documented."""
         period = self.get_idle_period_by_id(contract_id=contract_id, idle_period_id=idle_period_id)
         del self.idle_periods[contract_id][period.id]
+        if period.state == IdlePeriodState.ACCEPTED:
+            self._tell(WebhookEventType.CONTRACT_IDLE_PERIOD_CANCELLED, contract_id, idlePeriodId=period.id)
         return VoidResult()
 
     def idle_period_update_preview(
@@ -204,7 +218,7 @@ class Handlers(State):
         module = next(module for module in self.additional_modules if module.id == request.additional_module_id)
         price = next(way.price for way in module.payment_frequencies if way.id == request.payment_frequency_id)
         trial = module.trial_period_config
-        number = next(self._new_ids)
+        number = self._new_id()
         self.modules[contract_id, number] = evolve(
             module_contract(self.today, module.name, price or euros("0.00"), self.today),
             rate_codes=module.rate_codes,
@@ -212,6 +226,7 @@ class Handlers(State):
             if trial is not None and request.book_trial_period
             else None,
         )
+        self._tell(WebhookEventType.CONTRACT_ADDITIONAL_MODULE_CREATED, contract_id, moduleContractId=number)
         return AdditionalModuleContract(id=number)
 
     def get_additional_module_contract(
@@ -244,6 +259,9 @@ class Handlers(State):
             ),
             contract_cancelation_can_be_withdrawn=True,
         )
+        if not self.verification:
+            event = WebhookEventType.CONTRACT_ADDITIONAL_MODULE_CANCELLED
+            self._tell(event, contract_id, moduleContractId=additional_module_contract_id)
         return VoidResult()
 
     def withdraw_additional_module_contract_cancelation(

@@ -34,7 +34,18 @@ from membership_sdk.models import (
 from membership_sdk.sandbox.answers import end_of_month, euros, idle_period, module_contract
 from membership_sdk.sandbox.rules import months_later
 
-__all__ = ["SampleIds", "contracts", "idle_period_config", "modules_on_sale", "past_idle_period", "reasons", "sauna"]
+__all__ = [
+    "SampleIds",
+    "contract",
+    "contracts",
+    "idle_period_config",
+    "module_on_sale",
+    "modules_on_sale",
+    "past_idle_period",
+    "reasons",
+    "sauna",
+    "vacation",
+]
 
 
 class SampleIds:
@@ -67,7 +78,8 @@ def _monthly(number: int, price: str) -> PaymentFrequency:
     return PaymentFrequency(type=PaymentFrequencyType.RECURRING, id=number, term=term, price=euros(price))
 
 
-def _contract(today: date, contract_id: int, rate: str, price: str) -> ContractData:
+def contract(today: date, contract_id: int, rate: str, price: str) -> ContractData:
+    """Return a contract that is not canceled."""
     return ContractData(
         id=contract_id,
         start_date=date(today.year - 1, 1, 1),
@@ -87,8 +99,8 @@ def _contract(today: date, contract_id: int, rate: str, price: str) -> ContractD
 
 def contracts(today: date) -> tuple[ContractData, ...]:
     """Return the two contracts of CUSTOMER_ID."""
-    premium = _contract(today, SampleIds.CONTRACT_ID, "Premium", "39.90")
-    evening = _contract(today, SampleIds.CANCELED_CONTRACT_ID, "Evenings", "19.90")
+    premium = contract(today, SampleIds.CONTRACT_ID, "Premium", "39.90")
+    evening = contract(today, SampleIds.CANCELED_CONTRACT_ID, "Evenings", "19.90")
     canceled = evolve(
         evening,
         cancelation_status=CancelationStatus.CANCELED,
@@ -106,7 +118,6 @@ def sauna(today: date) -> AdditionalModuleContractExtended:
 
 def modules_on_sale() -> list[AdditionalModule]:
     """Return what the studio sells."""
-    month = Term(value=1, unit=TemporalUnit.MONTH)
     trial = AdditionalModuleTrialPeriodConfig(term=Term(value=2, unit=TemporalUnit.WEEK), description="Two weeks")
     rows = [
         (SampleIds.SAUNA_ID, "Sauna", "9.90", None),
@@ -114,20 +125,30 @@ def modules_on_sale() -> list[AdditionalModule]:
         (SampleIds.DRINKS_ID, "Drink flat", "4.90", None),
     ]
     return [
-        AdditionalModule(
-            id=number,
+        evolve(
+            module_on_sale(number),
             name=name,
-            image_url=f"https://images.example.com/{number}.png",
             payment_frequencies=(_monthly(SampleIds.PAYMENT_FREQUENCY_IDS[number], price),),
-            term_information=TermInformation(
-                term=month,
-                extension=AdditionalModuleExtension(extension_type=ExtensionType.TERM_EXTENSION, term_extension=month),
-                cancelation_period=month,
-            ),
             trial_period_config=trial_period,
         )
         for number, name, price, trial_period in rows
     ]
+
+
+def module_on_sale(number: int) -> AdditionalModule:
+    """Return a module that is paid monthly and has no trial period."""
+    month = Term(value=1, unit=TemporalUnit.MONTH)
+    return AdditionalModule(
+        id=number,
+        name=f"Module {number}",
+        image_url=f"https://images.example.com/{number}.png",
+        payment_frequencies=(_monthly(number + 5000, "9.90"),),
+        term_information=TermInformation(
+            term=month,
+            extension=AdditionalModuleExtension(extension_type=ExtensionType.TERM_EXTENSION, term_extension=month),
+            cancelation_period=month,
+        ),
+    )
 
 
 def idle_period_config(today: date, *, verification: bool) -> IdlePeriodConfiguration:
@@ -141,7 +162,7 @@ def idle_period_config(today: date, *, verification: bool) -> IdlePeriodConfigur
         idle_period_fee=euros("5.00"),
         access_refusal=True,
         idle_period_reasons=(
-            IdlePeriodReason(id=SampleIds.IDLE_REASON_ID, name="Vacation", document_required=False),
+            vacation(),
             IdlePeriodReason(id=SampleIds.DOCUMENTED_IDLE_REASON_ID, name="Illness", document_required=True),
         ),
         idle_period_creation_status=status.CHANGES_REQUIRE_VERIFICATION
@@ -159,9 +180,13 @@ def idle_period_config(today: date, *, verification: bool) -> IdlePeriodConfigur
 
 def past_idle_period(today: date, config: IdlePeriodConfiguration) -> IdlePeriod:
     """Return the idle period PAST_IDLE_PERIOD_ID."""
-    vacation = IdlePeriodReason(id=SampleIds.IDLE_REASON_ID, name="Vacation", document_required=False)
     start = date(today.year - 1, 6, 1)
-    return idle_period(config, vacation, SampleIds.PAST_IDLE_PERIOD_ID, start, date(today.year - 1, 6, 30))
+    return idle_period(config, vacation(), SampleIds.PAST_IDLE_PERIOD_ID, start, date(today.year - 1, 6, 30))
+
+
+def vacation() -> IdlePeriodReason:
+    """Return the reason IDLE_REASON_ID."""
+    return IdlePeriodReason(id=SampleIds.IDLE_REASON_ID, name="Vacation", document_required=False)
 
 
 def reasons() -> list[ContractCancelationReason]:

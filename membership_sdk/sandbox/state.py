@@ -1,6 +1,7 @@
 """The state of the sandbox: the values that it serves and changes, and their look-up by id."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from membership_sdk.models import (
     AdditionalModule,
@@ -14,6 +15,8 @@ from membership_sdk.models import (
 )
 from membership_sdk.sandbox.rules import not_found
 from membership_sdk.sandbox.samples import SampleIds
+from membership_sdk.sandbox.webhooks import Webhooks
+from membership_sdk.webhooks import WebhookEventType
 from sdk_core.sandbox import Sandbox
 from sdk_core.sandbox.requests import RefusalError
 
@@ -37,7 +40,42 @@ class State(SampleIds, Sandbox):
     """Idle periods and amendments, by contract id and idle period id."""
     additional_modules: list[AdditionalModule]
     """Modules that the studio sells."""
-    _new_ids: Iterator[int]
+    webhooks: Webhooks
+    """Of what happened in the studio."""
+    state_names: ClassVar[tuple[str, ...]] = (
+        "verification",
+        "contracts",
+        "modules",
+        "reasons",
+        "idle_period_config",
+        "idle_periods",
+        "additional_modules",
+        "_amended",
+        "_last_id",
+    )
+    settings: ClassVar[Mapping[str, Any]] = {
+        "verification": bool,
+        "idle_period_config": IdlePeriodConfiguration,
+    }
+    _amended: dict[int, int]
+    """What amendments of idle periods are about: idle period ids, by the ids of the amendments."""
+    _last_id: int
+
+    def _new_id(self) -> int:
+        """Return an id that nothing has."""
+        self._last_id += 1
+        while self._is_used(self._last_id):
+            self._last_id += 1
+        return self._last_id
+
+    def _is_used(self, number: int) -> bool:
+        return (
+            any(number in own for own in self.contracts.values())
+            or any(number in own for own in self.idle_periods.values())
+            or any(number == module for _, module in self.modules)
+            or any(number == reason.cancelation_reason_id for reason in self.reasons)
+            or any(number == module.id for module in self.additional_modules)
+        )
 
     def _contracts_of(self, customer_id: int) -> dict[int, ContractData]:
         try:
@@ -52,10 +90,16 @@ class State(SampleIds, Sandbox):
             raise not_found("contract") from None
 
     def _contract_of_any_customer(self, contract_id: int) -> ContractData:
-        for contracts in self.contracts.values():
+        return self.contracts[self._customer_of(contract_id)][contract_id]
+
+    def _customer_of(self, contract_id: int) -> int:
+        for customer_id, contracts in self.contracts.items():
             if contract_id in contracts:
-                return contracts[contract_id]
+                return customer_id
         raise not_found("contract")
+
+    def _tell(self, kind: WebhookEventType, contract_id: int, **content: int) -> None:
+        self.webhooks.add(kind, self._customer_of(contract_id), {"contractId": contract_id, **content})
 
     def _idle_periods_of(self, contract_id: int) -> dict[int, IdlePeriod]:
         self._contract_of_any_customer(contract_id)

@@ -320,6 +320,11 @@ DOING: dict[str, tuple[str, str, Callable[[CloudCockpitClient], Awaitable[object
     "margin": ("PATCH", "/price-margin", lambda c: c.change_price_margin(**IDS, margin={"marginRule": {}})),
     "po number": ("PATCH", "/po-number", lambda c: c.change_po_number(**IDS, po_number="x")),
     "budget": ("PATCH", "/monthly-budget", lambda c: c.change_monthly_budget(**IDS, monthly_budget=None)),
+    "owner": (
+        "PUT",
+        "/grant-owner-access/anna",
+        lambda c: c.grant_owner_access(**IDS, user_email="anna"),
+    ),
 }
 
 

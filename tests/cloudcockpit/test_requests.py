@@ -224,6 +224,13 @@ CASES = (
         CannedAnswer(body=[]),
     ),
     Case(
+        "grant_owner_access",
+        lambda c: c.grant_owner_access(**IDS, user_email="anna+büro/it?#%40@example.com"),
+        "PUT",
+        f"{PATH}/grant-owner-access/anna%2Bb%C3%BCro%2Fit%3F%23%2540%40example.com",
+        DONE,
+    ),
+    Case(
         "list_audit_logs",
         lambda c: c.list_audit_logs(
             page_number=2,
@@ -283,7 +290,8 @@ ROLES = {
     "list_subscriptions": ("csp",),
     "change_associated_reseller": ("csp",),
     **dict.fromkeys(
-        ("change_price_margin", "change_po_number", "change_monthly_budget", "list_audit_logs"), ("csp", "reseller")
+        ("change_price_margin", "change_po_number", "change_monthly_budget", "grant_owner_access", "list_audit_logs"),
+        ("csp", "reseller"),
     ),
 }
 

@@ -107,6 +107,7 @@ async def test_every_operation_on_nobodys_subscription_finds_none() -> None:
             client.start_migration(**NOBODYS, **MIGRATION),
             client.list_azure_entitlements(**NOBODYS),
             client.list_eligible_for_upgrade(**NOBODYS),
+            client.grant_owner_access(**NOBODYS, user_email="anna@example.com"),
         ):
             with pytest.raises(NotFoundError):
                 await call

@@ -22,12 +22,15 @@ from cloudcockpit_samples import (
 )
 
 from cloudcockpit_sdk import (
+    ApiError,
     BadRequestError,
     BillingFrequency,
     CancelConflict,
     ConflictError,
+    Done,
     MarginRule,
     MonthlyBudget,
+    NotFoundError,
     SubscriptionStatus,
     TermDuration,
     operations,
@@ -193,6 +196,40 @@ async def test_margin_order_number_and_budget_change_at_once_with_204() -> None:
             LedgerEntry("change_monthly_budget", {**ENTITLEMENT, "monthly_budget": Decimal("99.95")}),
             LedgerEntry("change_monthly_budget", {**ENTITLEMENT, "monthly_budget": None}),
         ]
+
+
+async def test_an_owner_of_an_azure_subscription_is_one_however_often_it_is_granted() -> None:
+    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
+        for email in ("anna+it@example.com", "anna+it@example.com", "bj\u00f6rn/x@example.com"):
+            reply = await client.call_with_reply(operations.GRANT_OWNER_ACCESS, **ENTITLEMENT, user_email=email)
+            assert (reply.status, type(reply.value)) == (204, Done)
+        assert sandbox.owners == {sandbox.ENTITLEMENT_ID: {"anna+it@example.com", "bj\u00f6rn/x@example.com"}}
+        assert sandbox.ledger[0] == LedgerEntry(
+            "grant_owner_access", {**ENTITLEMENT, "user_email": "anna+it@example.com"}
+        )
+        (entry, *_) = (await client.list_audit_logs()).items
+        assert (entry["operation"], entry["subscriptionId"]) == ("GrantOwnerAccess", str(sandbox.ENTITLEMENT_ID))
+
+
+@pytest.mark.parametrize(
+    ("ids", "email", "error", "code"),
+    [
+        (ENTITLEMENT, "anna", BadRequestError, "ValidationError"),
+        (ENTITLEMENT, "@example.com", BadRequestError, "ValidationError"),
+        (ACTIVE, "anna@example.com", BadRequestError, "InvalidSubscription"),
+        ({**ENTITLEMENT, "customer_id": uuid4()}, "anna@example.com", NotFoundError, "NotFound"),
+        ({**ACTIVE, "customer_id": uuid4()}, "anna@example.com", NotFoundError, "NotFound"),
+    ],
+    ids=["no address", "no name", "no Azure subscription", "another customer's", "another customer's license"],
+)
+async def test_owner_access_that_can_not_be_granted_is_refused(
+    ids: dict[str, Any], email: str, error: type[ApiError], code: str
+) -> None:
+    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
+        with pytest.raises(error) as caught:
+            await client.grant_owner_access(**ids, user_email=email)
+        assert (caught.value.code, sandbox.owners, sandbox.ledger) == (code, {}, [])
+        assert email not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -372,6 +372,10 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         for bad in ("", "x" * 256, None, 5, b"x")
     ),
     *(
+        (C, "grant_owner_access", {**SUBSCRIPTION, "user_email": bad}, "user_email")
+        for bad in ("", ".", "..", None, 5, b"a@example.com", "\ud800@example.com")
+    ),
+    *(
         (C, "change_monthly_budget", {**SUBSCRIPTION, "monthly_budget": bad}, "monthly_budget")
         for bad in (0.1, 100, True, "100", Decimal("NaN"), Decimal("Infinity"))
     ),

@@ -84,6 +84,7 @@ DOCUMENTED: dict[str, tuple[Effect, str | None]] = {
     "list_azure_entitlements": (READ, LISTED),
     "list_eligible_for_upgrade": (READ, LISTED),
     "get_custom_term_end_dates": (READ, RAW),
+    "grant_owner_access": (IDEMPOTENT, NOTHING_TOLD),
     "list_audit_logs": (READ, None),
 }
 

@@ -377,6 +377,12 @@ async def wrong_arguments(options: dict[str, Any]) -> AsyncIterator[list[Make]]:
         lambda: cloudcockpit.update_subscription(customer_id=PERSON, subscription_id=PERSON, changes=anything),
         lambda: cloudcockpit.update_subscription(customer_id=PERSON, subscription_id=PERSON, changes={BODY: object()}),
         lambda: cloudcockpit.change_po_number(customer_id=PERSON, subscription_id=PERSON, po_number=person),
+        *(
+            lambda email=email: cloudcockpit.grant_owner_access(
+                customer_id=PERSON, subscription_id=PERSON, user_email=email
+            )
+            for email in (person, f"{BODY}\ud800")
+        ),
         lambda: cloudcockpit.change_monthly_budget(
             customer_id=PERSON, subscription_id=PERSON, monthly_budget=Decimal("NaN")
         ),

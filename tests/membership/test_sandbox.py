@@ -24,10 +24,11 @@ from membership_sdk import (
     ContractCancelationReason,
     ContractData,
     NotFoundError,
+    PermissionDeniedError,
     ServerError,
     operations,
 )
-from membership_sdk.sandbox import MembershipSandbox
+from membership_sdk.sandbox import MembershipSandbox, RefusalError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
 
@@ -169,3 +170,14 @@ async def test_two_sandboxes_run_side_by_side_with_states_of_their_own() -> None
             )
             assert (await read_contract(other_client)).cancelation_status is None
         assert (len(one.ledger), len(other.ledger)) == (1, 0)
+
+
+async def test_a_handler_of_ones_own_can_refuse() -> None:
+    class Frozen(MembershipSandbox):
+        def get_contract_data(self, *, customer_id: int) -> list[ContractData]:
+            raise RefusalError(403, "CUSTOMER_FROZEN", f"Customer {customer_id} is frozen.", field="customerId")
+
+    async with Frozen() as sandbox, sandbox.client() as client:
+        with pytest.raises(PermissionDeniedError) as caught:
+            await client.get_contract_data(customer_id=1)
+        assert (caught.value.code, caught.value.details.reference) == ("CUSTOMER_FROZEN", "customerId")

@@ -27,7 +27,7 @@ from sdk_core.sandbox import Sandbox
 __all__ = ["SPECS", "Described", "Spec", "snake"]
 
 METHODS = ("get", "put", "post", "patch", "delete")
-_SLOT_TYPES = {"int64": "int", "uuid": "uuid"}
+_SLOT_TYPES = {"int64": "int", "uuid": "uuid", None: "str"}
 
 
 @cache
@@ -61,7 +61,7 @@ class Described:
         slots = self.parameters_in("path")
 
         def slot(match: re.Match[str]) -> str:
-            return f"{{{snake(match[1])}:{_SLOT_TYPES[slots[match[1]]['schema']['format']]}}}"
+            return f"{{{snake(match[1])}:{_SLOT_TYPES[slots[match[1]]['schema'].get('format')]}}}"
 
         return re.sub(r"\{(\w+)\}", slot, self.path)
 

@@ -43,9 +43,12 @@ KNOWN = {
     "withdraw-ordinary-contract-cancelation/contractId": "CANCELED_CONTRACT_ID",
     "reactivate/subscriptionId": "SUSPENDED_SUBSCRIPTION_ID",
     "monthly-budget/subscriptionId": "ENTITLEMENT_ID",
+    "grant-owner-access/subscriptionId": "ENTITLEMENT_ID",
     "migration/subscriptionId": "LEGACY_SUBSCRIPTION_ID",
 }
 """Where the sandboxes name the ids they have; some operations need another one."""
+GIVEN = {"userEmail": "anna@example.com"}
+"""What the sandboxes do not need to know."""
 CANCELATION = {"cancelationDate": "2026-02-28", "cancelationReasonId": MembershipSandbox.REASON_ID}
 PERIOD = {"startDate": "2026-02-01", "temporalUnit": "MONTH", "termValue": 1}
 PURCHASE = {
@@ -115,7 +118,7 @@ def test_sandbox_answers_as_documented(spec: Spec, operation: APIOperation) -> N
     sandbox, answered = spec.sandbox(today=TODAY), set()
     names = {parameter.name: parameter.name for parameter in operation.path_parameters}
     names |= {key.rpartition("/")[2]: key for key in KNOWN if f"/{key.partition('/')[0]}" in operation.path}
-    known = {name: getattr(sandbox, KNOWN[key]) for name, key in names.items()}
+    known = {name: GIVEN.get(name) or getattr(sandbox, KNOWN[key]) for name, key in names.items()}
     bodies = [body for end, body in GOOD.items() if operation.body and operation.path.endswith(f"/{end}")]
     good = {"body": bodies[0]} if bodies else {}
 

@@ -72,7 +72,7 @@ def _writing_converter() -> Converter:
     """Return the one converter that writes, made when it is first needed."""
     converter = Converter()
     # A date or UUID of exactly that class stays: msgspec writes the same text, and faster. Of subclasses it knows none.
-    converter.register_unstructure_hook(date, lambda value: value if type(value) is date else date.isoformat(value))
+    converter.register_unstructure_hook(date, lambda value: value if type(value) in _DATES else date.isoformat(value))
     converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
     converter.register_unstructure_hook(UUID, lambda value: value if type(value) is UUID else str(value))
     converter.register_unstructure_hook(OpenEnum, str)
@@ -93,7 +93,9 @@ def _to_object(cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]
 
 
 _ENCODER = msgspec.json.Encoder()
-_PLAIN = frozenset({str, int, bool, NoneType, date, UUID})
+_DATES = frozenset({date.__mro__[-2]})
+"""The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
+_PLAIN = _DATES | {str, int, bool, NoneType, UUID}
 """What msgspec writes as the APIs document it, if it is of exactly such a class."""
 
 
@@ -143,7 +145,7 @@ def _decimal_text(value: Decimal) -> str:
 
 
 def _key(key: object) -> str:
-    if type(key) is date or type(key) is UUID:
+    if isinstance(key, date | UUID) and not isinstance(key, datetime):
         return str(key)
     if not isinstance(key, str):
         raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")

@@ -10,16 +10,24 @@ from uuid import UUID
 
 import attrs
 from aiohttp import web
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from sdk_core import codec
 from sdk_core.arguments import int64_id
 from sdk_core.operation import Operation
 
-__all__ = ["LedgerEntry", "ReceivedDocument", "ReceivedRequest", "RefusalError", "read_arguments"]
+__all__ = ["LedgerEntry", "ReceivedDocument", "ReceivedRequest", "RefusalError", "SentAnswer", "read_arguments"]
 
 
 @frozen
+class SentAnswer:
+    """What was answered to a request. Its repr does not show the body."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+
+
+@define(eq=False)
 class ReceivedRequest:
     """A request as it was received. Its repr shows nothing that may hold a credential or a member's data."""
 
@@ -31,6 +39,12 @@ class ReceivedRequest:
     headers: Mapping[str, str] = field(repr=False)
     """Their names are case-insensitive."""
     body: bytes = field(repr=False)
+    at: datetime | None = field(default=None, repr=False)
+    """When it was received, by the sandbox's clock."""
+    fault: str | None = None
+    """Kind of the fault that it met; None: none."""
+    answer: SentAnswer | None = None
+    """None: it is not answered yet, or the connection was dropped instead."""
 
 
 @frozen
@@ -49,6 +63,8 @@ class LedgerEntry:
     operation: str
     arguments: Mapping[str, object]
     """By the names of the client method's arguments; `body` if the body is no documented object: text, or a mapping."""
+    at: datetime | None = field(default=None, repr=False, eq=False)
+    """When it was applied, by the sandbox's clock."""
 
 
 class RefusalError(Exception):
@@ -98,7 +114,9 @@ def read_arguments(operation: Operation[Any], request: web.Request, body: bytes)
     for name, check in operation.slots.items():
         slot = request.match_info[name]
         with _validating(name):
-            arguments[name] = check(name, int(slot) if check is int64_id and slot.isdecimal() else slot)
+            value = check(name, int(slot) if check is int64_id and slot.isdecimal() else slot)
+            # Text comes back encoded for a path; aiohttp has decoded what was received.
+            arguments[name] = slot if isinstance(value, str) else value
     for name, query in operation.query.items():
         if (text := request.query.get(query.name)) is not None:
             with _validating(query.name):

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -9,12 +11,15 @@ from uuid import UUID
 
 import attrs
 import pytest
+import time_machine
+from freezegun import freeze_time
 from fuzz import fuzzed
 from hypothesis import given
 from model_json import JSON
 
 from cloudcockpit_sdk import BillingFrequency, MonthlyBudget, Page, Price, SubscriptionListItem
 from membership_sdk import Money
+from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import codec
 
 FEW = fuzzed(60)
@@ -175,3 +180,55 @@ def test_what_is_no_json_is_not_sent(value: object) -> None:
     """Not in some form that the API never saw."""
     with pytest.raises(TypeError):
         codec.dump(value)
+
+
+class _Day(date):
+    """What libraries that freeze time, and pandas, put in the place of a date."""
+
+
+class _Key(UUID):
+    pass
+
+
+def test_subclasses_of_dates_and_ids_are_sent_as_what_they_stand_for() -> None:
+    day, key = _Day(2026, 1, 31), _Key(int=1)
+    assert codec.dump({"on": day, "all": [day, key], "in": {day: 1, key: 2}}) == (
+        b'{"on":"2026-01-31","all":["2026-01-31","00000000-0000-0000-0000-000000000001"],'
+        b'"in":{"2026-01-31":1,"00000000-0000-0000-0000-000000000001":2}}'
+    )
+
+
+@pytest.mark.parametrize("library", ["freezegun", "time_machine"])
+async def test_calls_are_made_while_time_is_frozen(library: str) -> None:
+    moment = datetime(2026, 1, 15, 12, tzinfo=UTC)
+    with freeze_time(moment) if library == "freezegun" else time_machine.travel(moment, tick=False):
+        assert codec.dump([date.today()]) == b'["2026-01-15"]'  # noqa: DTZ011  what users have at hand
+        async with MembershipSandbox() as sandbox, sandbox.client() as client:
+            cancelation_date = date.today().replace(month=2, day=28)  # noqa: DTZ011
+            await client.create_contract_cancelation_amendment(
+                customer_id=1001, contract_id=2002, cancelation_date=cancelation_date, cancelation_reason_id=11
+            )
+            (contract, _) = await client.get_contract_data(customer_id=1001)
+            assert contract.cancelation_date == date(2026, 2, 28)
+            assert (sandbox.today, sandbox.ledger[0].arguments["cancelation_date"]) == (
+                date(2026, 1, 15),
+                cancelation_date,
+            )
+
+
+def test_an_import_while_time_is_frozen_does_no_harm() -> None:
+    code = """
+import freezegun
+with freezegun.freeze_time("2026-01-15"):
+    from datetime import date
+    from sdk_core import codec
+    from membership_sdk.models import MainContractCancelation
+    ids = {"cancelation_reason_id": 1, "contract_id": 2}
+    print(codec.dump(MainContractCancelation(cancelation_date=date.today(), **ids)))
+from datetime import date
+print(codec.dump(MainContractCancelation(cancelation_date=date(2026, 1, 15), **ids)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == second
+    assert "2026-01-15" in first

@@ -185,6 +185,7 @@ async def test_beginning_of_an_answer_that_was_read_already(size: int) -> None:
     assert server.connections == 3
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiohttp writes a short body at once: nothing comes before it")
 async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> None:
     """Some loops (uvloop) read the connection before the task that writes the body has its turn."""
     server = EchoServer(repeat_never)
