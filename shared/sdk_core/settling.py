@@ -124,6 +124,8 @@ class _Settling(Generic[S]):
     def take_over(self, ago: float) -> None:
         """Count a request that an earlier run may have sent `ago` seconds ago, as one of this run's."""
         self._times_sent, self._outcome, self._sent_at = 1, Outcome.UNKNOWN, self._run.now - ago
+        # Errors tell of the request, and of its attempts nothing is known here.
+        self._sent = {"attempts": []}
 
     @property
     def was_sent(self) -> bool:

@@ -1,0 +1,339 @@
+"""The journal of a run: a SQLite file with the plan, each row's intent before it is sent, and its outcome after it.
+
+A row is `planned`, then `sent` (its request may be on its way: nobody knows more until its outcome is recorded), then
+`ended`. The file is in WAL mode and synced at each commit, so that what was recorded survives the process and the
+machine. `<journal>-lock` is locked by the process that works on the run.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+from attrs import frozen
+
+from sdk_core.bulk.commits import Commits, JournalError
+from sdk_core.bulk.plan import PlanError, PlannedRow
+from sdk_core.bulk.result import Ending, Result, RowOutcome
+
+__all__ = ["Journal", "JournalRow", "RunFacts", "counts_of", "facts_of", "reading", "results_of"]
+
+_FORMAT: Final = 1
+_PAGE: Final = 500
+_MOST_PROBLEMS: Final = 20
+_TABLES: Final = """
+create table run(format integer not null, id text not null, sdk text not null, plan text not null,
+    begun_at real not null);
+create table row(n integer primary key, line integer not null, operation text not null, arguments text not null,
+    is_text integer not null, target text not null, state text not null default 'planned', correlation_id text,
+    sent_at real, attempts integer not null default 0, outcome text, may_succeed_later integer, error text,
+    answer text, ended_at real);
+"""
+_INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
+_INTENT: Final = "update row set state = 'sent', correlation_id = ?, sent_at = ? where n = ?"
+_ENDED: Final = (
+    "update row set state = 'ended', correlation_id = ?, attempts = attempts + ?, outcome = ?, may_succeed_later = ?,"
+    " error = ?, answer = ?, ended_at = ? where n = ?"
+)
+_UNSETTLED: Final = "update row set attempts = attempts + ?, error = ? where n = ?"
+_RESULT: Final = (
+    "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
+)
+
+
+@frozen
+class JournalRow:
+    """A row to work on."""
+
+    n: int
+    line: int
+    operation: str
+    values: str
+    is_text: bool
+    correlation_id: str | None
+    sent_at: float | None
+    """Seconds since the epoch; None: it never was."""
+
+
+@frozen
+class RunFacts:
+    """What the journal says of the run itself."""
+
+    id: str
+    sdk: str
+    plan: str
+    begun_at: float
+    rows: int
+
+
+class Journal:
+    """The journal of the run that this process works on; see `begin` and `resume`."""
+
+    def __init__(self, path: Path) -> None:
+        """Lock the journal and open its file."""
+        self.path = path
+        with _explained(path):
+            self._lock = _lock(path)
+            try:
+                self._database = _connect(path)
+                self._reader = _connect(path)
+            except BaseException:
+                self._lock.close()
+                raise
+        self._commits = Commits(self._database, str(path))
+
+    @classmethod
+    def begin(cls, path: Path, sdk: str, plan: str, rows: Iterator[PlannedRow], *, run_id: str) -> Self:
+        """Take a plan into a new journal: all of it, or nothing.
+
+        Raises:
+            JournalError: there is a journal at this path, or none can be written.
+            PlanError: rows are wrong, or name the same twice.
+        """
+        is_new = _create(path)
+        journal = cls(path)
+        try:
+            with _explained(path), journal._transaction() as database:
+                if database.execute("select 1 from sqlite_master").fetchone():
+                    what = "holds a run already: resume it, or name" if _has_run(database) else "is no journal: name"
+                    raise JournalError(f"{path} {what} another file")
+                for statement in _TABLES.split(";"):
+                    database.execute(statement)
+                values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
+                database.executemany(_INSERT, values)
+                _refuse_duplicates(database, plan)
+                facts = (_FORMAT, run_id, sdk, plan, time.time())
+                database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
+        except BaseException:
+            journal.close_now()
+            if is_new:
+                path.unlink()
+                Path(f"{path}-lock").unlink(missing_ok=True)
+            raise
+        return journal
+
+    @classmethod
+    def resume(cls, path: Path, sdk: str, plan: str, rows: Iterator[PlannedRow] | None) -> Self:
+        """Open the journal of a run that goes on; rows that ended without effect and may succeed now are planned again.
+
+        Args:
+            path: where it is.
+            sdk: whose it is to be.
+            plan: the plan's name.
+            rows: the plan, to be compared with the one that was begun with; None: that one is not compared.
+
+        Raises:
+            JournalError: there is none, it is another's, or it can't be written.
+            PlanError: the plan is another one.
+        """
+        if not path.is_file():
+            raise JournalError(f"there is no journal {path} to resume: run without resume to begin one")
+        journal = cls(path)
+        try:
+            with _explained(path), journal._transaction() as database:
+                facts = _facts(database, path)
+                if facts.sdk != sdk:
+                    raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
+                if rows is not None:
+                    _compare(database, rows, path, plan)
+                database.execute(
+                    "update row set state = 'planned', outcome = null, error = null where state = 'ended'"
+                    " and may_succeed_later"
+                )
+                # Its effect may show now.
+                database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
+        except BaseException:
+            journal.close_now()
+            raise
+        return journal
+
+    @property
+    def facts(self) -> RunFacts:
+        """What it says of the run."""
+        return _facts(self._reader, self.path)
+
+    def rows(self, state: str) -> Iterator[JournalRow]:
+        """Give the rows in this state, in order, a page at a time."""
+        last = 0
+        while True:
+            page = self._reader.execute(
+                "select n, line, operation, arguments, is_text, correlation_id, sent_at from row"
+                " where state = ? and n > ? order by n limit ?",
+                (state, last, _PAGE),
+            ).fetchall()
+            if not page:
+                return
+            for n, line, operation, arguments, is_text, correlation_id, sent_at in page:
+                yield JournalRow(n, line, operation, arguments, bool(is_text), correlation_id, sent_at)
+            last = page[-1][0]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows there are by outcome, `planned` and `sent` among them."""
+        return counts_of(self._reader)
+
+    async def note_intent(self, row: JournalRow, correlation_id: str, now: float) -> None:
+        """Record that a row is about to be sent."""
+        await self._commits.write((_INTENT, (correlation_id, now, row.n)))
+
+    async def note_unsettled(self, row: JournalRow, ending: Ending) -> None:
+        """Record what is known of a row that has to be settled."""
+        await self._commits.write((_UNSETTLED, (ending.attempts, ending.error_text, row.n)))
+
+    async def note_ended(self, row: JournalRow, ending: Ending, now: float) -> None:
+        """Record how a row ended."""
+        values = (
+            ending.correlation_id,
+            ending.attempts,
+            ending.outcome.value,
+            ending.may_succeed_later,
+            ending.error_text,
+            ending.answer,
+            now,
+            row.n,
+        )
+        await self._commits.write((_ENDED, values))
+
+    async def close(self) -> None:
+        """Write what is left, and let others have the journal."""
+        await self._commits.close()
+        self.close_now()
+
+    def close_now(self) -> None:
+        """Close the files; a journal that nobody else reads becomes one file again."""
+        self._reader.close()
+        try:
+            self._database.execute("pragma journal_mode = delete")
+        except sqlite3.Error:
+            # Somebody reads it, or the disk is full: it stays as it is, and is as good.
+            pass
+        self._database.close()
+        self._lock.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        self._database.execute("begin immediate")
+        try:
+            yield self._database
+            self._database.execute("commit")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+            raise
+
+
+@contextmanager
+def reading(path: Path) -> Generator[sqlite3.Connection]:
+    """Open a journal to look at it, while its run is under way or afterwards.
+
+    Raises:
+        JournalError: there is none.
+    """
+    if not path.is_file():
+        raise JournalError(f"there is no journal {path}")
+    with _explained(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        facts_of(database, path)
+        yield database
+
+
+def facts_of(database: sqlite3.Connection, path: Path) -> RunFacts:
+    """Return what a journal says of its run; JournalError if it is none."""
+    return _facts(database, path)
+
+
+def counts_of(database: sqlite3.Connection) -> dict[str, int]:
+    """Return how many rows there are by outcome; those without one by state."""
+    rows = database.execute("select case state when 'ended' then outcome else state end, count(*) from row group by 1")
+    return dict(rows.fetchall())
+
+
+def results_of(database: sqlite3.Connection) -> Iterator[Result]:
+    """Give what is known of each row, in the plan's order."""
+    for n, line, operation, arguments, state, outcome, *rest in database.execute(f"{_RESULT} order by n"):
+        # A row that was sent may have had its effect; one that is planned certainly had none.
+        known = outcome if state == "ended" else {"planned": "not_sent", "sent": "unknown"}[state]
+        yield Result(n, line, operation, arguments, RowOutcome(known), state == "ended", *rest)
+
+
+def _facts(database: sqlite3.Connection, path: Path) -> RunFacts:
+    if not _has_run(database):
+        raise JournalError(f"{path} holds no run: no plan was taken in")
+    form, run_id, sdk, plan, begun_at = database.execute("select format, id, sdk, plan, begun_at from run").fetchone()
+    if form != _FORMAT:
+        raise JournalError(f"{path} was written by another release of the SDK: use that one to go on")
+    (rows,) = database.execute("select max(n) from row").fetchone()
+    return RunFacts(run_id, sdk, plan, begun_at, rows)
+
+
+def _has_run(database: sqlite3.Connection) -> bool:
+    return bool(database.execute("select 1 from sqlite_master where name = 'run'").fetchone())
+
+
+def _refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:
+    """Raise PlanError if two rows change the same: which of them comes first would be left to chance."""
+    twice = database.execute(
+        "select operation, min(line), max(line), count(*) from row group by operation, target having count(*) > 1"
+        " order by 2 limit ?",
+        (_MOST_PROBLEMS,),
+    ).fetchall()
+    if twice:
+        problems = [
+            f"line {last}: it changes the same as line {first} ({operation}{f', {count} rows in all' * (count > 2)})"
+            for operation, first, last, count in twice
+        ]
+        raise PlanError(plan, problems)
+
+
+def _compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:
+    """Raise PlanError unless the plan is the one that the journal holds."""
+    advice = f"the journal {path} was begun with another plan, or this one was edited since"
+    recorded = database.execute("select line, operation, arguments from row order by n")
+    for row in rows:
+        known: tuple[Any, ...] | None = recorded.fetchone()
+        if known is None:
+            raise PlanError(plan, [f"line {row.line}: {advice}, which has no such line"])
+        if known != (row.line, row.operation, row.values):
+            raise PlanError(plan, [f"line {row.line}: {advice}; there it is line {known[0]}, of other content"])
+    if (known := recorded.fetchone()) is not None:
+        raise PlanError(plan, [f"{advice}; line {known[0]} is missing"])
+
+
+def _create(path: Path) -> bool:
+    """Create the file, for its owner only; return whether it is new."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise JournalError(f"the journal {path} can't be written: {error.strerror}") from None
+    return True
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database.execute("pragma journal_mode = wal")
+    database.execute("pragma synchronous = full")
+    return database
+
+
+def _lock(path: Path) -> sqlite3.Connection:
+    """Lock a file beside the journal with SQLite, which does so on all systems; a process that ends lets go of it."""
+    lock = sqlite3.connect(f"{path}-lock", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("begin exclusive")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        raise JournalError(f"another process works on the journal {path}") from None
+    return lock
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal {path} can't be used: {error}") from error

@@ -1,0 +1,234 @@
+"""A run: the rows of a plan, many at a time, each with its intent on disk before it is sent and its outcome after it.
+
+Rows that were never sent come first. Those whose request has an unknown outcome, of this run or an earlier one, are
+settled after them: by then most effects that come late have come, and nobody has waited for them.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Required, Self, TypedDict
+
+from sdk_core.arguments import positive_int
+from sdk_core.bulk.commits import JournalError
+from sdk_core.bulk.journal import Journal, JournalRow
+from sdk_core.bulk.plan import Plan, checked_rows, plan_name
+from sdk_core.bulk.progress import Progress
+from sdk_core.bulk.result import FAILURES, Ending, Result, RowOutcome
+from sdk_core.bulk.row import InProcess, RowOptions
+from sdk_core.bulk.tasks import Catalogue, Task
+from sdk_core.client import Client
+from sdk_core.correlation import new_correlation_id
+from sdk_core.errors import AuthenticationError, ClientClosedError, SdkError
+from sdk_core.operation import Effect
+
+__all__ = ["BulkRun", "Engine", "RunOptions"]
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `BulkRun`."""
+
+    journal: Required[str | Path]
+    operation: str | None
+    resume: bool
+    concurrency: int
+    max_failures: int | None
+    row_options: RowOptions | None
+    engine: "Callable[[Journal], Engine] | None"
+
+
+class Engine(Protocol):
+    """Where rows are worked on."""
+
+    async def send(self, row: JournalRow, correlation_id: str) -> Ending:
+        """Send a row that was never sent."""
+        ...
+
+    async def settle(self, row: JournalRow, correlation_id: str, sent_at: float) -> Ending:
+        """Find out what became of a row that may have been sent, without sending it blindly."""
+        ...
+
+
+class BulkRun:
+    """A run of a plan: `async with BulkRun(...) as run:`, and `async for result in run:` the rows in the order they end.
+
+    Leaving the block early finishes what is under way; leaving it with an exception cancels that, and resuming settles
+    it. Memory is bounded: rows are taken from the journal as they are needed, and wait for the caller once they ended.
+
+    Args:
+        client: makes the calls.
+        catalogue: what the plan can ask for.
+        plan: its rows; None: those of the journal, with `resume`.
+        journal: path of the run's journal, a file of its own.
+        operation: what all rows ask for; None: the column `operation` of each row says it.
+        resume: go on with the run of this journal. Rows that ended are left alone, except those that nothing happened
+            of and that may succeed now; rows that may have been sent are settled by reading, and are never sent
+            blindly. An operation that no workflow settles then ends as UNKNOWN, for a person.
+        concurrency: how many rows are under way at a time.
+        max_failures: the run stops after so many rows that a person has to look at; None: it does not.
+        row_options: how rows are worked on.
+        engine: where rows are worked on; None: in this process.
+
+    Raises:
+        PlanError: (on entering) the plan can't be carried out as it is; nothing was sent.
+        JournalError: the journal can't be used; or (while results are read) not be written any more.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        catalogue: Catalogue,
+        plan: Plan | None,
+        *,
+        journal: str | Path,
+        operation: str | None = None,
+        resume: bool = False,
+        concurrency: int = 20,
+        max_failures: int | None = None,
+        row_options: RowOptions | None = None,
+        engine: Callable[[Journal], Engine] | None = None,
+    ) -> None:
+        if plan is None and not resume:
+            raise ValueError("without a plan, there is only a run to resume")
+        self._catalogue = catalogue
+        self._plan = plan
+        self._operation = operation
+        self._path = Path(journal)
+        self._resume = resume
+        self._concurrency = positive_int("concurrency", concurrency)
+        self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
+        self._engine_of = engine or (lambda _journal: InProcess(client, catalogue, row_options or RowOptions()))
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._concurrency)
+        self.stopped_by: str | None = None
+        """Why no more rows are sent, if they are not all sent."""
+
+    async def __aenter__(self) -> Self:
+        self._journal = await asyncio.to_thread(self._open)
+        self._engine = self._engine_of(self._journal)
+        counts = self._journal.counts()
+        self.progress = Progress(sum(counts.values()))
+        """How far it is."""
+        for outcome, count in counts.items():
+            if outcome not in {"planned", "sent"}:
+                self.progress.outcomes[RowOutcome(outcome)] = count
+        self.progress.unsettled = counts.get("sent", 0)
+        self._work = asyncio.create_task(self._work_on_all())
+        self._work.add_done_callback(self._end_results)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._work.cancel()
+        self.stop("the caller has left")
+        try:
+            async for _result in self:
+                pass
+        except JournalError:
+            # Already raised, or of no use to somebody who has left.
+            if kind is None:
+                raise
+        finally:
+            await self._journal.close()
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        return self
+
+    async def __anext__(self) -> Result:
+        if not (self._work.done() and self._results.empty()):
+            result = await self._results.get()
+            if result is not None:
+                return result
+        if not self._work.cancelled():
+            await self._work
+        raise StopAsyncIteration
+
+    def stop(self, reason: str) -> None:
+        """Send no more rows; those under way are finished."""
+        if self.stopped_by is None:
+            self.stopped_by = reason
+
+    def cancel(self) -> None:
+        """Cancel the rows under way: what became of them is unknown, until the run is resumed."""
+        self.stop("it was cancelled")
+        self._work.cancel()
+
+    def _open(self) -> Journal:
+        name = "" if self._plan is None else plan_name(self._plan)
+        rows = None if self._plan is None else checked_rows(self._plan, self._catalogue, self._operation)
+        if self._resume:
+            return Journal.resume(self._path, self._catalogue.sdk, name, rows)
+        return Journal.begin(self._path, self._catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id())
+
+    async def _work_on_all(self) -> None:
+        try:
+            for state, work in (("planned", self._send), ("sent", self._settle)):
+                rows = self._journal.rows(state)
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(self._concurrency):
+                        group.create_task(self._work_on(rows, work))
+        except BaseExceptionGroup as failures:
+            # The others are the same, or were cancelled by the first.
+            raise failures.exceptions[0] from None
+
+    def _end_results(self, _work: asyncio.Task[None]) -> None:
+        """Wake who waits for a result; nobody does where some are left."""
+        if not self._results.full():
+            self._results.put_nowait(None)
+
+    async def _work_on(self, rows: Iterator[JournalRow], work: Callable[[JournalRow], Awaitable[None]]) -> None:
+        while self.stopped_by is None and (row := next(rows, None)) is not None:
+            self.progress.under_way += 1
+            try:
+                await work(row)
+            finally:
+                self.progress.under_way -= 1
+
+    async def _send(self, row: JournalRow) -> None:
+        task, correlation_id = self._catalogue.tasks[row.operation], new_correlation_id()
+        if task.effect is not Effect.READ:
+            await self._journal.note_intent(row, correlation_id, time.time())
+        ending = await self._engine.send(row, correlation_id)
+        if ending.outcome is RowOutcome.UNKNOWN and task.settles:
+            self.progress.unsettled += 1
+            self.progress.retries += max(0, ending.attempts - 1)
+            await self._journal.note_unsettled(row, ending)
+            return
+        await self._end(row, ending)
+
+    async def _settle(self, row: JournalRow) -> None:
+        task, correlation_id = self._catalogue.tasks[row.operation], row.correlation_id or new_correlation_id()
+        if task.settles:
+            ending = await self._engine.settle(row, correlation_id, row.sent_at or 0.0)
+        else:
+            ending = _unknown(task, correlation_id)
+        self.progress.unsettled -= 1
+        await self._end(row, ending)
+
+    async def _end(self, row: JournalRow, ending: Ending) -> None:
+        now = time.time()
+        await self._journal.note_ended(row, ending, now)
+        progress = self.progress
+        progress.note(ending)
+        progress.retries += max(0, ending.attempts - 1)
+        if ending.outcome in FAILURES:
+            progress.failures += 1
+            if self._max_failures is not None and progress.failures >= self._max_failures:
+                self.stop(f"{progress.failures} rows have failed")
+        if isinstance(ending.error, AuthenticationError | ClientClosedError):
+            self.stop(ending.error.message)
+        await self._results.put(_result(row, ending, now))
+
+
+def _unknown(task: Task, correlation_id: str) -> Ending:
+    what = f"{task.name} may have been sent, and no workflow can settle it: look it up before it is done again"
+    error = SdkError(what, {"outcome": "unknown", "correlation_id": correlation_id})
+    return Ending(outcome=RowOutcome.UNKNOWN, correlation_id=correlation_id, attempts=0, error=error)
+
+
+def _result(row: JournalRow, ending: Ending, now: float) -> Result:
+    values: tuple[Any, ...] = (ending.attempts, ending.correlation_id, ending.error_text, ending.answer, now)
+    return Result(row.n, row.line, row.operation, row.values, ending.outcome, True, *values)  # noqa: FBT003
