@@ -1,8 +1,10 @@
 """Bulk runs of the Membership API: a plan of many rows, a journal, and resuming that repeats nothing.
 
-async with MembershipClient(...) as client, bulk.run(client, "plan.csv", journal="run.db") as run:
-    async for result in run:
-        ...
+    async with MembershipClient(...) as client, bulk.run(client, "plan.csv", journal="run.db") as run:
+        async for result in run:
+            ...
+
+The results come in the order in which rows end.
 """
 
 from asyncio import Lock
@@ -93,16 +95,16 @@ class _Reasons:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lock = Lock()
-        self._offered: tuple[ContractCancelationReason, ...] | None = None
+        self._offered: list[ContractCancelationReason] | None = None
 
     async def __call__(self, task: Task, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         if task.name not in {"cancel_contract", "cancel_module"} or isinstance(arguments["reason"], int):
             return arguments
         async with self._lock:
             if self._offered is None:
-                self._offered = tuple(await self._client.call(operations.GET_CONTRACT_CANCELATION_REASON_DATA))
+                self._offered = await self._client.call(operations.GET_CONTRACT_CANCELATION_REASON_DATA)
         reason = choose(
-            self._offered,
+            tuple(self._offered),
             arguments["reason"],
             "reason",
             key=lambda r: r.cancelation_reason_id,

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -97,9 +97,7 @@ class Journal:
         journal = cls(path)
         try:
             with _explained(path), journal._transaction() as database:
-                if database.execute("select 1 from sqlite_master").fetchone():
-                    what = "holds a run already: resume it, or name" if _has_run(database) else "is no journal: name"
-                    raise JournalError(f"{path} {what} another file")
+                _refuse_old(database, path)
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
                 values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
@@ -134,9 +132,7 @@ class Journal:
         journal = cls(path)
         try:
             with _explained(path), journal._transaction() as database:
-                facts = _facts(database, path)
-                if facts.sdk != sdk:
-                    raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
+                _refuse_others(database, path, sdk)
                 if rows is not None:
                     _compare(database, rows, path, plan)
                 database.execute(
@@ -204,11 +200,9 @@ class Journal:
     def close_now(self) -> None:
         """Close the files; a journal that nobody else reads becomes one file again."""
         self._reader.close()
-        try:
+        # If somebody reads it, or the disk is full, it stays as it is, and is as good.
+        with suppress(sqlite3.Error):
             self._database.execute("pragma journal_mode = delete")
-        except sqlite3.Error:
-            # Somebody reads it, or the disk is full: it stays as it is, and is as good.
-            pass
         self._database.close()
         self._lock.close()
 
@@ -269,6 +263,18 @@ def _facts(database: sqlite3.Connection, path: Path) -> RunFacts:
 
 def _has_run(database: sqlite3.Connection) -> bool:
     return bool(database.execute("select 1 from sqlite_master where name = 'run'").fetchone())
+
+
+def _refuse_old(database: sqlite3.Connection, path: Path) -> None:
+    if database.execute("select 1 from sqlite_master").fetchone():
+        what = "holds a run already: resume it, or name" if _has_run(database) else "is no journal: name"
+        raise JournalError(f"{path} {what} another file")
+
+
+def _refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
+    facts = _facts(database, path)
+    if facts.sdk != sdk:
+        raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
 
 
 def _refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:

@@ -16,7 +16,7 @@ from sdk_core.bulk.tasks import Catalogue, Task
 __all__ = ["Plan", "PlanError", "PlannedRow", "checked_rows", "plan_name"]
 
 Plan = str | Path | BinaryIO | Iterable[Mapping[str, object]]
-"""A file of CSV or JSONL, by its path or opened in binary mode; or the rows themselves, with values as JSON has them."""
+"""A file of CSV or JSONL, by its path or opened in binary mode; or the rows themselves, with the values of JSON."""
 
 _MOST_PROBLEMS: Final = 20
 _DELIMITERS: Final = ",;\t"
@@ -126,11 +126,10 @@ def _task(named: object, catalogue: Catalogue, operation: str | None) -> Task:
 @contextmanager
 def _raw_rows(plan: Plan) -> Iterator[Iterator[_RawRow]]:
     if not isinstance(plan, str | Path) and not hasattr(plan, "read"):
-        mappings = cast("Iterable[Mapping[str, object]]", plan)
-        yield (_RawRow(number, dict(values), is_text=False) for number, values in enumerate(mappings, 1))
+        yield (_RawRow(number, dict(values), is_text=False) for number, values in enumerate(plan, 1))
         return
     # What is no UTF-8 is found line by line, so that the line can be told.
-    with open(plan, "rb") if isinstance(plan, str | Path) else _left_open(cast("BinaryIO", plan)) as file:
+    with Path(plan).open("rb") if isinstance(plan, str | Path) else _left_open(cast("BinaryIO", plan)) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         try:
             yield _rows_of(text)
@@ -144,12 +143,10 @@ def _left_open(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _rows_of(lines: Iterator[str]) -> Iterator[_RawRow]:
-    blank = 0
-    for first in lines:
+    for blank, first in enumerate(lines):
         if first.strip():
             is_jsonl = first.lstrip().startswith("{")
             return (_jsonl if is_jsonl else _csv)(chain([first], lines), blank)
-        blank += 1
     return iter(())
 
 

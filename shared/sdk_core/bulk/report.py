@@ -53,7 +53,7 @@ def write_results(journal: Path, path: Path) -> int:
     partial = path.with_name(f"{path.name}.part")
     with reading(journal) as database:
         descriptor = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             count = (_write_csv if path.suffix == ".csv" else _write_jsonl)(file, results_of(database))
             file.flush()
             os.fsync(file.fileno())

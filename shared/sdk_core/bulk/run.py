@@ -52,7 +52,7 @@ class Engine(Protocol):
 
 
 class BulkRun:
-    """A run of a plan: `async with BulkRun(...) as run:`, and `async for result in run:` the rows in the order they end.
+    """A run of a plan: `async with BulkRun(...) as run:`, and `async for result in run:`, in the order rows end.
 
     Leaving the block early finishes what is under way; leaving it with an exception cancels that, and resuming settles
     it. Memory is bounded: rows are taken from the journal as they are needed, and wait for the caller once they ended.

@@ -155,7 +155,8 @@ def _document(value: object) -> Document:
     path = Path(_text(value))
     if not path.is_file():
         raise ValueError
-    return Document(path, mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Document(source=path, content_type=kind)
 
 
 _BOOLS: Final = {"true": True, "false": False}
