@@ -13,7 +13,7 @@ from typing import Any, Final, Unpack
 
 from cloudcockpit_sdk import operations, workflows
 from cloudcockpit_sdk.client import CloudCockpitClient
-from sdk_core.bulk.commits import JournalError
+from sdk_core.bulk.journal import JournalError
 from sdk_core.bulk.plan import Plan, PlanError
 from sdk_core.bulk.progress import Pause, Progress
 from sdk_core.bulk.report import Status, status_of, write_results

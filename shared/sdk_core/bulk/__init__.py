@@ -2,8 +2,8 @@
 
     plan.py       CSV, JSONL or mappings become rows; each is checked, by values.py and tasks.py, before the first call
     tasks.py      what a plan can ask for: operations and workflows
-    journal.py    the SQLite file of a run; commits.py writes it, many rows a commit
-    run.py        the rows, many at a time: intent, engine, outcome
+    journal.py    the SQLite file of a run
+    run.py        the rows, many at a time: intents on disk, engine, outcomes on disk
     row.py        the engine in this process: a row is sent, or settled by reading
     result.py, progress.py, report.py    how rows end, how far a run is, what became of it
 

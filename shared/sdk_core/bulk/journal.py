@@ -5,21 +5,23 @@ A row is `planned`, then `sent` (its request may be on its way: nobody knows mor
 machine. `<journal>-lock` is locked by the process that works on the run.
 """
 
+import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from attrs import frozen
 
-from sdk_core.bulk.commits import Commits, JournalError
 from sdk_core.bulk.plan import PlanError, PlannedRow
 from sdk_core.bulk.result import Ending, Result, RowOutcome
+from sdk_core.correlation import new_correlation_id
 
-__all__ = ["Journal", "JournalRow", "RunFacts", "counts_of", "facts_of", "reading", "results_of"]
+__all__ = ["Journal", "JournalError", "JournalRow", "RunFacts", "counts_of", "facts_of", "reading", "results_of"]
 
 _FORMAT: Final = 1
 _PAGE: Final = 500
@@ -33,15 +35,20 @@ create table row(n integer primary key, line integer not null, operation text no
     answer text, ended_at real);
 """
 _INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
+_PLANNED: Final = "update row set state = 'planned', correlation_id = null, sent_at = null where n = ?"
 _INTENT: Final = "update row set state = 'sent', correlation_id = ?, sent_at = ? where n = ?"
 _ENDED: Final = (
     "update row set state = 'ended', correlation_id = ?, attempts = attempts + ?, outcome = ?, may_succeed_later = ?,"
     " error = ?, answer = ?, ended_at = ? where n = ?"
 )
-_UNSETTLED: Final = "update row set attempts = attempts + ?, error = ? where n = ?"
+_UNSETTLED: Final = "update row set sent_at = ?, attempts = attempts + ?, error = ? where n = ?"
 _RESULT: Final = (
     "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
 )
+
+
+class JournalError(Exception):
+    """The journal can't be used, or not be written any more; what was recorded in it is safe."""
 
 
 @frozen
@@ -53,9 +60,13 @@ class JournalRow:
     operation: str
     values: str
     is_text: bool
-    correlation_id: str | None
-    sent_at: float | None
-    """Seconds since the epoch; None: it never was."""
+    correlation_id: str
+    """Of its request; of one that is to be sent, a new one."""
+    sent_at: float
+    """No later than this its request was sent, in seconds since the epoch; 0: it never was."""
+
+
+RowEnding = tuple[JournalRow, Ending]
 
 
 @frozen
@@ -83,7 +94,7 @@ class Journal:
             except BaseException:
                 self._lock.close()
                 raise
-        self._commits = Commits(self._database, str(path))
+        self._thread = ThreadPoolExecutor(1, "journal")
 
     @classmethod
     def begin(cls, path: Path, sdk: str, plan: str, rows: Iterator[PlannedRow], *, run_id: str) -> Self:
@@ -141,6 +152,9 @@ class Journal:
                 )
                 # Its effect may show now.
                 database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
+                # A row may have waited long after its intent was recorded. Only now is it certain that nothing of it
+                # is sent any more: the process that held the lock is gone.
+                database.execute("update row set sent_at = ? where state = 'sent'", (time.time(),))
         except BaseException:
             journal.close_now()
             raise
@@ -163,38 +177,47 @@ class Journal:
             if not page:
                 return
             for n, line, operation, arguments, is_text, correlation_id, sent_at in page:
-                yield JournalRow(n, line, operation, arguments, bool(is_text), correlation_id, sent_at)
+                named = correlation_id or new_correlation_id()
+                yield JournalRow(n, line, operation, arguments, bool(is_text), named, sent_at or 0.0)
             last = page[-1][0]
 
     def counts(self) -> dict[str, int]:
         """Return how many rows there are by outcome, `planned` and `sent` among them."""
         return counts_of(self._reader)
 
-    async def note_intent(self, row: JournalRow, correlation_id: str, now: float) -> None:
-        """Record that a row is about to be sent."""
-        await self._commits.write((_INTENT, (correlation_id, now, row.n)))
+    async def note_intents(self, rows: Iterable[JournalRow], now: float) -> None:
+        """Record that rows are about to be sent, with the correlation ids they have."""
+        await self._write((_INTENT, [(row.correlation_id, now, row.n) for row in rows]))
 
-    async def note_unsettled(self, row: JournalRow, ending: Ending) -> None:
-        """Record what is known of a row that has to be settled."""
-        await self._commits.write((_UNSETTLED, (ending.attempts, ending.error_text, row.n)))
+    async def note_unsent(self, rows: Iterable[JournalRow]) -> None:
+        """Take intents back: these rows were not sent after all."""
+        await self._write((_PLANNED, [(row.n,) for row in rows]))
 
-    async def note_ended(self, row: JournalRow, ending: Ending, now: float) -> None:
-        """Record how a row ended."""
-        values = (
-            ending.correlation_id,
-            ending.attempts,
-            ending.outcome.value,
-            ending.may_succeed_later,
-            ending.error_text,
-            ending.answer,
-            now,
-            row.n,
+    async def note_endings(self, ended: Iterable[RowEnding], unsettled: Iterable[RowEnding], now: float) -> None:
+        """Record how rows have ended, and what is known of those that have to be settled."""
+        ends = [
+            (e.correlation_id, e.attempts, e.outcome.value, e.may_succeed_later, e.error_text, e.answer, now, row.n)
+            for row, e in ended
+        ]
+        await self._write(
+            (_ENDED, ends), (_UNSETTLED, [(now, e.attempts, e.error_text, row.n) for row, e in unsettled])
         )
-        await self._commits.write((_ENDED, values))
+
+    async def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
+        """Execute statements, in one commit that is on disk when this returns."""
+        if not any(rows for _, rows in statements):
+            return
+        with _explained(self.path):
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, statements)
+
+    def _commit(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+        with self._transaction() as database:
+            for sql, rows in statements:
+                database.executemany(sql, rows)
 
     async def close(self) -> None:
         """Write what is left, and let others have the journal."""
-        await self._commits.close()
+        await asyncio.to_thread(self._thread.shutdown)
         self.close_now()
 
     def close_now(self) -> None:
@@ -342,4 +365,4 @@ def _explained(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} can't be used: {error}") from error
+        raise JournalError(f"the journal {path} can't be used: {error}; what was recorded in it is safe") from error

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import define, field
 
-from sdk_core.bulk.result import Ending, RowOutcome
+from sdk_core.bulk.result import FAILURES, Ending, RowOutcome
 from sdk_core.ratelimit import RateLimiter
 
 __all__ = ["Pause", "Progress"]
@@ -54,6 +54,8 @@ class Progress:
     def note(self, ending: Ending) -> None:
         """Count a row that ended."""
         self.outcomes[ending.outcome] += 1
+        self.retries += max(0, ending.attempts - 1)
+        self.failures += ending.outcome in FAILURES
         self._ends.append(self.clock())
 
 

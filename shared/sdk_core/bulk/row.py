@@ -59,13 +59,13 @@ class InProcess:
         self._options = options
         self._lookup: Lookup = catalogue.lookup(client)
 
-    async def send(self, row: JournalRow, correlation_id: str) -> Ending:
+    async def send(self, row: JournalRow) -> Ending:
         """Send a row that was never sent."""
-        with correlation_scope(correlation_id):
+        with correlation_scope(row.correlation_id):
             try:
-                ready = await self._ready(row, correlation_id)
+                ready = await self._ready(row)
             except SdkError as error:
-                return Ending(outcome=RowOutcome.NOT_SENT, correlation_id=correlation_id, attempts=0, error=error)
+                return Ending(outcome=RowOutcome.NOT_SENT, correlation_id=row.correlation_id, attempts=0, error=error)
             try:
                 return await self._send(ready)
             except SdkError as error:
@@ -74,18 +74,12 @@ class InProcess:
                 # Of a document that can't be opened, before anything is sent.
                 return ready.ended(RowOutcome.NOT_SENT, 0, SdkError(f"a file can't be opened: {type(error).__name__}"))
 
-    async def settle(self, row: JournalRow, correlation_id: str, sent_at: float) -> Ending:
-        """Find out what became of a row that may have been sent: read first, and send only what reading allows.
-
-        Args:
-            row: its workflow settles it.
-            correlation_id: of the earlier request.
-            sent_at: when that may have been sent, in seconds since the epoch.
-        """
-        with correlation_scope(correlation_id):
+    async def settle(self, row: JournalRow) -> Ending:
+        """Find out what became of a row that may have been sent: read first, and send only what reading allows."""
+        with correlation_scope(row.correlation_id):
             try:
-                ready = await self._ready(row, correlation_id)
-                ago = max(0.0, time.time() - sent_at)
+                ready = await self._ready(row)
+                ago = max(0.0, time.time() - row.sent_at)
                 resend_after = self._options.resend_after if ready.task.resendable else None
                 settled = await settle(
                     self._client,
@@ -98,23 +92,23 @@ class InProcess:
                     asked_ago=ago,
                 )
             except SdkError as error:
-                ending = Ending.of_error(error, correlation_id)
+                ending = Ending.of_error(error, row.correlation_id)
                 # Whatever was refused or not sent now, the earlier request may have had its effect.
                 unknown = ending.outcome in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}
                 return Ending(
                     outcome=RowOutcome.UNKNOWN if unknown else ending.outcome,
-                    correlation_id=correlation_id,
+                    correlation_id=row.correlation_id,
                     attempts=ending.attempts,
                     error=error,
                 )
         return _ending_of(ready, settled)
 
-    async def _ready(self, row: JournalRow, correlation_id: str) -> _Row:
+    async def _ready(self, row: JournalRow) -> _Row:
         """Read a row, and put ids in place of names; SdkError if they can't be looked up."""
         task = self._catalogue.tasks[row.operation]
         values = codec.as_object(codec.parse(row.values.encode()))
         arguments = await self._lookup(task, task.read(values, text=row.is_text))
-        return _Row(task, arguments, correlation_id)
+        return _Row(task, arguments, row.correlation_id)
 
     async def _send(self, row: _Row) -> Ending:
         options, request = self._options, row.task.request(row.arguments)

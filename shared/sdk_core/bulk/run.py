@@ -6,17 +6,17 @@ settled after them: by then most effects that come late have come, and nobody ha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.commits import JournalError
-from sdk_core.bulk.journal import Journal, JournalRow
+from sdk_core.bulk.journal import Journal, JournalError, JournalRow
 from sdk_core.bulk.plan import Plan, checked_rows, plan_name
 from sdk_core.bulk.progress import Progress
-from sdk_core.bulk.result import FAILURES, Ending, Result, RowOutcome
+from sdk_core.bulk.result import Ending, Result, RowOutcome
 from sdk_core.bulk.row import InProcess, RowOptions
 from sdk_core.bulk.tasks import Catalogue, Task
 from sdk_core.client import Client
@@ -25,6 +25,8 @@ from sdk_core.errors import AuthenticationError, ClientClosedError, SdkError
 from sdk_core.operation import Effect
 
 __all__ = ["BulkRun", "Engine", "RunOptions"]
+
+_Work = Callable[[JournalRow], Awaitable[Ending]]
 
 
 class RunOptions(TypedDict, total=False):
@@ -42,11 +44,11 @@ class RunOptions(TypedDict, total=False):
 class Engine(Protocol):
     """Where rows are worked on."""
 
-    async def send(self, row: JournalRow, correlation_id: str) -> Ending:
+    async def send(self, row: JournalRow) -> Ending:
         """Send a row that was never sent."""
         ...
 
-    async def settle(self, row: JournalRow, correlation_id: str, sent_at: float) -> Ending:
+    async def settle(self, row: JournalRow) -> Ending:
         """Find out what became of a row that may have been sent, without sending it blindly."""
         ...
 
@@ -66,7 +68,7 @@ class BulkRun:
         resume: go on with the run of this journal. Rows that ended are left alone, except those that nothing happened
             of and that may succeed now; rows that may have been sent are settled by reading, and are never sent
             blindly. An operation that no workflow settles then ends as UNKNOWN, for a person.
-        concurrency: how many rows are under way at a time.
+        concurrency: how many rows are sent at a time.
         max_failures: the run stops after so many rows that a person has to look at; None: it does not.
         row_options: how rows are worked on.
         engine: where rows are worked on; None: in this process.
@@ -100,6 +102,12 @@ class BulkRun:
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
         self._engine_of = engine or (lambda _journal: InProcess(client, catalogue, row_options or RowOptions()))
+        self._some = self._concurrency // 2 + 1
+        """How many rows are handed to the workers at a time."""
+        self._ready: asyncio.Queue[JournalRow | None] = asyncio.Queue()
+        self._is_hungry = asyncio.Event()
+        """Set when the workers need more rows soon."""
+        self._endings: asyncio.Queue[tuple[JournalRow, Ending] | None] = asyncio.Queue(self._concurrency)
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._concurrency)
         self.stopped_by: str | None = None
         """Why no more rows are sent, if they are not all sent."""
@@ -165,11 +173,8 @@ class BulkRun:
 
     async def _work_on_all(self) -> None:
         try:
-            for state, work in (("planned", self._send), ("sent", self._settle)):
-                rows = self._journal.rows(state)
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(self._concurrency):
-                        group.create_task(self._work_on(rows, work))
+            await self._stage("planned", self._engine.send)
+            await self._stage("sent", self._settle)
         except BaseExceptionGroup as failures:
             # The others are the same, or were cancelled by the first.
             raise failures.exceptions[0] from None
@@ -179,48 +184,76 @@ class BulkRun:
         if not self._results.full():
             self._results.put_nowait(None)
 
-    async def _work_on(self, rows: Iterator[JournalRow], work: Callable[[JournalRow], Awaitable[None]]) -> None:
-        while self.stopped_by is None and (row := next(rows, None)) is not None:
+    async def _stage(self, state: str, work: _Work) -> None:
+        """Work on all rows in this state: they are fed to the workers, and what becomes of them is recorded."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._record(state))
+                group.create_task(self._feed(state))
+                workers = [group.create_task(self._work_on(work)) for _ in range(self._concurrency)]
+                await asyncio.wait(workers)
+                await self._endings.put(None)
+        finally:
+            untouched = [self._ready.get_nowait() for _ in range(self._ready.qsize())]
+            if state == "planned":
+                await self._journal.note_unsent([row for row in untouched if row is not None])
+
+    async def _feed(self, state: str) -> None:
+        """Hand rows to the workers, some at a time: the intents of those that are sent share a commit."""
+        rows = self._journal.rows(state)
+        while self.stopped_by is None and (some := list(islice(rows, self._some))):
+            if state == "planned":
+                intents = [row for row in some if self._catalogue.tasks[row.operation].effect is not Effect.READ]
+                await self._journal.note_intents(intents, time.time())
+            for row in some:
+                self._ready.put_nowait(row)
+            self._is_hungry.clear()
+            await self._is_hungry.wait()
+        for _ in range(self._concurrency):
+            self._ready.put_nowait(None)
+
+    async def _work_on(self, work: _Work) -> None:
+        while self.stopped_by is None and (row := await self._next()) is not None:
             self.progress.under_way += 1
             try:
-                await work(row)
+                ending = await work(row)
             finally:
                 self.progress.under_way -= 1
+            await self._endings.put((row, ending))
+            if isinstance(ending.error, AuthenticationError | ClientClosedError):
+                self.stop(ending.error.message)
 
-    async def _send(self, row: JournalRow) -> None:
-        task, correlation_id = self._catalogue.tasks[row.operation], new_correlation_id()
-        if task.effect is not Effect.READ:
-            await self._journal.note_intent(row, correlation_id, time.time())
-        ending = await self._engine.send(row, correlation_id)
-        if ending.outcome is RowOutcome.UNKNOWN and task.settles:
-            self.progress.unsettled += 1
-            self.progress.retries += max(0, ending.attempts - 1)
-            await self._journal.note_unsettled(row, ending)
-            return
-        await self._end(row, ending)
+    async def _next(self) -> JournalRow | None:
+        if self._ready.qsize() <= self._some:
+            self._is_hungry.set()
+        return await self._ready.get()
 
-    async def _settle(self, row: JournalRow) -> None:
-        task, correlation_id = self._catalogue.tasks[row.operation], row.correlation_id or new_correlation_id()
-        if task.settles:
-            ending = await self._engine.settle(row, correlation_id, row.sent_at or 0.0)
-        else:
-            ending = _unknown(task, correlation_id)
-        self.progress.unsettled -= 1
-        await self._end(row, ending)
+    async def _settle(self, row: JournalRow) -> Ending:
+        task = self._catalogue.tasks[row.operation]
+        return await self._engine.settle(row) if task.settles else _unknown(task, row.correlation_id)
 
-    async def _end(self, row: JournalRow, ending: Ending) -> None:
-        now = time.time()
-        await self._journal.note_ended(row, ending, now)
-        progress = self.progress
-        progress.note(ending)
-        progress.retries += max(0, ending.attempts - 1)
-        if ending.outcome in FAILURES:
-            progress.failures += 1
-            if self._max_failures is not None and progress.failures >= self._max_failures:
-                self.stop(f"{progress.failures} rows have failed")
-        if isinstance(ending.error, AuthenticationError | ClientClosedError):
-            self.stop(ending.error.message)
-        await self._results.put(_result(row, ending, now))
+    async def _record(self, state: str) -> None:
+        """Record what becomes of rows, of all that wait in one commit, and hand on the results of those that ended."""
+        is_over = False
+        while not is_over:
+            some = [await self._endings.get()]
+            while not self._endings.empty():
+                some.append(self._endings.get_nowait())
+            now, endings = time.time(), [pair for pair in some if pair is not None]
+            is_over = len(endings) < len(some)
+            ended = [(row, ending) for row, ending in endings if not self._has_to_settle(state, row, ending)]
+            unsettled = [(row, ending) for row, ending in endings if self._has_to_settle(state, row, ending)]
+            await self._journal.note_endings(ended, unsettled, now)
+            self.progress.unsettled += len(unsettled) - (len(ended) if state == "sent" else 0)
+            for row, ending in ended:
+                self.progress.note(ending)
+                if self._max_failures is not None and self.progress.failures >= self._max_failures:
+                    self.stop(f"{self.progress.failures} rows have failed")
+                await self._results.put(_result(row, ending, now))
+
+    def _has_to_settle(self, state: str, row: JournalRow, ending: Ending) -> bool:
+        is_unknown = state == "planned" and ending.outcome is RowOutcome.UNKNOWN
+        return is_unknown and self._catalogue.tasks[row.operation].settles
 
 
 def _unknown(task: Task, correlation_id: str) -> Ending:
