@@ -21,7 +21,17 @@ from sdk_core.bulk.plan import PlanError, PlannedRow
 from sdk_core.bulk.result import Ending, Result, RowOutcome
 from sdk_core.correlation import new_correlation_id
 
-__all__ = ["Journal", "JournalError", "JournalRow", "RunFacts", "counts_of", "facts_of", "reading", "results_of"]
+__all__ = [
+    "Journal",
+    "JournalError",
+    "JournalRow",
+    "RowEnding",
+    "RunFacts",
+    "counts_of",
+    "facts_of",
+    "reading",
+    "results_of",
+]
 
 _FORMAT: Final = 1
 _PAGE: Final = 500
@@ -67,6 +77,7 @@ class JournalRow:
 
 
 RowEnding = tuple[JournalRow, Ending]
+_Statement = tuple[str, list[tuple[Any, ...]]]
 
 
 @frozen
@@ -185,32 +196,34 @@ class Journal:
         """Return how many rows there are by outcome, `planned` and `sent` among them."""
         return counts_of(self._reader)
 
-    async def note_intents(self, rows: Iterable[JournalRow], now: float) -> None:
-        """Record that rows are about to be sent, with the correlation ids they have."""
-        await self._write((_INTENT, [(row.correlation_id, now, row.n) for row in rows]))
+    async def note(
+        self,
+        now: float,
+        *,
+        intents: Iterable[JournalRow] = (),
+        unsent: Iterable[JournalRow] = (),
+        ended: Iterable[RowEnding] = (),
+        unsettled: Iterable[RowEnding] = (),
+    ) -> None:
+        """Record what becomes of rows, in one commit that is on disk when this returns.
 
-    async def note_unsent(self, rows: Iterable[JournalRow]) -> None:
-        """Take intents back: these rows were not sent after all."""
-        await self._write((_PLANNED, [(row.n,) for row in rows]))
-
-    async def note_endings(self, ended: Iterable[RowEnding], unsettled: Iterable[RowEnding], now: float) -> None:
-        """Record how rows have ended, and what is known of those that have to be settled."""
-        ends = [
-            (e.correlation_id, e.attempts, e.outcome.value, e.may_succeed_later, e.error_text, e.answer, now, row.n)
-            for row, e in ended
+        Args:
+            now: seconds since the epoch.
+            intents: are about to be sent, with the correlation ids they have.
+            unsent: were not sent after all.
+            ended: have ended.
+            unsettled: may have been sent, and have to be settled.
+        """
+        statements: list[_Statement] = [
+            (_INTENT, [(row.correlation_id, now, row.n) for row in intents]),
+            (_PLANNED, [(row.n,) for row in unsent]),
+            (_ENDED, [(*_known(ending), now, row.n) for row, ending in ended]),
+            (_UNSETTLED, [(now, ending.attempts, ending.error_text, row.n) for row, ending in unsettled]),
         ]
-        await self._write(
-            (_ENDED, ends), (_UNSETTLED, [(now, e.attempts, e.error_text, row.n) for row, e in unsettled])
-        )
-
-    async def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
-        """Execute statements, in one commit that is on disk when this returns."""
-        if not any(rows for _, rows in statements):
-            return
         with _explained(self.path):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, statements)
 
-    def _commit(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    def _commit(self, statements: list[_Statement]) -> None:
         with self._transaction() as database:
             for sql, rows in statements:
                 database.executemany(sql, rows)
@@ -239,6 +252,17 @@ class Journal:
             if self._database.in_transaction:
                 self._database.execute("rollback")
             raise
+
+
+def _known(ending: Ending) -> tuple[object, ...]:
+    return (
+        ending.correlation_id,
+        ending.attempts,
+        ending.outcome.value,
+        ending.may_succeed_later,
+        ending.error_text,
+        ending.answer,
+    )
 
 
 @contextmanager

@@ -7,13 +7,14 @@ settled after them: by then most effects that come late have come, and nobody ha
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.journal import Journal, JournalError, JournalRow
+from sdk_core.bulk.journal import Journal, JournalError, JournalRow, RowEnding
 from sdk_core.bulk.plan import Plan, checked_rows, plan_name
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.result import Ending, Result, RowOutcome
@@ -27,6 +28,8 @@ from sdk_core.operation import Effect
 __all__ = ["BulkRun", "Engine", "RunOptions"]
 
 _Work = Callable[[JournalRow], Awaitable[Ending]]
+_Handed = tuple[JournalRow, Ending | None]
+"""A row that was handed to the workers; None: it was not begun with."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -102,12 +105,11 @@ class BulkRun:
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
         self._engine_of = engine or (lambda _journal: InProcess(client, catalogue, row_options or RowOptions()))
-        self._some = self._concurrency // 2 + 1
-        """How many rows are handed to the workers at a time."""
         self._ready: asyncio.Queue[JournalRow | None] = asyncio.Queue()
-        self._is_hungry = asyncio.Event()
-        """Set when the workers need more rows soon."""
-        self._endings: asyncio.Queue[tuple[JournalRow, Ending] | None] = asyncio.Queue(self._concurrency)
+        self._endings: list[_Handed] = []
+        """What is not recorded yet."""
+        self._is_news = asyncio.Event()
+        """Set when a row has ended."""
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._concurrency)
         self.stopped_by: str | None = None
         """Why no more rows are sent, if they are not all sent."""
@@ -185,75 +187,88 @@ class BulkRun:
             self._results.put_nowait(None)
 
     async def _stage(self, state: str, work: _Work) -> None:
-        """Work on all rows in this state: they are fed to the workers, and what becomes of them is recorded."""
+        """Work on all rows in this state."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._record(state))
-                group.create_task(self._feed(state))
-                workers = [group.create_task(self._work_on(work)) for _ in range(self._concurrency)]
-                await asyncio.wait(workers)
-                await self._endings.put(None)
-        finally:
-            untouched = [self._ready.get_nowait() for _ in range(self._ready.qsize())]
-            if state == "planned":
-                await self._journal.note_unsent([row for row in untouched if row is not None])
+                for _ in range(self._concurrency):
+                    group.create_task(self._work_on(work))
+                await self._keep(state)
+                for _ in range(self._concurrency):
+                    self._ready.put_nowait(None)
+        except BaseException:
+            # What is known is recorded as far as it can be.
+            with suppress(JournalError):
+                await self._record(state, [], [*self._endings, *((row, None) for row in self._take_back())])
+            raise
 
-    async def _feed(self, state: str) -> None:
-        """Hand rows to the workers, some at a time: the intents of those that are sent share a commit."""
-        rows = self._journal.rows(state)
-        while self.stopped_by is None and (some := list(islice(rows, self._some))):
-            if state == "planned":
-                intents = [row for row in some if self._catalogue.tasks[row.operation].effect is not Effect.READ]
-                await self._journal.note_intents(intents, time.time())
-            for row in some:
-                self._ready.put_nowait(row)
-            self._is_hungry.clear()
-            await self._is_hungry.wait()
-        for _ in range(self._concurrency):
-            self._ready.put_nowait(None)
+    async def _keep(self, state: str) -> None:
+        """Keep the journal: what has ended and what is about to be sent share a commit, and then go on."""
+        rows, outstanding, are_left = self._journal.rows(state), 0, True
+        while are_left or outstanding or self._endings:
+            some: list[JournalRow] = []
+            if are_left and self._ready.qsize() <= self._concurrency // 2:
+                some = [] if self.stopped_by is not None else list(islice(rows, self._concurrency))
+                are_left = bool(some)
+            endings, self._endings = self._endings, []
+            outstanding += len(some) - len(endings)
+            if some or endings:
+                await self._record(state, some, endings)
+            elif outstanding:
+                await self._is_news.wait()
+            self._is_news.clear()
+
+    async def _record(
+        self, state: str, some: list[JournalRow], endings: list[tuple[JournalRow, Ending | None]]
+    ) -> None:
+        """Record in one commit, then hand rows to the workers, and results to the caller."""
+        tasks, now = self._catalogue.tasks, time.time()
+        ended: list[RowEnding] = []
+        unsettled: list[RowEnding] = []
+        for row, ending in endings:
+            if ending is not None:
+                is_unknown = state == "planned" and ending.outcome is RowOutcome.UNKNOWN
+                (unsettled if is_unknown and tasks[row.operation].settles else ended).append((row, ending))
+        if state == "planned":
+            intents = [row for row in some if tasks[row.operation].effect is not Effect.READ]
+            unsent = [row for row, ending in endings if ending is None]
+            await self._journal.note(now, intents=intents, unsent=unsent, ended=ended, unsettled=unsettled)
+            self.progress.unsettled += len(unsettled)
+        else:
+            await self._journal.note(now, ended=ended)
+            self.progress.unsettled -= len(ended)
+        for row in some:
+            self._ready.put_nowait(row)
+        for row, ending in ended:
+            self.progress.note(ending)
+            if self._max_failures is not None and self.progress.failures >= self._max_failures:
+                self.stop(f"{self.progress.failures} rows have failed")
+            await self._results.put(_result(row, ending, now))
+
+    def _take_back(self) -> list[JournalRow]:
+        """Return the rows that no worker has begun with."""
+        rows = [self._ready.get_nowait() for _ in range(self._ready.qsize())]
+        return [row for row in rows if row is not None]
 
     async def _work_on(self, work: _Work) -> None:
-        while self.stopped_by is None and (row := await self._next()) is not None:
-            self.progress.under_way += 1
-            try:
-                ending = await work(row)
-            finally:
-                self.progress.under_way -= 1
-            await self._endings.put((row, ending))
-            if isinstance(ending.error, AuthenticationError | ClientClosedError):
-                self.stop(ending.error.message)
+        while (row := await self._ready.get()) is not None:
+            # Once the run is stopped, they go back as they are.
+            ending = None if self.stopped_by is not None else await self._watched(work(row))
+            self._endings.append((row, ending))
+            self._is_news.set()
 
-    async def _next(self) -> JournalRow | None:
-        if self._ready.qsize() <= self._some:
-            self._is_hungry.set()
-        return await self._ready.get()
+    async def _watched(self, work: Awaitable[Ending]) -> Ending:
+        self.progress.under_way += 1
+        try:
+            ending = await work
+        finally:
+            self.progress.under_way -= 1
+        if isinstance(ending.error, AuthenticationError | ClientClosedError):
+            self.stop(ending.error.message)
+        return ending
 
     async def _settle(self, row: JournalRow) -> Ending:
         task = self._catalogue.tasks[row.operation]
         return await self._engine.settle(row) if task.settles else _unknown(task, row.correlation_id)
-
-    async def _record(self, state: str) -> None:
-        """Record what becomes of rows, of all that wait in one commit, and hand on the results of those that ended."""
-        is_over = False
-        while not is_over:
-            some = [await self._endings.get()]
-            while not self._endings.empty():
-                some.append(self._endings.get_nowait())
-            now, endings = time.time(), [pair for pair in some if pair is not None]
-            is_over = len(endings) < len(some)
-            ended = [(row, ending) for row, ending in endings if not self._has_to_settle(state, row, ending)]
-            unsettled = [(row, ending) for row, ending in endings if self._has_to_settle(state, row, ending)]
-            await self._journal.note_endings(ended, unsettled, now)
-            self.progress.unsettled += len(unsettled) - (len(ended) if state == "sent" else 0)
-            for row, ending in ended:
-                self.progress.note(ending)
-                if self._max_failures is not None and self.progress.failures >= self._max_failures:
-                    self.stop(f"{self.progress.failures} rows have failed")
-                await self._results.put(_result(row, ending, now))
-
-    def _has_to_settle(self, state: str, row: JournalRow, ending: Ending) -> bool:
-        is_unknown = state == "planned" and ending.outcome is RowOutcome.UNKNOWN
-        return is_unknown and self._catalogue.tasks[row.operation].settles
 
 
 def _unknown(task: Task, correlation_id: str) -> Ending:
