@@ -25,16 +25,7 @@ from sdk_core.operation import Operation
 from sdk_core.settling import settle
 from sdk_core.workflow import Procedure, Request, Run, Settled, WorkflowError, cannot
 
-__all__ = [
-    "cancel_and_wait",
-    "cancellation",
-    "migrate_and_wait",
-    "migration",
-    "reactivate_and_wait",
-    "reactivation",
-    "suspend_and_wait",
-    "suspension",
-]
+__all__ = ["cancel_and_wait", "migrate_and_wait", "reactivate_and_wait", "suspend_and_wait"]
 
 _TIMEOUT: Final = 600.0
 _POLL: Final = 5.0

@@ -196,6 +196,11 @@ class Journal:
         """Return how many rows there are by outcome, `planned` and `sent` among them."""
         return counts_of(self._reader)
 
+    def operations_left(self) -> dict[str, int]:
+        """Return how many rows of each operation have not ended."""
+        rows = self._reader.execute("select operation, count(*) from row where state != 'ended' group by 1")
+        return dict(rows.fetchall())
+
     async def note(
         self,
         now: float,

@@ -59,6 +59,7 @@ class Engine(Protocol):
 class BulkRun:
     """A run of a plan: `async with BulkRun(...) as run:`, and `async for result in run:`, in the order rows end.
 
+    Entering the block checks the plan; the first row is sent when the first result is asked for.
     Leaving the block early finishes what is under way; leaving it with an exception cancels that, and resuming settles
     it. Memory is bounded: rows are taken from the journal as they are needed, and wait for the caller once they ended.
 
@@ -111,8 +112,11 @@ class BulkRun:
         self._is_news = asyncio.Event()
         """Set when a row has ended."""
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._concurrency)
+        self._work: asyncio.Task[None] | None = None
         self.stopped_by: str | None = None
         """Why no more rows are sent, if they are not all sent."""
+        self.is_refused: bool = False
+        """Whether the credential was refused: that stops a run."""
 
     async def __aenter__(self) -> Self:
         self._journal = await asyncio.to_thread(self._open)
@@ -124,19 +128,18 @@ class BulkRun:
             if outcome not in {"planned", "sent"}:
                 self.progress.outcomes[RowOutcome(outcome)] = count
         self.progress.unsettled = counts.get("sent", 0)
-        self._work = asyncio.create_task(self._work_on_all())
-        self._work.add_done_callback(self._end_results)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._work.cancel()
         self.stop("the caller has left")
         try:
-            async for _result in self:
-                pass
+            if self._work is not None:
+                if kind is not None:
+                    self._work.cancel()
+                async for _result in self:
+                    pass
         except JournalError:
             # Already raised, or of no use to somebody who has left.
             if kind is None:
@@ -148,6 +151,9 @@ class BulkRun:
         return self
 
     async def __anext__(self) -> Result:
+        if self._work is None:
+            self._work = asyncio.create_task(self._work_on_all())
+            self._work.add_done_callback(self._end_results)
         if not (self._work.done() and self._results.empty()):
             result = await self._results.get()
             if result is not None:
@@ -164,7 +170,12 @@ class BulkRun:
     def cancel(self) -> None:
         """Cancel the rows under way: what became of them is unknown, until the run is resumed."""
         self.stop("it was cancelled")
-        self._work.cancel()
+        if self._work is not None:
+            self._work.cancel()
+
+    def operations(self) -> dict[str, int]:
+        """Return how many rows of each operation are left."""
+        return self._journal.operations_left()
 
     def _open(self) -> Journal:
         name = "" if self._plan is None else plan_name(self._plan)
@@ -263,7 +274,8 @@ class BulkRun:
         finally:
             self.progress.under_way -= 1
         if isinstance(ending.error, AuthenticationError | ClientClosedError):
-            self.stop(ending.error.message)
+            self.is_refused = isinstance(ending.error, AuthenticationError)
+            self.stop(str(ending.error))
         return ending
 
     async def _settle(self, row: JournalRow) -> Ending:

@@ -1,0 +1,269 @@
+"""The commands of bulk runs: `bulk`, `status`, `report` and `worker`, the same for both SDKs."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Final
+
+from attrs import frozen
+from cyclopts import App
+from rich.console import Console
+
+from sdk_core.backend import ClientOptions
+from sdk_core.bulk.journal import JournalError
+from sdk_core.bulk.plan import PlanError
+from sdk_core.bulk.progress import Pause
+from sdk_core.bulk.report import Status, status_of, write_results
+from sdk_core.bulk.row import RowOptions
+from sdk_core.bulk.run import BulkRun
+from sdk_core.bulk.tasks import Catalogue
+from sdk_core.cli.bulk_texts import progress_line, status_json, status_lines
+from sdk_core.client import Client
+from sdk_core.operation import Effect
+from sdk_core.ratelimit import RateLimiter
+
+__all__ = ["BulkCommands", "add_bulk"]
+
+_DONE, _FAILED, _USAGE, _CREDENTIAL, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 4, 6, 130
+_ON_TERMINAL: Final = 0.25
+"""Seconds between two looks at the progress where a line can be written again ..."""
+_ELSEWHERE: Final = 10.0
+"""... and where each look is a line."""
+
+
+@frozen(kw_only=True)
+class BulkCommands:
+    """The commands of one SDK."""
+
+    catalogue: Catalogue
+    connect: Callable[[ClientOptions], AbstractAsyncContextManager[Client]]
+    """Gives a client with these options beside the user's own settings."""
+    limiter: Callable[[], RateLimiter | None]
+    """Makes the rate limiter that the SDK's clients have by default."""
+
+    async def bulk(
+        self,
+        plan: str | None = None,
+        /,
+        *,
+        journal: Path,
+        operation: str | None = None,
+        resume: bool = False,
+        concurrency: int = 20,
+        max_failures: int | None = None,
+        confirm: bool = False,
+        resend_after: float = 60.0,
+        results: Path | None = None,
+        dry_run: bool = False,
+        yes: bool = False,
+    ) -> int:
+        """Carry out a plan of many rows; it can be killed at any moment, and goes on with --resume.
+
+        The whole plan is checked before the first row is sent. Ctrl-C finishes the rows under way; once more, and they
+        are cancelled. Exit code 0: every row is as it was asked for; 1: some failed; 6: of some it is not known.
+
+        Parameters
+        ----------
+        plan
+            CSV or JSONL, `-` for stdin; with --resume it may be left out. Its columns are an operation's arguments.
+        journal
+            File of the run: what was sent, and what came of it.
+        operation
+            What all rows ask for, an operation or a workflow; left out: the column `operation` says it.
+        resume
+            Go on with the run of this journal. What has ended is not repeated; what may have been sent is read first.
+        concurrency
+            How many rows are sent at a time.
+        max_failures
+            Stop after so many rows that failed.
+        confirm
+            After the API said yes, read until it shows.
+        resend_after
+            Seconds after which a request whose answer was lost is sent once more, if reading shows no effect.
+        results
+            File for the result of each row, CSV or JSONL by its name.
+        dry_run
+            Check the plan, and send nothing.
+        yes
+            Do not ask before the first row is sent.
+        """
+        console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        limiter = self.limiter()
+        pause = None if limiter is None else Pause(limiter)
+        options: ClientOptions = {} if pause is None else {"rate_limiter": pause}
+        with ExitStack() as files:
+            if dry_run:
+                journal = Path(files.enter_context(TemporaryDirectory())) / "checked.db"
+            try:
+                async with self.connect(options) as client:
+                    run = BulkRun(
+                        client,
+                        self.catalogue,
+                        sys.stdin.buffer if plan == "-" else plan,
+                        journal=journal,
+                        operation=operation,
+                        resume=resume,
+                        concurrency=concurrency,
+                        max_failures=max_failures,
+                        row_options=RowOptions(confirm=confirm, resend_after=resend_after),
+                    )
+                    async with run:
+                        if not self._may_begin(run, console, plan, dry_run=dry_run, yes=yes):
+                            return _DONE if dry_run else _USAGE
+                        await _show(run, console, pause)
+            except (PlanError, JournalError, OSError, ValueError, TypeError) as error:
+                return _refused(console, error, journal)
+        return _end(run, console, journal, results)
+
+    def status(self, journal: Path, /, *, json: bool = False) -> int:
+        """Show where a run is, while it is under way or afterwards.
+
+        Parameters
+        ----------
+        journal
+            File of the run.
+        json
+            Print one JSON document.
+        """
+        try:
+            status = status_of(journal)
+        except JournalError as error:
+            return _refused(Console(stderr=True, highlight=False, markup=False), error, None)
+        _print(status, json=json)
+        return _DONE
+
+    def report(self, journal: Path, results: Path, /) -> int:
+        """Write the result of each row of a run to a file, while it is under way or afterwards.
+
+        Parameters
+        ----------
+        journal
+            File of the run.
+        results
+            The file to write: CSV or JSONL, by its name.
+        """
+        console = Console(stderr=True, highlight=False, markup=False)
+        try:
+            count = write_results(journal, results)
+        except (JournalError, OSError) as error:
+            return _refused(console, error, None)
+        console.print(f"{results}: {count} rows", soft_wrap=True)
+        return _DONE
+
+    def _may_begin(self, run: BulkRun, console: Console, plan: str | None, *, dry_run: bool, yes: bool) -> bool:
+        """Say what is about to be sent, and ask whether to go on."""
+        left = run.operations()
+        what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
+        console.print(f"{run.progress.total:,} rows, all of them valid; to be done: {what}", soft_wrap=True)
+        if dry_run:
+            console.print("dry run: nothing was sent")
+            return False
+        changes = any(self.catalogue.tasks[name].effect is not Effect.READ for name in left)
+        if yes or not changes:
+            return True
+        if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            console.print("it changes something: without a terminal to ask on, it needs --yes; nothing was sent")
+            return False
+        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+            return True
+        console.print("nothing was sent; --resume goes on with this journal")
+        return False
+
+
+def add_bulk(app: App, commands: BulkCommands) -> None:
+    """Add the commands to a command line."""
+    for command in (commands.bulk, commands.status, commands.report):
+        app.command(command)
+
+
+async def _show(run: BulkRun, console: Console, pause: Pause | None) -> None:
+    """Carry a run out, and show how far it is."""
+
+    def line() -> str:
+        return progress_line(run.progress, {} if pause is None else pause.waits, stopped_by=run.stopped_by)
+
+    with _interruptible(run, console), ExitStack() as display:
+        status = display.enter_context(console.status(line(), spinner="line")) if console.is_terminal else None
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(_ON_TERMINAL if status else _ELSEWHERE)
+                if status:
+                    status.update(line())
+                else:
+                    console.print(line(), soft_wrap=True)
+
+        telling = asyncio.create_task(tell())
+        try:
+            async for _result in run:
+                pass
+        finally:
+            telling.cancel()
+    console.print(line(), soft_wrap=True)
+
+
+@contextmanager
+def _interruptible(run: BulkRun, console: Console) -> Generator[None]:
+    """Let the first Ctrl-C (or SIGTERM) finish the rows under way, and the second cancel them."""
+    loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt() -> None:
+        if run.stopped_by is None:
+            run.stop(_BY_SIGNAL)
+            console.print("finishing the rows under way; once more cancels them", soft_wrap=True)
+        else:
+            run.cancel()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(interrupt)
+
+    before = [(number, signal.signal(number, handle)) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+_BY_SIGNAL: Final = "interrupted"
+
+
+def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> int:
+    """Write the results and the summary, and return the exit code."""
+    status = status_of(journal)
+    for text in status_lines(status):
+        console.print(text, soft_wrap=True)
+    if results is not None:
+        try:
+            console.print(f"{results}: {write_results(journal, results):,} rows", soft_wrap=True)
+        except OSError as error:
+            console.print(f"{results} can't be written: {error.strerror}; `report` writes it again", soft_wrap=True)
+    if run.stopped_by is not None:
+        console.print(f"stopped: {run.stopped_by}; --resume goes on", soft_wrap=True)
+    if run.stopped_by == _BY_SIGNAL:
+        return _INTERRUPTED
+    if run.is_refused:
+        return _CREDENTIAL
+    if {"unknown", "unconfirmed", "sent"} & status.counts.keys():
+        return _UNKNOWN
+    return _FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else _DONE
+
+
+def _print(status: Status, *, json: bool) -> None:
+    console = Console(highlight=False, markup=False, emoji=False)
+    for text in [status_json(status)] if json else status_lines(status):
+        console.print(text, soft_wrap=True)
+
+
+def _refused(console: Console, error: Exception, journal: Path | None) -> int:
+    console.print(str(error), style="red", soft_wrap=True)
+    if isinstance(error, JournalError) and journal is not None and journal.is_file():
+        console.print(f"`status {journal}` shows how far the run is; --resume goes on with it", soft_wrap=True)
+    return _USAGE
