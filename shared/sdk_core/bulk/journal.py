@@ -6,6 +6,7 @@ machine. `<journal>-lock` is locked by the process that works on the run.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
 import time
@@ -45,13 +46,27 @@ create table row(n integer primary key, line integer not null, operation text no
     answer text, ended_at real);
 """
 _INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
-_PLANNED: Final = "update row set state = 'planned', correlation_id = null, sent_at = null where n = ?"
-_INTENT: Final = "update row set state = 'sent', correlation_id = ?, sent_at = ? where n = ?"
-_ENDED: Final = (
-    "update row set state = 'ended', correlation_id = ?, attempts = attempts + ?, outcome = ?, may_succeed_later = ?,"
-    " error = ?, answer = ?, ended_at = ? where n = ?"
-)
-_UNSETTLED: Final = "update row set sent_at = ?, attempts = attempts + ?, error = ? where n = ?"
+# Rows come as one JSON text, [[n, ...], ...], so that a batch is one statement: at each of them, SQLite's thread and the
+# event loop's hand Python's lock to each other.
+_PLANNED: Final = """
+update row set state = 'planned', correlation_id = null, sent_at = null
+from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+"""
+_INTENT: Final = """
+update row set state = 'sent', sent_at = ?1, correlation_id = json_extract(b.value, '$[1]')
+from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+"""
+_UNSETTLED: Final = """
+update row set sent_at = ?1, attempts = attempts + json_extract(b.value, '$[1]'), error = json_extract(b.value, '$[2]')
+from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+"""
+_ENDED: Final = """
+update row set state = 'ended', ended_at = ?1, correlation_id = json_extract(b.value, '$[1]'),
+    attempts = attempts + json_extract(b.value, '$[2]'), outcome = json_extract(b.value, '$[3]'),
+    may_succeed_later = json_extract(b.value, '$[4]'), error = json_extract(b.value, '$[5]'),
+    answer = json_extract(b.value, '$[6]')
+from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+"""
 _RESULT: Final = (
     "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
 )
@@ -77,7 +92,6 @@ class JournalRow:
 
 
 RowEnding = tuple[JournalRow, Ending]
-_Statement = tuple[str, list[tuple[Any, ...]]]
 
 
 @frozen
@@ -131,7 +145,6 @@ class Journal:
             journal.close_now()
             if is_new:
                 path.unlink()
-                Path(f"{path}-lock").unlink(missing_ok=True)
             raise
         return journal
 
@@ -219,19 +232,20 @@ class Journal:
             ended: have ended.
             unsettled: may have been sent, and have to be settled.
         """
-        statements: list[_Statement] = [
-            (_INTENT, [(row.correlation_id, now, row.n) for row in intents]),
-            (_PLANNED, [(row.n,) for row in unsent]),
-            (_ENDED, [(*_known(ending), now, row.n) for row, ending in ended]),
-            (_UNSETTLED, [(now, ending.attempts, ending.error_text, row.n) for row, ending in unsettled]),
-        ]
+        batches: dict[str, list[tuple[object, ...]]] = {
+            _INTENT: [(row.n, row.correlation_id) for row in intents],
+            _PLANNED: [(row.n,) for row in unsent],
+            _ENDED: [(row.n, *_known(ending)) for row, ending in ended],
+            _UNSETTLED: [(row.n, ending.attempts, ending.error_text) for row, ending in unsettled],
+        }
+        texts = {sql: json.dumps(batch) for sql, batch in batches.items() if batch}
         with _explained(self.path):
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, statements)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, now, texts)
 
-    def _commit(self, statements: list[_Statement]) -> None:
+    def _commit(self, now: float, texts: dict[str, str]) -> None:
         with self._transaction() as database:
-            for sql, rows in statements:
-                database.executemany(sql, rows)
+            for sql, text in texts.items():
+                database.execute(sql, (now, text))
 
     async def close(self) -> None:
         """Write what is left, and let others have the journal."""
@@ -245,6 +259,9 @@ class Journal:
         with suppress(sqlite3.Error):
             self._database.execute("pragma journal_mode = delete")
         self._database.close()
+        # Not on systems where an open file can't be deleted.
+        with suppress(OSError):
+            _lock_file(self.path).unlink()
         self._lock.close()
 
     @contextmanager
@@ -378,15 +395,28 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _lock(path: Path) -> sqlite3.Connection:
     """Lock a file beside the journal with SQLite, which does so on all systems; a process that ends lets go of it."""
-    lock = sqlite3.connect(f"{path}-lock", timeout=0, isolation_level=None, check_same_thread=False)
+    file = _lock_file(path)
+    try:
+        file.touch(mode=0o600)
+        before = file.stat().st_ino
+    except OSError as error:
+        raise JournalError(f"the journal {path} can't be locked: {error.strerror}: {file.name}") from None
+    lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("begin exclusive")
+        # Who held it deletes the file, so that this may be the lock of a file that is gone.
+        if file.exists() and file.stat().st_ino == before:
+            return lock
     except sqlite3.OperationalError as error:
         lock.close()
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
             raise
-        raise JournalError(f"another process works on the journal {path}") from None
-    return lock
+    lock.close()
+    raise JournalError(f"another process works on the journal {path}")
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
 
 
 @contextmanager

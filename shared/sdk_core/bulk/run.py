@@ -133,7 +133,8 @@ class BulkRun:
     async def __aexit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self.stop("the caller has left")
+        if self._work is None or not self._work.done():
+            self.stop("the caller has left")
         try:
             if self._work is not None:
                 if kind is not None:

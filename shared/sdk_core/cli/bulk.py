@@ -113,11 +113,15 @@ class BulkCommands:
                         row_options=RowOptions(confirm=confirm, resend_after=resend_after),
                     )
                     async with run:
-                        if not self._may_begin(run, console, plan, dry_run=dry_run, yes=yes):
-                            return _DONE if dry_run else _USAGE
-                        await _show(run, console, pause)
+                        begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
+                        if begins:
+                            await _show(run, console, pause)
             except (PlanError, JournalError, OSError, ValueError, TypeError) as error:
                 return _refused(console, error, journal)
+            if not begins:
+                if not resume:
+                    journal.unlink()
+                return _DONE if dry_run else _USAGE
         return _end(run, console, journal, results)
 
     def status(self, journal: Path, /, *, json: bool = False) -> int:
@@ -167,13 +171,13 @@ class BulkCommands:
         if yes or not changes:
             return True
         if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            console.print("it changes something: without a terminal to ask on, it needs --yes; nothing was sent")
+            console.print("it changes something: where nobody can be asked, it needs --yes; nothing was sent")
             return False
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() in {"y", "yes"}:
             return True
-        console.print("nothing was sent; --resume goes on with this journal")
+        console.print("nothing was sent")
         return False
 
 
