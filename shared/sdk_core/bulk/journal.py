@@ -46,8 +46,8 @@ create table row(n integer primary key, line integer not null, operation text no
     answer text, ended_at real);
 """
 _INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
-# Rows come as one JSON text, [[n, ...], ...], so that a batch is one statement: at each of them, SQLite's thread and the
-# event loop's hand Python's lock to each other.
+# Rows come as one JSON text, [[n, ...], ...], so that a batch is one statement: at each, SQLite's thread and the loop's
+# hand Python's lock to each other.
 _PLANNED: Final = """
 update row set state = 'planned', correlation_id = null, sent_at = null
 from json_each(?2) as b where n = json_extract(b.value, '$[0]')
@@ -117,7 +117,7 @@ class Journal:
                 self._database = _connect(path)
                 self._reader = _connect(path)
             except BaseException:
-                self._lock.close()
+                self._unlock()
                 raise
         self._thread = ThreadPoolExecutor(1, "journal")
 
@@ -259,6 +259,9 @@ class Journal:
         with suppress(sqlite3.Error):
             self._database.execute("pragma journal_mode = delete")
         self._database.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         # Not on systems where an open file can't be deleted.
         with suppress(OSError):
             _lock_file(self.path).unlink()
