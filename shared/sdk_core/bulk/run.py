@@ -113,6 +113,8 @@ class BulkRun:
         """Set when a row has ended."""
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._concurrency)
         self._work: asyncio.Task[None] | None = None
+        self._is_over = False
+        """Whether the caller has been told of the end."""
         self.stopped_by: str | None = None
         """Why no more rows are sent, if they are not all sent."""
         self.is_refused: bool = False
@@ -136,13 +138,13 @@ class BulkRun:
         if self._work is None or not self._work.done():
             self.stop("the caller has left")
         try:
-            if self._work is not None:
+            if self._work is not None and not self._is_over:
                 if kind is not None:
                     self._work.cancel()
                 async for _result in self:
                     pass
         except JournalError:
-            # Already raised, or of no use to somebody who has left.
+            # What the caller has left with goes before it.
             if kind is None:
                 raise
         finally:
@@ -159,6 +161,7 @@ class BulkRun:
             result = await self._results.get()
             if result is not None:
                 return result
+        self._is_over = True
         if not self._work.cancelled():
             await self._work
         raise StopAsyncIteration

@@ -171,7 +171,8 @@ class BulkCommands:
         if yes or not changes:
             return True
         if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            console.print("it changes something: where nobody can be asked, it needs --yes; nothing was sent")
+            what = "it changes something: where nobody can be asked, it needs --yes; nothing was sent"
+            console.print(what, soft_wrap=True)
             return False
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()
