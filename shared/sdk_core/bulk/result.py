@@ -7,7 +7,7 @@ from typing import Any
 from attrs import field, frozen
 
 from sdk_core import codec
-from sdk_core.errors import AuthenticationError, PermissionDeniedError, SdkError
+from sdk_core.errors import AuthenticationError, ClientClosedError, PermissionDeniedError, SdkError
 from sdk_core.outcome import Outcome
 from sdk_core.returns import Empty
 from sdk_core.workflow import WorkflowError
@@ -52,7 +52,12 @@ class Ending:
     correlation_id: str
     attempts: int
     """How often its request was sent."""
-    error: SdkError | None = None
+    error_text: str | None = field(default=None, repr=False)
+    """What went wrong, as JSON text without secrets."""
+    may_succeed_later: bool = False
+    """Whether nothing happened, for a reason that is none of the row's own: resuming sends it again."""
+    stops_run: str | None = None
+    """Why no other row can succeed either."""
     answer: str | None = field(default=None, repr=False)
     """What the API answered, as JSON text; None if there was nothing in it."""
 
@@ -68,21 +73,27 @@ class Ending:
         outcome, attempts = _OF_ERRORS[error.outcome], error.attempts
         if outcome is RowOutcome.UNKNOWN and attempts and attempts[-1].outcome is None:
             outcome = RowOutcome.UNCONFIRMED
-        return cls(outcome=outcome, correlation_id=correlation_id, attempts=len(attempts), error=error)
+        return cls.failed(outcome, error, correlation_id, len(attempts))
 
-    @property
-    def may_succeed_later(self) -> bool:
-        """Whether nothing happened, for a reason that is none of the row's own: resuming sends it again."""
-        if self.error is None or self.outcome not in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}:
-            return False
-        if self.outcome is RowOutcome.NOT_SENT and not isinstance(self.error, WorkflowError):
-            return True
-        return self.error.retryable or isinstance(self.error, AuthenticationError | PermissionDeniedError)
+    @classmethod
+    def failed(cls, outcome: RowOutcome, error: SdkError, correlation_id: str, attempts: int) -> "Ending":
+        """Return the ending of a row with this outcome, which the error explains."""
+        stops_run = str(error) if isinstance(error, AuthenticationError | ClientClosedError) else None
+        return cls(
+            outcome=outcome,
+            correlation_id=correlation_id,
+            attempts=attempts,
+            error_text=json.dumps(error.to_dict()),
+            may_succeed_later=_may_succeed_later(outcome, error),
+            stops_run=stops_run,
+        )
 
-    @property
-    def error_text(self) -> str | None:
-        """The error as JSON text without secrets."""
-        return None if self.error is None else json.dumps(self.error.to_dict())
+
+def _may_succeed_later(outcome: RowOutcome, error: SdkError) -> bool:
+    if outcome is RowOutcome.NOT_SENT and not isinstance(error, WorkflowError):
+        return True
+    of_others = error.retryable or isinstance(error, AuthenticationError | PermissionDeniedError)
+    return outcome in {RowOutcome.NOT_SENT, RowOutcome.REJECTED} and of_others
 
 
 @frozen

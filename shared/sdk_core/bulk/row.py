@@ -46,8 +46,11 @@ class _Row:
     def answered(self, value: object, attempts: int) -> Ending:
         return Ending.of_answer(value, self.correlation_id, attempts)
 
-    def ended(self, outcome: RowOutcome, attempts: int, error: SdkError | None = None) -> Ending:
-        return Ending(outcome=outcome, correlation_id=self.correlation_id, attempts=attempts, error=error)
+    def ended(self, outcome: RowOutcome, attempts: int) -> Ending:
+        return Ending(outcome=outcome, correlation_id=self.correlation_id, attempts=attempts)
+
+    def failed(self, outcome: RowOutcome, error: SdkError, attempts: int = 0) -> Ending:
+        return Ending.failed(outcome, error, self.correlation_id, attempts)
 
 
 class InProcess:
@@ -65,17 +68,19 @@ class InProcess:
             try:
                 ready = await self._ready(row)
             except SdkError as error:
-                return Ending(outcome=RowOutcome.NOT_SENT, correlation_id=row.correlation_id, attempts=0, error=error)
+                return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
             try:
                 return await self._send(ready)
             except SdkError as error:
                 return await self._explained(ready, error)
             except OSError as error:
                 # Of a document that can't be opened, before anything is sent.
-                return ready.ended(RowOutcome.NOT_SENT, 0, SdkError(f"a file can't be opened: {type(error).__name__}"))
+                return ready.failed(RowOutcome.NOT_SENT, SdkError(f"a file can't be opened: {type(error).__name__}"))
 
     async def settle(self, row: JournalRow) -> Ending:
         """Find out what became of a row that may have been sent: read first, and send only what reading allows."""
+        if not self._catalogue.tasks[row.operation].settles:
+            return _left_to_a_person(row)
         with correlation_scope(row.correlation_id):
             try:
                 ready = await self._ready(row)
@@ -93,14 +98,10 @@ class InProcess:
                 )
             except SdkError as error:
                 ending = Ending.of_error(error, row.correlation_id)
+                if ending.outcome not in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}:
+                    return ending
                 # Whatever was refused or not sent now, the earlier request may have had its effect.
-                unknown = ending.outcome in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}
-                return Ending(
-                    outcome=RowOutcome.UNKNOWN if unknown else ending.outcome,
-                    correlation_id=row.correlation_id,
-                    attempts=ending.attempts,
-                    error=error,
-                )
+                return Ending.failed(RowOutcome.UNKNOWN, error, row.correlation_id, ending.attempts)
         return _ending_of(ready, settled)
 
     async def _ready(self, row: JournalRow) -> _Row:
@@ -130,7 +131,7 @@ class InProcess:
         try:
             await settle(self._client, procedure, timeout=self._options.timeout, poll=_POLL, ask=False, asked_ago=0.0)
         except SdkError as error:
-            return row.ended(RowOutcome.UNCONFIRMED, ending.attempts, error)
+            return row.failed(RowOutcome.UNCONFIRMED, error, ending.attempts)
         return ending
 
     async def _explained(self, row: _Row, error: SdkError) -> Ending:
@@ -146,6 +147,12 @@ class InProcess:
             if is_so:
                 return row.ended(RowOutcome.UNCHANGED, len(error.attempts))
         return Ending.of_error(error, row.correlation_id)
+
+
+def _left_to_a_person(row: JournalRow) -> Ending:
+    what = f"{row.operation} may have been sent, and no workflow can settle it: look it up before it is done again"
+    error = SdkError(what, {"outcome": Outcome.UNKNOWN.value, "correlation_id": row.correlation_id})
+    return Ending.of_error(error, row.correlation_id)
 
 
 def _ending_of(row: _Row, settled: Settled[Any]) -> Ending:

@@ -19,10 +19,9 @@ from sdk_core.bulk.plan import Plan, checked_rows, plan_name
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.result import Ending, Result, RowOutcome
 from sdk_core.bulk.row import InProcess, RowOptions
-from sdk_core.bulk.tasks import Catalogue, Task
+from sdk_core.bulk.tasks import Catalogue
 from sdk_core.client import Client
 from sdk_core.correlation import new_correlation_id
-from sdk_core.errors import AuthenticationError, ClientClosedError, SdkError
 from sdk_core.operation import Effect
 
 __all__ = ["BulkRun", "Engine", "RunOptions"]
@@ -118,7 +117,7 @@ class BulkRun:
         self.stopped_by: str | None = None
         """Why no more rows are sent, if they are not all sent."""
         self.is_refused: bool = False
-        """Whether the credential was refused: that stops a run."""
+        """Whether it was stopped because no row can succeed: the credential was refused."""
 
     async def __aenter__(self) -> Self:
         self._journal = await asyncio.to_thread(self._open)
@@ -191,7 +190,7 @@ class BulkRun:
     async def _work_on_all(self) -> None:
         try:
             await self._stage("planned", self._engine.send)
-            await self._stage("sent", self._settle)
+            await self._stage("sent", self._engine.settle)
         except BaseExceptionGroup as failures:
             # The others are the same, or were cancelled by the first.
             raise failures.exceptions[0] from None
@@ -277,20 +276,10 @@ class BulkRun:
             ending = await work
         finally:
             self.progress.under_way -= 1
-        if isinstance(ending.error, AuthenticationError | ClientClosedError):
-            self.is_refused = isinstance(ending.error, AuthenticationError)
-            self.stop(str(ending.error))
+        if ending.stops_run is not None:
+            self.is_refused = True
+            self.stop(ending.stops_run)
         return ending
-
-    async def _settle(self, row: JournalRow) -> Ending:
-        task = self._catalogue.tasks[row.operation]
-        return await self._engine.settle(row) if task.settles else _unknown(task, row.correlation_id)
-
-
-def _unknown(task: Task, correlation_id: str) -> Ending:
-    what = f"{task.name} may have been sent, and no workflow can settle it: look it up before it is done again"
-    error = SdkError(what, {"outcome": "unknown", "correlation_id": correlation_id})
-    return Ending(outcome=RowOutcome.UNKNOWN, correlation_id=correlation_id, attempts=0, error=error)
 
 
 def _result(row: JournalRow, ending: Ending, now: float) -> Result:
