@@ -5,6 +5,7 @@
     journal.py    the SQLite file of a run
     run.py        the rows, many at a time: intents on disk, engine, outcomes on disk
     row.py        the engine in this process: a row is sent, or settled by reading
+    docket.py     the engine of several machines
     result.py, progress.py, report.py    how rows end, how far a run is, what became of it
 
 Users import `membership_sdk.bulk` or `cloudcockpit_sdk.bulk`.

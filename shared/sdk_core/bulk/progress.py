@@ -83,6 +83,12 @@ class Pause:
         wait = self._limiter.acquire(operation, patience)
         return self._noted(operation, wait) if isinstance(wait, int | float) else self._awaited(operation, wait)
 
+    def confirm(self, operation: str, patience: float) -> float | Awaitable[float]:
+        """Ask the other limiter once a slot is due, if it wants to be asked."""
+        ask: Callable[[str, float], float | Awaitable[float]] | None = getattr(self._limiter, "confirm", None)
+        wait = 0.0 if ask is None else ask(operation, patience)
+        return self._noted(operation, wait) if isinstance(wait, int | float) else self._awaited(operation, wait)
+
     def on_rate_limited(self, operation: str, retry_after: float) -> Awaitable[None] | None:
         """Tell the other limiter of a refusal."""
         self._noted(operation, retry_after)

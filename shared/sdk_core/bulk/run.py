@@ -7,7 +7,7 @@ settled after them: by then most effects that come late have come, and nobody ha
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from sdk_core.client import Client
 from sdk_core.correlation import new_correlation_id
 from sdk_core.operation import Effect
 
-__all__ = ["BulkRun", "Engine", "RunOptions"]
+__all__ = ["BulkRun", "Engine", "EngineOf", "RunOptions"]
 
 _Work = Callable[[JournalRow], Awaitable[Ending]]
 _Handed = tuple[JournalRow, Ending | None]
@@ -40,7 +40,7 @@ class RunOptions(TypedDict, total=False):
     concurrency: int
     max_failures: int | None
     row_options: RowOptions | None
-    engine: "Callable[[Journal], Engine] | None"
+    engine: "EngineOf | None"
 
 
 class Engine(Protocol):
@@ -53,6 +53,9 @@ class Engine(Protocol):
     async def settle(self, row: JournalRow) -> Ending:
         """Find out what became of a row that may have been sent, without sending it blindly."""
         ...
+
+
+EngineOf = Callable[[str], AbstractAsyncContextManager[Engine]]
 
 
 class BulkRun:
@@ -74,7 +77,7 @@ class BulkRun:
         concurrency: how many rows are sent at a time.
         max_failures: the run stops after so many rows that a person has to look at; None: it does not.
         row_options: how rows are worked on.
-        engine: where rows are worked on; None: in this process.
+        engine: opens the engine of a run, whose id it is given; None: rows are worked on in this process.
 
     Raises:
         PlanError: (on entering) the plan can't be carried out as it is; nothing was sent.
@@ -93,7 +96,7 @@ class BulkRun:
         concurrency: int = 20,
         max_failures: int | None = None,
         row_options: RowOptions | None = None,
-        engine: Callable[[Journal], Engine] | None = None,
+        engine: EngineOf | None = None,
     ) -> None:
         if plan is None and not resume:
             raise ValueError("without a plan, there is only a run to resume")
@@ -104,7 +107,9 @@ class BulkRun:
         self._resume = resume
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
-        self._engine_of = engine or (lambda _journal: InProcess(client, catalogue, row_options or RowOptions()))
+        self._engine_of = engine or (
+            lambda _run: nullcontext(InProcess(client, catalogue, row_options or RowOptions()))
+        )
         self._ready: asyncio.Queue[JournalRow | None] = asyncio.Queue()
         self._endings: list[_Handed] = []
         """What is not recorded yet."""
@@ -121,7 +126,12 @@ class BulkRun:
 
     async def __aenter__(self) -> Self:
         self._journal = await asyncio.to_thread(self._open)
-        self._engine = self._engine_of(self._journal)
+        self._engine_open = self._engine_of(self._journal.facts.id)
+        try:
+            self._engine = await self._engine_open.__aenter__()
+        except BaseException:
+            await self._journal.close()
+            raise
         counts = self._journal.counts()
         self.progress = Progress(sum(counts.values()))
         """How far it is."""
@@ -147,6 +157,7 @@ class BulkRun:
             if kind is None:
                 raise
         finally:
+            await self._engine_open.__aexit__(None, None, None)
             await self._journal.close()
 
     def __aiter__(self) -> AsyncIterator[Result]:
