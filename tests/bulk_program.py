@@ -18,7 +18,12 @@ def commands(url: str, *, api_key: str = MembershipSandbox.API_KEY, limit: int =
     def connect(options: ClientOptions) -> AbstractAsyncContextManager[Client]:
         return MembershipClient(url, api_key, retry=RetryPolicy(backoff_base=0.01), **options)
 
-    return BulkCommands(catalogue=CATALOGUE, connect=connect, limiter=lambda: LocalRateLimiter(limit))
+    return BulkCommands(
+        catalogue=CATALOGUE,
+        connect=connect,
+        limiter=lambda: LocalRateLimiter(limit),
+        shared_limiter=lambda _redis: LocalRateLimiter(limit),
+    )
 
 
 def main(url: str, *argv: str) -> None:

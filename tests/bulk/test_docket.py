@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from redis_server import RedisServer, redis_server
 
 from benchmarks.bulk.kills import judge
@@ -100,14 +101,52 @@ async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("default")
 async def test_a_row_that_a_worker_has_begun_with_is_read_first(tmp_path: Path) -> None:
-    with redis_server() as redis, serving(2, canceled=True) as server:
-        async with MembershipClient(server.url, MembershipSandbox.API_KEY) as client:
-            working = asyncio.create_task(work(client, bulk.CATALOGUE, redis.url))
-            try:
-                async with a_run(client, redis, tmp_path / "run.db", 2) as run:
-                    assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE] * 2
-                assert server.counts().requests == 2
-            finally:
-                working.cancel()
-                with suppress(asyncio.CancelledError):
-                    await working
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox, sandbox.client() as client, working(client, redis):
+            ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}
+            run = bulk.run(
+                client,
+                [ids],
+                journal=tmp_path / "run.db",
+                operation="withdraw_cancelation",
+                engine=partial(_engine, redis.url),
+            )
+            async with run, Redis.from_url(redis.url) as at_redis:
+                await at_redis.hset(f"membership_sdk:bulk:{run._journal.facts.id}:begun", "1", "1")
+                assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE]
+            calls = [request.operation for request in sandbox.requests]
+            assert calls[0] == "get_contract_data"
+            assert (calls.count("withdraw_contract_cancelation"), len(sandbox.ledger)) == (1, 1)
+
+
+@pytest.mark.filterwarnings("default")
+async def test_an_ending_that_no_driver_took_is_taken_by_the_next(tmp_path: Path) -> None:
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox, sandbox.client() as client:
+            ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}
+            options = {"journal": tmp_path / "run.db", "operation": "withdraw_cancelation"}
+            with suppress(TimeoutError):
+                async with (
+                    asyncio.timeout(0.5),
+                    bulk.run(client, [ids], engine=partial(_engine, redis.url), **options) as run,
+                ):
+                    async for _result in run:
+                        pass
+            async with working(client, redis):
+                while not sandbox.ledger:
+                    await asyncio.sleep(0.02)
+            run = bulk.run(client, None, journal=tmp_path / "run.db", resume=True, engine=partial(_engine, redis.url))
+            async with run:
+                assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE]
+            assert len(sandbox.requests) == 1
+
+
+@asynccontextmanager
+async def working(client: MembershipClient, redis: RedisServer) -> AsyncGenerator[None]:
+    task = asyncio.create_task(work(client, bulk.CATALOGUE, redis.url))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -48,10 +48,10 @@ def test_packages_know_nothing_of_each_other() -> None:
     assert {module for module in _importing("cloudcockpit_sdk") if not _is_in(module, "cloudcockpit_sdk")} == set()
 
 
-@pytest.mark.parametrize("room", ["sandbox", "cli"])
-def test_core_does_without_what_is_built_on_it(room: str) -> None:
+@pytest.mark.parametrize(("room", "users"), [("sandbox", ()), ("cli", ()), ("bulk", ("sdk_core.cli",))])
+def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]) -> None:
     core = {module for module in _importing(f"sdk_core.{room}") if _is_in(module, "sdk_core")}
-    assert {module for module in core if not _is_in(module, f"sdk_core.{room}")} == set()
+    assert {module for module in core if not _is_in(module, f"sdk_core.{room}", *users)} == set()
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,9 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("tenacity", {"sdk_core.retry"}),
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
         ("opentelemetry", {"sdk_core.opentelemetry"}),
+        ("cyclopts", {"sdk_core.cli"}),
+        ("docket", {"sdk_core.bulk.docket"}),
+        ("sqlite3", {"sdk_core.bulk.journal"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:

@@ -31,8 +31,8 @@ class PlanError(ValueError):
     @property
     def problems(self) -> tuple[str, ...]:
         """The first of them, each with its line."""
-        found: tuple[str, ...] = self.args[1]
-        return found
+        _name, found, _more = self.args
+        return tuple(found)
 
     def __str__(self) -> str:
         name, problems, more = self.args

@@ -1,6 +1,7 @@
 """The commands of bulk runs: `bulk`, `status`, `report` and `worker`, the same for both SDKs."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -8,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Final
+from typing import Final, Literal
 
 from attrs import frozen
 from cyclopts import App
@@ -20,7 +21,7 @@ from sdk_core.bulk.plan import PlanError
 from sdk_core.bulk.progress import Pause
 from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.row import RowOptions
-from sdk_core.bulk.run import BulkRun
+from sdk_core.bulk.run import BulkRun, EngineOf
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_texts import progress_line, status_json, status_lines
 from sdk_core.client import Client
@@ -45,6 +46,8 @@ class BulkCommands:
     """Gives a client with these options beside the user's own settings."""
     limiter: Callable[[], RateLimiter | None]
     """Makes the rate limiter that the SDK's clients have by default."""
+    shared_limiter: Callable[[str], RateLimiter | None]
+    """Makes the one that all workers share, in the Redis at a URL."""
 
     async def bulk(
         self,
@@ -61,6 +64,8 @@ class BulkCommands:
         results: Path | None = None,
         dry_run: bool = False,
         yes: bool = False,
+        engine: Literal["in-process", "docket"] = "in-process",
+        redis: str | None = None,
     ) -> int:
         """Carry out a plan of many rows; it can be killed at any moment, and goes on with --resume.
 
@@ -91,6 +96,10 @@ class BulkCommands:
             Check the plan, and send nothing.
         yes
             Do not ask before the first row is sent.
+        engine
+            Where rows are carried out: here, or by the workers that `worker` starts.
+        redis
+            URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
         """
         console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         limiter = self.limiter()
@@ -100,6 +109,8 @@ class BulkCommands:
             if dry_run:
                 journal = Path(files.enter_context(TemporaryDirectory())) / "checked.db"
             try:
+                row_options = RowOptions(confirm=confirm, resend_after=resend_after)
+                elsewhere = None if engine == "in-process" else self._workers(_redis_url(redis), row_options)
                 async with self.connect(options) as client:
                     run = BulkRun(
                         client,
@@ -110,7 +121,8 @@ class BulkCommands:
                         resume=resume,
                         concurrency=concurrency,
                         max_failures=max_failures,
-                        row_options=RowOptions(confirm=confirm, resend_after=resend_after),
+                        row_options=row_options,
+                        engine=elsewhere,
                     )
                     async with run:
                         begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
@@ -159,6 +171,33 @@ class BulkCommands:
         console.print(f"{results}: {count} rows", soft_wrap=True)
         return _DONE
 
+    async def worker(
+        self, *, redis: str | None = None, concurrency: int = 20, redelivery_timeout: float = 60.0
+    ) -> None:
+        """Carry out rows that `bulk --engine docket` hands out, until it is ended.
+
+        Parameters
+        ----------
+        redis
+            URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
+        concurrency
+            How many rows at a time.
+        redelivery_timeout
+            Seconds after which the rows of a worker that died are given to another.
+        """
+        # The extra is asked for where it is used: the commands work without it.
+        from sdk_core.bulk.docket import work  # noqa: PLC0415
+
+        url = _redis_url(redis)
+        limiter = self.shared_limiter(url)
+        async with self.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
+            await work(client, self.catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
+
+    def _workers(self, redis_url: str, options: RowOptions) -> EngineOf:
+        from sdk_core.bulk.docket import docket_engine  # noqa: PLC0415  as above
+
+        return lambda run: docket_engine(redis_url, self.catalogue.sdk, run, options)
+
     def _may_begin(self, run: BulkRun, console: Console, plan: str | None, *, dry_run: bool, yes: bool) -> bool:
         """Say what is about to be sent, and ask whether to go on."""
         left = run.operations()
@@ -184,8 +223,15 @@ class BulkCommands:
 
 def add_bulk(app: App, commands: BulkCommands) -> None:
     """Add the commands to a command line."""
-    for command in (commands.bulk, commands.status, commands.report):
+    for command in (commands.bulk, commands.status, commands.report, commands.worker):
         app.command(command)
+
+
+def _redis_url(given: str | None) -> str:
+    url = given or os.environ.get("REDIS_URL")
+    if not url:
+        raise ValueError("--engine docket and worker need --redis, or the environment variable REDIS_URL")
+    return url
 
 
 async def _show(run: BulkRun, console: Console, pause: Pause | None) -> None:
