@@ -77,13 +77,15 @@ _SETTLED_BY: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
 def _operations() -> dict[str, Task]:
     tasks: dict[str, Task] = {}
     for operation in operations.OPERATIONS:
-        workflow, renamed = _SETTLED_BY.get(operation.name, (None, {}))
-        settled_by = None if workflow is None else _WORKFLOWS[workflow]
+        if operation.name not in _SETTLED_BY:
+            tasks[operation.name] = operation_task(MembershipClient, operation)
+            continue
+        workflow, renamed = _SETTLED_BY[operation.name]
         tasks[operation.name] = operation_task(
             MembershipClient,
             operation,
-            target=() if settled_by is None else settled_by.target,
-            settled_by=settled_by,
+            target=_WORKFLOWS[workflow].target,
+            settled_by=_WORKFLOWS[workflow],
             renamed=renamed,
         )
     return tasks

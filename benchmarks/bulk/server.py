@@ -8,7 +8,7 @@ effect comes late.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import date
 from http import HTTPStatus
@@ -110,7 +110,7 @@ class Server:
 @contextmanager
 def serving(
     contracts: int, *, canceled: bool, latency: float = 0.0, faulty: bool = False, seed: int = 1
-) -> Iterator[Server]:
+) -> Generator[Server]:
     """Run a server.
 
     Args:

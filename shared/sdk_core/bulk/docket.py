@@ -204,7 +204,7 @@ async def _keep(redis: Redis, keys: _Keys, field: str, text: str) -> None:
 
 def _ending(text: bytes | str) -> Ending:
     facts = codec.as_object(codec.parse(text.encode() if isinstance(text, str) else text))
-    return Ending(**{**facts, "outcome": RowOutcome(facts["outcome"])})
+    return Ending(outcome=RowOutcome(facts.pop("outcome")), **facts)
 
 
 async def _persistently(ask: Callable[[], Awaitable[T]]) -> T:

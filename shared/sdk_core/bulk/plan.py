@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -124,9 +124,10 @@ def _task(named: object, catalogue: Catalogue, operation: str | None) -> Task:
 
 
 @contextmanager
-def _raw_rows(plan: Plan) -> Iterator[Iterator[_RawRow]]:
-    if not isinstance(plan, str | Path) and not hasattr(plan, "read"):
-        yield (_RawRow(number, dict(values), is_text=False) for number, values in enumerate(plan, 1))
+def _raw_rows(plan: Plan) -> Generator[Iterator[_RawRow]]:
+    if not isinstance(plan, str | Path) and not _is_file(plan):
+        mappings = cast("Iterable[Mapping[str, object]]", plan)
+        yield (_RawRow(number, dict(values), is_text=False) for number, values in enumerate(mappings, 1))
         return
     # What is no UTF-8 is found line by line, so that the line can be told.
     with Path(plan).open("rb") if isinstance(plan, str | Path) else _left_open(cast("BinaryIO", plan)) as file:
@@ -137,8 +138,12 @@ def _raw_rows(plan: Plan) -> Iterator[Iterator[_RawRow]]:
             text.detach()
 
 
+def _is_file(plan: object) -> bool:
+    return hasattr(plan, "read")
+
+
 @contextmanager
-def _left_open(file: BinaryIO) -> Iterator[BinaryIO]:
+def _left_open(file: BinaryIO) -> Generator[BinaryIO]:
     yield file
 
 

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -107,9 +108,8 @@ class BulkRun:
         self._resume = resume
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
-        self._engine_of = engine or (
-            lambda _run: nullcontext(InProcess(client, catalogue, row_options or RowOptions()))
-        )
+        here = InProcess(client, catalogue, row_options or RowOptions())
+        self._engine_of: EngineOf = engine or partial(_in_process, here)
         self._ready: asyncio.Queue[JournalRow | None] = asyncio.Queue()
         self._endings: list[_Handed] = []
         """What is not recorded yet."""
@@ -291,6 +291,10 @@ class BulkRun:
             self.is_refused = True
             self.stop(ending.stops_run)
         return ending
+
+
+def _in_process(engine: InProcess, _run: str) -> AbstractAsyncContextManager[Engine]:
+    return nullcontext(engine)
 
 
 def _result(row: JournalRow, ending: Ending, now: float) -> Result:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -16,6 +17,8 @@ __all__ = ["Catalogue", "Lookup", "Task", "operation_task", "workflow_task"]
 _NOT_OF_ROWS: Final = frozenset({"ask", "poll", "resend_after", "timeout"})
 """Arguments of workflows that are the run's to give."""
 
+_RequestOf = Callable[[Mapping[str, Any]], Request | None]
+_ProcedureOf = Callable[[Mapping[str, Any]], Procedure[Any]]
 Lookup = Callable[["Task", Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Puts ids in place of names; what it has looked up, it keeps for the whole run."""
 
@@ -33,13 +36,15 @@ class Task:
     """Whether a refusal is looked into: by then it may be as it was asked for."""
     resendable: bool
     """Whether a request of unknown outcome may be sent once more if the state has not changed after a while."""
-    _request: Callable[[Mapping[str, Any]], Request | None] = field(repr=False)
-    _procedure: Callable[[Mapping[str, Any]], Procedure[Any]] | None = field(repr=False)
+    request: _RequestOf = field(repr=False)
+    """Builds what to send at once; None from it: the workflow has to read first."""
+    procedure_of: _ProcedureOf | None = field(repr=False)
+    """Builds what settles a row; None: nothing does."""
 
     @property
     def settles(self) -> bool:
         """Whether a request of unknown outcome can be settled by reading."""
-        return self._procedure is not None
+        return self.procedure_of is not None
 
     def read(self, values: Mapping[str, object], *, text: bool) -> dict[str, Any]:
         """Return the arguments that a row holds; ValueError says what is wrong with it."""
@@ -57,15 +62,11 @@ class Task:
         if request is not None:
             request.operation.request(request.arguments)
 
-    def request(self, arguments: Mapping[str, Any]) -> Request | None:
-        """Return what to send at once; None: the workflow has to read first."""
-        return self._request(arguments)
-
     def procedure(self, arguments: Mapping[str, Any]) -> Procedure[Any]:
         """Return what settles the row."""
-        if self._procedure is None:
+        if self.procedure_of is None:
             raise TypeError(f"{self.name} has no workflow")
-        return self._procedure(arguments)
+        return self.procedure_of(arguments)
 
     def target_of(self, arguments: Mapping[str, Any]) -> str:
         """Return a text that is the same for rows that change the same."""
@@ -112,14 +113,6 @@ def operation_task(
         renamed: what the workflow calls the operation's arguments; those it does not take are left out.
     """
     method = getattr(client, operation.name)
-    names = renamed or {}
-
-    def procedure(arguments: Mapping[str, Any]) -> Procedure[Any]:
-        if settled_by is None:
-            raise TypeError(f"{operation.name} has no workflow")
-        given = {names.get(name, name): value for name, value in arguments.items() if value is not None}
-        return settled_by.procedure({name: given[name] for name in settled_by.parameters if name in given})
-
     return Task(
         name=operation.name,
         parameters=parameters_of(method),
@@ -127,8 +120,8 @@ def operation_task(
         effect=operation.effect,
         explains_refusals=False,
         resendable=settled_by is not None and settled_by.resendable,
-        request=lambda arguments: _built_by(method, arguments),
-        procedure=procedure if settled_by is not None else None,
+        request=partial(_built_by, method),
+        procedure_of=None if settled_by is None else partial(_of_workflow, settled_by, renamed or {}),
     )
 
 
@@ -154,8 +147,14 @@ def workflow_task(
         # Those that create something take no such argument: whether the API refuses a second is not documented.
         resendable="resend_after" in inspect.signature(workflow).parameters,
         request=lambda arguments: procedure(**arguments).immediate(),
-        procedure=lambda arguments: procedure(**arguments),
+        procedure_of=lambda arguments: procedure(**arguments),
     )
+
+
+def _of_workflow(workflow: Task, renamed: Mapping[str, str], arguments: Mapping[str, Any]) -> Procedure[Any]:
+    """Return what settles a row of an operation: that of a workflow, which may call the arguments otherwise."""
+    given = {renamed.get(name, name): value for name, value in arguments.items() if value is not None}
+    return workflow.procedure({name: given[name] for name in workflow.parameters if name in given})
 
 
 def _built_by(method: Callable[..., Any], arguments: Mapping[str, Any]) -> Request:

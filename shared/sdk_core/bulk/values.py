@@ -91,10 +91,11 @@ def _reader(kind: Any) -> _Reader:
         return _mapping if issubclass(origin, Mapping) else _texts
     if kind in _READERS:
         return _READERS[kind]
+    shape: type[Any] = kind
     if isinstance(kind, type) and issubclass(kind, Enum):
         return lambda value: _member(kind, value)
-    if attrs.has(kind):
-        return lambda value: codec.structure(_mapping(value), kind)
+    if attrs.has(shape):
+        return lambda value: codec.structure(_mapping(value), shape)
     raise TypeError(f"a plan can't hold a {kind}")
 
 
@@ -188,6 +189,7 @@ def _in_words(kind: Any) -> str:
         return " or ".join(str(choice) for choice in get_args(kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "one of " + ", ".join(str(member.value) for member in kind)
-    if get_origin(kind) is not None and not issubclass(get_origin(kind), Mapping):
+    origin = get_origin(kind)
+    if origin is not None and not issubclass(origin, Mapping):
         return "a list of texts"
     return _WORDS.get(kind, "a JSON object")
