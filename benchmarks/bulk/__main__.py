@@ -101,7 +101,7 @@ async def _plain(client: MembershipClient, some: range) -> float:
 
 
 def _child(server: Server, journal: Path, plan: Path, operation: str) -> dict[str, Any]:
-    options = json.dumps({"concurrency": _CONCURRENCY})
+    options = json.dumps({"concurrency": _CONCURRENCY, "rows": {}})
     command = [sys.executable, "-m", "benchmarks.bulk.child", server.url, str(journal), str(plan), operation, options]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603  our own module
     figures: dict[str, Any] = json.loads(output.removeprefix("begun\n"))
@@ -117,11 +117,11 @@ def _requests(folder: Path, rows: int) -> Iterator[bool]:
         lines = [f"{CUSTOMER + i},{CONTRACT + i},{on},11" for i in range(rows)]
         plan.write_text("\n".join(["customer_id,contract_id,on,reason", *lines]), encoding="utf-8")
         with serving(rows, canceled=False) as server:
-            _child(server, folder / f"{on}.db", plan, "cancel_contract")
+            outcomes = _child(server, folder / f"{on}.db", plan, "cancel_contract")["outcomes"]
             counts = server.counts()
         each = counts.requests / rows
         holds = each == expected and sum(counts.effects.values()) == rows
-        yield _say(f"requests per row with {what}", f"{each:.2f}", holds=holds)
+        yield _say(f"requests per row with {what}", f"{each:.2f} ({outcomes})", holds=holds)
 
 
 def _large_plan(folder: Path, rows: int) -> Iterator[bool]:

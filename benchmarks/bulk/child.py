@@ -31,7 +31,7 @@ async def main(url: str, journal: str, plan: str, operation: str, options: dict[
             operation=operation,
             resume=_holds_a_run(journal),
             concurrency=options["concurrency"],
-            row_options=bulk.RowOptions(resend_after=options.get("resend_after"), timeout=2.0),
+            row_options=bulk.RowOptions(**options["rows"]),
         )
         async with run:
             entered, memory = time.perf_counter(), resident()

@@ -71,7 +71,7 @@ async def kill_and_resume(server: Server, folder: Path, *, rows: int, kills: int
     """
     chance, killed, ended = random.Random(seed), 0, 0
     write_plan(folder / "plan.csv", rows)
-    options = json.dumps({"concurrency": 20, "resend_after": 2 * LATEST})
+    options = json.dumps({"concurrency": 20, "rows": {"resend_after": 2 * LATEST, "timeout": 4.0}})
     files = (server.url, str(folder / "run.db"), str(folder / "plan.csv"), "withdraw_cancelation", options)
     while ended < _MOST_LIVES:
         life = await asyncio.create_subprocess_exec(

@@ -132,7 +132,7 @@ async def docket_engine(redis_url: str, sdk: str, run: str, options: RowOptions)
         run: the run's id.
         options: how rows are worked on.
     """
-    async with Docket(name=f"{sdk}-bulk", url=redis_url) as docket, Redis.from_url(redis_url) as redis:
+    async with Docket(name=f"{sdk}-bulk", url=redis_url) as docket, _redis_at(redis_url) as redis:
         engine = DocketEngine(docket, redis, sdk, run, options)
         listening = asyncio.create_task(engine.listen())
         try:
@@ -162,7 +162,7 @@ async def work(
         redelivery_timeout: seconds after which the rows of a worker that died are given to another.
         until_finished: return once nothing is queued any more.
     """
-    async with Redis.from_url(redis_url) as redis, Docket(name=f"{catalogue.sdk}-bulk", url=redis_url) as docket:
+    async with _redis_at(redis_url) as redis, Docket(name=f"{catalogue.sdk}-bulk", url=redis_url) as docket:
         engines: dict[str, InProcess] = {}
 
         async def carry_out_here(run: str, row: str, options: str, *, may_be_sent: bool) -> None:
@@ -175,6 +175,11 @@ async def work(
         timeout = timedelta(seconds=redelivery_timeout)
         async with Worker(docket, concurrency=concurrency, redelivery_timeout=timeout) as worker:
             await (worker.run_until_finished() if until_finished else worker.run_forever())
+
+
+def _redis_at(url: str) -> Redis:
+    redis: Redis = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]  redis-py leaves its options untyped
+    return redis
 
 
 async def _carry_out(engine: InProcess, redis: Redis, keys: _Keys, row: JournalRow, *, may_be_sent: bool) -> None:
