@@ -13,9 +13,9 @@ from typing import Any, Final, Unpack
 
 from cloudcockpit_sdk import operations, workflows
 from cloudcockpit_sdk.client import CloudCockpitClient
-from sdk_core.bulk.journal import JournalError
 from sdk_core.bulk.plan import Plan, PlanError
 from sdk_core.bulk.progress import Pause, Progress
+from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.result import Result, RowOutcome
 from sdk_core.bulk.row import RowOptions

@@ -23,9 +23,9 @@ from membership_sdk.workflows.cancelations import (
 from membership_sdk.workflows.common import choose
 from membership_sdk.workflows.idle_periods import idle_period_request
 from membership_sdk.workflows.purchases import module_purchase
-from sdk_core.bulk.journal import JournalError
 from sdk_core.bulk.plan import Plan, PlanError
 from sdk_core.bulk.progress import Pause, Progress
+from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.result import Result, RowOutcome
 from sdk_core.bulk.row import RowOptions

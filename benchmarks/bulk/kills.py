@@ -14,7 +14,7 @@ from typing import Final
 from attrs import field, frozen
 
 from benchmarks.bulk.server import CONTRACT, CUSTOMER, LATEST, Server
-from sdk_core.bulk.journal import reading, results_of
+from sdk_core.bulk.records import reading, results_of
 from sdk_core.bulk.result import RowOutcome
 
 __all__ = ["Verdict", "judge", "kill_and_resume", "write_plan"]

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from attrs import evolve
 from bulk_program import commands
 
 from membership_sdk.sandbox import Fault, MembershipSandbox
+from sdk_core.bulk import journal as journal_module
 from sdk_core.bulk.progress import Pause, Progress
 from sdk_core.bulk.result import Ending, RowOutcome
 from sdk_core.cli.bulk_texts import progress_line
@@ -212,6 +214,29 @@ async def test_exit_codes(tmp_path: Path) -> None:
         assert await program.bulk(str(tmp_path / "no.csv"), journal=tmp_path / "run.db", **options) == 2
         assert program.status(tmp_path / "no.db") == 2
         assert program.report(tmp_path / "no.db", tmp_path / "results.csv") == 2
+
+
+async def test_a_journal_that_can_not_be_written_any_more_is_no_matter_of_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(path: Path) -> sqlite3.Connection:
+        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        database.execute("pragma journal_mode = wal")
+        # SQLite says of a database that has no room what it says of a disk that has none.
+        database.execute("pragma max_page_count = 20")
+        return database
+
+    monkeypatch.setattr(journal_module, "_connect", connect)
+    async with studio(500) as sandbox:
+        plan = write_plan(tmp_path, 500)
+        code = await commands(sandbox.url).bulk(plan, journal=tmp_path / "run.db", operation=WITHDRAW, yes=True)
+        assert (code, bool(sandbox.ledger)) == (6, True)
+        told = capsys.readouterr().err
+        assert "database or disk is full; what was recorded in it is safe" in told
+        assert "may have been sent; --resume settles it by reading" in told
+        monkeypatch.undo()
+        assert await commands(sandbox.url).bulk(None, journal=tmp_path / "run.db", resume=True, yes=True) == 0
+        assert (effects(sandbox).total(), set(effects(sandbox).values())) == (500, {1})
 
 
 def test_a_line_of_progress_tells_what_there_is_to_tell() -> None:

@@ -141,6 +141,6 @@ async def test_two_rows_that_change_the_same_are_refused_and_leave_no_journal(tm
     ]
     async with MembershipClient("http://127.0.0.1:9", "key") as client:
         run = bulk.run(client, plan, operation="cancel_contract", journal=tmp_path / "run.db")
-        with pytest.raises(PlanError, match="line 3: it changes the same as line 1"):
+        with pytest.raises(PlanError, match="line 3: it is a second row for the same as line 1"):
             await run.__aenter__()
     assert list(tmp_path.iterdir()) == []

@@ -19,8 +19,9 @@ from membership_sdk import MembershipClient, RetryPolicy, bulk
 from membership_sdk.bulk import RowOptions, RowOutcome
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.bulk import journal as journal_module
-from sdk_core.bulk.journal import Journal, JournalError
+from sdk_core.bulk.journal import Journal
 from sdk_core.bulk.plan import PlanError
+from sdk_core.bulk.records import JournalError
 
 WITHDRAW = "withdraw_contract_cancelation"
 CANCEL = "create_contract_cancelation_amendment"

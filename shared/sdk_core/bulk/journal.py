@@ -12,29 +12,19 @@ import sqlite3
 import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from attrs import frozen
 
 from sdk_core.bulk.plan import PlanError, PlannedRow
-from sdk_core.bulk.result import Ending, Result, RowOutcome
+from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of, has_run
+from sdk_core.bulk.result import Ending
 from sdk_core.correlation import new_correlation_id
 
-__all__ = [
-    "Journal",
-    "JournalError",
-    "JournalRow",
-    "RowEnding",
-    "RunFacts",
-    "counts_of",
-    "facts_of",
-    "reading",
-    "results_of",
-]
+__all__ = ["Journal", "JournalRow", "RowEnding"]
 
-_FORMAT: Final = 1
 _PAGE: Final = 500
 _MOST_PROBLEMS: Final = 20
 _TABLES: Final = """
@@ -67,13 +57,6 @@ update row set state = 'ended', ended_at = ?1, correlation_id = json_extract(b.v
     answer = json_extract(b.value, '$[6]')
 from json_each(?2) as b where n = json_extract(b.value, '$[0]')
 """
-_RESULT: Final = (
-    "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
-)
-
-
-class JournalError(Exception):
-    """The journal can't be used, or not be written any more; what was recorded in it is safe."""
 
 
 @frozen
@@ -94,24 +77,13 @@ class JournalRow:
 RowEnding = tuple[JournalRow, Ending]
 
 
-@frozen
-class RunFacts:
-    """What the journal says of the run itself."""
-
-    id: str
-    sdk: str
-    plan: str
-    begun_at: float
-    rows: int
-
-
 class Journal:
     """The journal of the run that this process works on; see `begin` and `resume`."""
 
     def __init__(self, path: Path) -> None:
         """Lock the journal and open its file."""
         self.path = path
-        with _explained(path):
+        with explained(path):
             self._lock = _lock(path)
             try:
                 self._database = _connect(path)
@@ -132,14 +104,14 @@ class Journal:
         is_new = _create(path)
         journal = cls(path)
         try:
-            with _explained(path), journal._transaction() as database:
+            with explained(path), journal._transaction() as database:
                 _refuse_old(database, path)
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
                 values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
                 database.executemany(_INSERT, values)
                 _refuse_duplicates(database, plan)
-                facts = (_FORMAT, run_id, sdk, plan, time.time())
+                facts = (FORMAT, run_id, sdk, plan, time.time())
                 database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
         except BaseException:
             journal.close_now()
@@ -166,7 +138,7 @@ class Journal:
             raise JournalError(f"there is no journal {path} to resume: run without resume to begin one")
         journal = cls(path)
         try:
-            with _explained(path), journal._transaction() as database:
+            with explained(path), journal._transaction() as database:
                 _refuse_others(database, path, sdk)
                 if rows is not None:
                     _compare(database, rows, path, plan)
@@ -187,7 +159,7 @@ class Journal:
     @property
     def facts(self) -> RunFacts:
         """What it says of the run."""
-        return _facts(self._reader, self.path)
+        return facts_of(self._reader, self.path)
 
     def rows(self, state: str) -> Iterator[JournalRow]:
         """Give the rows in this state, in order, a page at a time."""
@@ -239,7 +211,7 @@ class Journal:
             _UNSETTLED: [(row.n, ending.attempts, ending.error_text) for row, ending in unsettled],
         }
         texts = {sql: json.dumps(batch) for sql, batch in batches.items() if batch}
-        with _explained(self.path):
+        with explained(self.path):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, now, texts)
 
     def _commit(self, now: float, texts: dict[str, str]) -> None:
@@ -290,61 +262,14 @@ def _known(ending: Ending) -> tuple[object, ...]:
     )
 
 
-@contextmanager
-def reading(path: Path) -> Generator[sqlite3.Connection]:
-    """Open a journal to look at it, while its run is under way or afterwards.
-
-    Raises:
-        JournalError: there is none.
-    """
-    if not path.is_file():
-        raise JournalError(f"there is no journal {path}")
-    with _explained(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        facts_of(database, path)
-        yield database
-
-
-def facts_of(database: sqlite3.Connection, path: Path) -> RunFacts:
-    """Return what a journal says of its run; JournalError if it is none."""
-    return _facts(database, path)
-
-
-def counts_of(database: sqlite3.Connection) -> dict[str, int]:
-    """Return how many rows there are by outcome; those without one by state."""
-    rows = database.execute("select case state when 'ended' then outcome else state end, count(*) from row group by 1")
-    return dict(rows.fetchall())
-
-
-def results_of(database: sqlite3.Connection) -> Iterator[Result]:
-    """Give what is known of each row, in the plan's order."""
-    for n, line, operation, arguments, state, outcome, *rest in database.execute(f"{_RESULT} order by n"):
-        # A row that was sent may have had its effect; one that is planned certainly had none.
-        known = outcome if state == "ended" else {"planned": "not_sent", "sent": "unknown"}[state]
-        yield Result(n, line, operation, arguments, RowOutcome(known), state == "ended", *rest)
-
-
-def _facts(database: sqlite3.Connection, path: Path) -> RunFacts:
-    if not _has_run(database):
-        raise JournalError(f"{path} holds no run: no plan was taken in")
-    form, run_id, sdk, plan, begun_at = database.execute("select format, id, sdk, plan, begun_at from run").fetchone()
-    if form != _FORMAT:
-        raise JournalError(f"{path} was written by another release of the SDK: use that one to go on")
-    (rows,) = database.execute("select max(n) from row").fetchone()
-    return RunFacts(run_id, sdk, plan, begun_at, rows)
-
-
-def _has_run(database: sqlite3.Connection) -> bool:
-    return bool(database.execute("select 1 from sqlite_master where name = 'run'").fetchone())
-
-
 def _refuse_old(database: sqlite3.Connection, path: Path) -> None:
     if database.execute("select 1 from sqlite_master").fetchone():
-        what = "holds a run already: resume it, or name" if _has_run(database) else "is no journal: name"
+        what = "holds a run already: resume it, or name" if has_run(database) else "is no journal: name"
         raise JournalError(f"{path} {what} another file")
 
 
 def _refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
-    facts = _facts(database, path)
+    facts = facts_of(database, path)
     if facts.sdk != sdk:
         raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
 
@@ -358,7 +283,7 @@ def _refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:
     ).fetchall()
     if twice:
         problems = [
-            f"line {last}: it changes the same as line {first} ({operation}{f', {count} rows in all' * (count > 2)})"
+            f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
             for operation, first, last, count in twice
         ]
         raise PlanError(plan, problems)
@@ -420,11 +345,3 @@ def _lock(path: Path) -> sqlite3.Connection:
 
 def _lock_file(path: Path) -> Path:
     return path.with_name(f"{path.name}-lock")
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} can't be used: {error}; what was recorded in it is safe") from error

@@ -30,7 +30,9 @@ class Progress:
     failures: int = 0
     """Rows of this run that a person has to look at."""
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
-    _ends: deque[float] = field(init=False, repr=False, factory=deque[float])
+    _ends: deque[tuple[float, int]] = field(init=False, repr=False, factory=deque[tuple[float, int]])
+    """Moments, a second or more from one to the next, and how many rows had ended before each."""
+    _count: int = field(init=False, repr=False, default=0)
 
     @property
     def ended(self) -> int:
@@ -41,9 +43,12 @@ class Progress:
     def rate(self) -> float:
         """Rows that ended per second, in the last half minute."""
         now = self.clock()
-        while self._ends and self._ends[0] < now - _WINDOW:
+        while self._ends and self._ends[0][0] < now - _WINDOW:
             self._ends.popleft()
-        return len(self._ends) / max(1.0, now - self._ends[0]) if self._ends else 0.0
+        if not self._ends:
+            return 0.0
+        since, before = self._ends[0]
+        return (self._count - before) / max(1.0, now - since)
 
     @property
     def seconds_left(self) -> float | None:
@@ -56,7 +61,10 @@ class Progress:
         self.outcomes[ending.outcome] += 1
         self.retries += max(0, ending.attempts - 1)
         self.failures += ending.outcome in FAILURES
-        self._ends.append(self.clock())
+        now = self.clock()
+        if not self._ends or now >= self._ends[-1][0] + 1:
+            self._ends.append((now, self._count))
+        self._count += 1
 
 
 class Pause:

@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 
 from attrs import frozen
 
-from sdk_core.bulk.journal import RunFacts, counts_of, facts_of, reading, results_of
+from sdk_core.bulk.records import RunFacts, counts_of, facts_of, reading, results_of
 from sdk_core.bulk.result import Result
 
 __all__ = ["Status", "status_of", "write_results"]

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
+from attrs.validators import optional
 
 from sdk_core import codec
+from sdk_core.arguments import of_type, seconds, valid
 from sdk_core.bulk.journal import JournalRow
 from sdk_core.bulk.result import Ending, RowOutcome
 from sdk_core.bulk.tasks import Catalogue, Lookup, Task
@@ -21,6 +23,7 @@ __all__ = ["InProcess", "RowOptions"]
 
 _POLL: Final = 0.5
 """Seconds between the first two reads."""
+_SECONDS: Final[Any] = valid(seconds)
 _CHANGES: Final = {Change.UNKNOWN: RowOutcome.SETTLED, Change.NONE: RowOutcome.UNCHANGED}
 
 
@@ -28,12 +31,12 @@ _CHANGES: Final = {Change.UNKNOWN: RowOutcome.SETTLED, Change.NONE: RowOutcome.U
 class RowOptions:
     """How rows are worked on."""
 
-    confirm: bool = False
+    confirm: bool = field(default=False, validator=valid(of_type(bool)))
     """Whether the state is read after the API said yes."""
-    resend_after: float | None = 60.0
+    resend_after: float | None = field(default=60.0, validator=optional(_SECONDS))
     """Seconds after which a request of unknown outcome is sent once more, if reading shows no effect and its workflow
     may do so at all; None: it never is."""
-    timeout: float = 30.0
+    timeout: float = field(default=30.0, validator=_SECONDS)
     """Seconds for which a row's state is read on."""
 
 

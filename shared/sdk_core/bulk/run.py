@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Any, Protocol, Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.journal import Journal, JournalError, JournalRow, RowEnding
+from sdk_core.bulk.journal import Journal, JournalRow, RowEnding
 from sdk_core.bulk.plan import Plan, checked_rows, plan_name
 from sdk_core.bulk.progress import Progress
+from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.result import Ending, Result, RowOutcome
 from sdk_core.bulk.row import InProcess, RowOptions
 from sdk_core.bulk.tasks import Catalogue

@@ -16,15 +16,16 @@ from cyclopts import App
 from rich.console import Console
 
 from sdk_core.backend import ClientOptions
-from sdk_core.bulk.journal import JournalError
 from sdk_core.bulk.plan import PlanError
 from sdk_core.bulk.progress import Pause
+from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.row import RowOptions
 from sdk_core.bulk.run import BulkRun, EngineOf
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_texts import progress_line, status_json, status_lines
 from sdk_core.client import Client
+from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
 from sdk_core.ratelimit import RateLimiter
 
@@ -105,6 +106,7 @@ class BulkCommands:
         limiter = self.limiter()
         pause = None if limiter is None else Pause(limiter)
         options: ClientOptions = {} if pause is None else {"rate_limiter": pause}
+        begins = False
         with ExitStack() as files:
             if dry_run:
                 journal = Path(files.enter_context(TemporaryDirectory())) / "checked.db"
@@ -128,8 +130,8 @@ class BulkCommands:
                         begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
                         if begins:
                             await _show(run, console, pause)
-            except (PlanError, JournalError, OSError, ValueError, TypeError) as error:
-                return _refused(console, error, journal)
+            except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
+                return _broken(error, console, journal) if begins else _refused(console, error)
             if not begins:
                 if not resume:
                     journal.unlink()
@@ -149,7 +151,7 @@ class BulkCommands:
         try:
             status = status_of(journal)
         except JournalError as error:
-            return _refused(Console(stderr=True, highlight=False, markup=False), error, None)
+            return _refused(Console(stderr=True, highlight=False, markup=False), error)
         _print(status, json=json)
         return _DONE
 
@@ -167,7 +169,7 @@ class BulkCommands:
         try:
             count = write_results(journal, results)
         except (JournalError, OSError) as error:
-            return _refused(console, error, None)
+            return _refused(console, error)
         console.print(f"{results}: {count} rows", soft_wrap=True)
         return _DONE
 
@@ -313,8 +315,21 @@ def _print(status: Status, *, json: bool) -> None:
         console.print(text, soft_wrap=True)
 
 
-def _refused(console: Console, error: Exception, journal: Path | None) -> int:
-    console.print(str(error), style="red", soft_wrap=True)
-    if isinstance(error, JournalError) and journal is not None and journal.is_file():
-        console.print(f"`status {journal}` shows how far the run is; --resume goes on with it", soft_wrap=True)
+def _refused(console: Console, error: Exception) -> int:
+    """Say why a command can't be run like this; nothing was sent."""
+    known = isinstance(error, PlanError | JournalError | SdkError | OSError | ValueError | ImportError)
+    console.print(str(error) if known else f"{type(error).__name__}: {error}", style="red", soft_wrap=True)
     return _USAGE
+
+
+def _broken(error: Exception, console: Console, journal: Path) -> int:
+    """Say that a run has ended before its end, and what is known of its rows."""
+    console.print(f"failed: {error}", style="red", soft_wrap=True)
+    try:
+        for text in status_lines(status_of(journal)):
+            console.print(text, soft_wrap=True)
+    except JournalError:
+        # Told above, most likely.
+        return _UNKNOWN
+    console.print("--resume goes on; what may have been sent is read first", soft_wrap=True)
+    return _UNKNOWN
