@@ -64,7 +64,7 @@ def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]
         ("opentelemetry", {"sdk_core.opentelemetry"}),
         ("cyclopts", {"sdk_core.cli"}),
         ("docket", {"sdk_core.bulk.docket"}),
-        ("sqlite3", {"sdk_core.bulk.journal", "sdk_core.bulk.records"}),
+        ("sqlite3", {"sdk_core.bulk"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:

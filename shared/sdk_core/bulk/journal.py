@@ -14,19 +14,29 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from attrs import frozen
 
-from sdk_core.bulk.plan import PlanError, PlannedRow
-from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of, has_run
+from sdk_core.bulk.lock import lock, lock_file
+from sdk_core.bulk.plan import PlannedRow
+from sdk_core.bulk.records import (
+    FORMAT,
+    JournalError,
+    RunFacts,
+    compare,
+    counts_of,
+    explained,
+    facts_of,
+    has_run,
+    refuse_duplicates,
+)
 from sdk_core.bulk.result import Ending
 from sdk_core.correlation import new_correlation_id
 
 __all__ = ["Journal", "JournalRow", "RowEnding"]
 
 _PAGE: Final = 500
-_MOST_PROBLEMS: Final = 20
 _TABLES: Final = """
 create table run(format integer not null, id text not null, sdk text not null, plan text not null,
     begun_at real not null);
@@ -84,7 +94,7 @@ class Journal:
         """Lock the journal and open its file."""
         self.path = path
         with explained(path):
-            self._lock = _lock(path)
+            self._lock = lock(path)
             try:
                 self._database = _connect(path)
                 self._reader = _connect(path)
@@ -110,7 +120,7 @@ class Journal:
                     database.execute(statement)
                 values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
                 database.executemany(_INSERT, values)
-                _refuse_duplicates(database, plan)
+                refuse_duplicates(database, plan)
                 facts = (FORMAT, run_id, sdk, plan, time.time())
                 database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
         except BaseException:
@@ -141,7 +151,7 @@ class Journal:
             with explained(path), journal._transaction() as database:
                 _refuse_others(database, path, sdk)
                 if rows is not None:
-                    _compare(database, rows, path, plan)
+                    compare(database, rows, path, plan)
                 database.execute(
                     "update row set state = 'planned', outcome = null, error = null where state = 'ended'"
                     " and may_succeed_later"
@@ -236,7 +246,7 @@ class Journal:
     def _unlock(self) -> None:
         # Not on systems where an open file can't be deleted.
         with suppress(OSError):
-            _lock_file(self.path).unlink()
+            lock_file(self.path).unlink()
         self._lock.close()
 
     @contextmanager
@@ -274,35 +284,6 @@ def _refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
         raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
 
 
-def _refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:
-    """Raise PlanError if two rows change the same: which of them comes first would be left to chance."""
-    twice = database.execute(
-        "select operation, min(line), max(line), count(*) from row group by operation, target having count(*) > 1"
-        " order by 2 limit ?",
-        (_MOST_PROBLEMS,),
-    ).fetchall()
-    if twice:
-        problems = [
-            f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
-            for operation, first, last, count in twice
-        ]
-        raise PlanError(plan, problems)
-
-
-def _compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:
-    """Raise PlanError unless the plan is the one that the journal holds."""
-    advice = f"the journal {path} was begun with another plan, or this one was edited since"
-    recorded = database.execute("select line, operation, arguments from row order by n")
-    for row in rows:
-        known: tuple[Any, ...] | None = recorded.fetchone()
-        if known is None:
-            raise PlanError(plan, [f"line {row.line}: {advice}, which has no such line"])
-        if known != (row.line, row.operation, row.values):
-            raise PlanError(plan, [f"line {row.line}: {advice}; there it is line {known[0]}, of other content"])
-    if (known := recorded.fetchone()) is not None:
-        raise PlanError(plan, [f"{advice}; line {known[0]} is missing"])
-
-
 def _create(path: Path) -> bool:
     """Create the file, for its owner only; return whether it is new."""
     try:
@@ -319,29 +300,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     database.execute("pragma journal_mode = wal")
     database.execute("pragma synchronous = full")
     return database
-
-
-def _lock(path: Path) -> sqlite3.Connection:
-    """Lock a file beside the journal with SQLite, which does so on all systems; a process that ends lets go of it."""
-    file = _lock_file(path)
-    try:
-        file.touch(mode=0o600)
-        before = file.stat().st_ino
-    except OSError as error:
-        raise JournalError(f"the journal {path} can't be locked: {error.strerror}: {file.name}") from None
-    lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        lock.execute("begin exclusive")
-        # Who held it deletes the file, so that this may be the lock of a file that is gone.
-        if file.exists() and file.stat().st_ino == before:
-            return lock
-    except sqlite3.OperationalError as error:
-        lock.close()
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-            raise
-    lock.close()
-    raise JournalError(f"another process works on the journal {path}")
-
-
-def _lock_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}-lock")

@@ -4,26 +4,30 @@ import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
+from sdk_core.bulk.plan import PlanError, PlannedRow
 from sdk_core.bulk.result import Result, RowOutcome
 
 __all__ = [
     "FORMAT",
     "JournalError",
     "RunFacts",
+    "compare",
     "counts_of",
     "explained",
     "facts_of",
     "has_run",
     "reading",
+    "refuse_duplicates",
     "results_of",
 ]
 
 FORMAT: Final = 1
 """Of the tables; another release may have another."""
+_MOST_PROBLEMS: Final = 20
 _RESULT: Final = (
     "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
 )
@@ -95,3 +99,32 @@ def explained(path: Path) -> Generator[None]:
         yield
     except sqlite3.Error as error:
         raise JournalError(f"the journal {path} can't be used: {error}; what was recorded in it is safe") from error
+
+
+def refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:
+    """Raise PlanError if two rows change the same: which of them comes first would be left to chance."""
+    twice = database.execute(
+        "select operation, min(line), max(line), count(*) from row group by operation, target having count(*) > 1"
+        " order by 2 limit ?",
+        (_MOST_PROBLEMS,),
+    ).fetchall()
+    if twice:
+        problems = [
+            f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
+            for operation, first, last, count in twice
+        ]
+        raise PlanError(plan, problems)
+
+
+def compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:
+    """Raise PlanError unless the plan is the one that the journal holds."""
+    advice = f"the journal {path} was begun with another plan, or this one was edited since"
+    recorded = database.execute("select line, operation, arguments from row order by n")
+    for row in rows:
+        known: tuple[Any, ...] | None = recorded.fetchone()
+        if known is None:
+            raise PlanError(plan, [f"line {row.line}: {advice}, which has no such line"])
+        if known != (row.line, row.operation, row.values):
+            raise PlanError(plan, [f"line {row.line}: {advice}; there it is line {known[0]}, of other content"])
+    if (known := recorded.fetchone()) is not None:
+        raise PlanError(plan, [f"{advice}; line {known[0]} is missing"])

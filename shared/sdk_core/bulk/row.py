@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from attrs import field, frozen
 from attrs.validators import optional
@@ -19,11 +19,12 @@ from sdk_core.outcome import Outcome
 from sdk_core.settling import settle
 from sdk_core.workflow import Change, Run, Settled
 
-__all__ = ["InProcess", "RowOptions"]
+__all__ = ["Engine", "InProcess", "RowOptions"]
 
 _POLL: Final = 0.5
 """Seconds between the first two reads."""
 _SECONDS: Final[Any] = valid(seconds)
+_OPTIONAL_SECONDS: Final[Any] = optional(_SECONDS)
 _CHANGES: Final = {Change.UNKNOWN: RowOutcome.SETTLED, Change.NONE: RowOutcome.UNCHANGED}
 
 
@@ -33,7 +34,7 @@ class RowOptions:
 
     confirm: bool = field(default=False, validator=valid(of_type(bool)))
     """Whether the state is read after the API said yes."""
-    resend_after: float | None = field(default=60.0, validator=optional(_SECONDS))
+    resend_after: float | None = field(default=60.0, validator=_OPTIONAL_SECONDS)
     """Seconds after which a request of unknown outcome is sent once more, if reading shows no effect and its workflow
     may do so at all; None: it never is."""
     timeout: float = field(default=30.0, validator=_SECONDS)
@@ -54,6 +55,18 @@ class _Row:
 
     def failed(self, outcome: RowOutcome, error: SdkError, attempts: int = 0) -> Ending:
         return Ending.failed(outcome, error, self.correlation_id, attempts)
+
+
+class Engine(Protocol):
+    """Where rows are worked on."""
+
+    async def send(self, row: JournalRow) -> Ending:
+        """Send a row that was never sent."""
+        ...
+
+    async def settle(self, row: JournalRow) -> Ending:
+        """Find out what became of a row that may have been sent, without sending it blindly."""
+        ...
 
 
 class InProcess:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Required, Self, TypedDict
+from typing import Any, Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
 from sdk_core.bulk.journal import Journal, JournalRow, RowEnding
@@ -20,14 +20,15 @@ from sdk_core.bulk.plan import Plan, checked_rows, plan_name
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.result import Ending, Result, RowOutcome
-from sdk_core.bulk.row import InProcess, RowOptions
+from sdk_core.bulk.row import Engine, InProcess, RowOptions
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.client import Client
 from sdk_core.correlation import new_correlation_id
 from sdk_core.operation import Effect
 
-__all__ = ["BulkRun", "Engine", "EngineOf", "RunOptions"]
+__all__ = ["BulkRun", "EngineOf", "RunOptions"]
 
+EngineOf = Callable[[str], AbstractAsyncContextManager[Engine]]
 _Work = Callable[[JournalRow], Awaitable[Ending]]
 _Handed = tuple[JournalRow, Ending | None]
 """A row that was handed to the workers; None: it was not begun with."""
@@ -43,21 +44,6 @@ class RunOptions(TypedDict, total=False):
     max_failures: int | None
     row_options: RowOptions | None
     engine: "EngineOf | None"
-
-
-class Engine(Protocol):
-    """Where rows are worked on."""
-
-    async def send(self, row: JournalRow) -> Ending:
-        """Send a row that was never sent."""
-        ...
-
-    async def settle(self, row: JournalRow) -> Ending:
-        """Find out what became of a row that may have been sent, without sending it blindly."""
-        ...
-
-
-EngineOf = Callable[[str], AbstractAsyncContextManager[Engine]]
 
 
 class BulkRun:

@@ -1,15 +1,12 @@
 """The commands of bulk runs: `bulk`, `status`, `report` and `worker`, the same for both SDKs."""
 
-import asyncio
 import os
-import signal
 import sys
-from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
-from typing import Final, Literal
+from typing import Literal
 
 from attrs import frozen
 from cyclopts import App
@@ -23,7 +20,8 @@ from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.row import RowOptions
 from sdk_core.bulk.run import BulkRun, EngineOf
 from sdk_core.bulk.tasks import Catalogue
-from sdk_core.cli.bulk_texts import progress_line, status_json, status_lines
+from sdk_core.cli.bulk_display import BY_SIGNAL, show
+from sdk_core.cli.bulk_texts import status_json, status_lines
 from sdk_core.client import Client
 from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
@@ -32,10 +30,6 @@ from sdk_core.ratelimit import RateLimiter
 __all__ = ["BulkCommands", "add_bulk"]
 
 _DONE, _FAILED, _USAGE, _CREDENTIAL, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 4, 6, 130
-_ON_TERMINAL: Final = 0.25
-"""Seconds between two looks at the progress where a line can be written again ..."""
-_ELSEWHERE: Final = 10.0
-"""... and where each look is a line."""
 
 
 @frozen(kw_only=True)
@@ -129,7 +123,7 @@ class BulkCommands:
                     async with run:
                         begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
                         if begins:
-                            await _show(run, console, pause)
+                            await show(run, console, pause)
             except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
                 return _broken(error, console, journal) if begins else _refused(console, error)
             if not begins:
@@ -236,58 +230,6 @@ def _redis_url(given: str | None) -> str:
     return url
 
 
-async def _show(run: BulkRun, console: Console, pause: Pause | None) -> None:
-    """Carry a run out, and show how far it is."""
-
-    def line() -> str:
-        return progress_line(run.progress, {} if pause is None else pause.waits, stopped_by=run.stopped_by)
-
-    with _interruptible(run, console), ExitStack() as display:
-        status = display.enter_context(console.status(line(), spinner="line")) if console.is_terminal else None
-
-        async def tell() -> None:
-            while True:
-                await asyncio.sleep(_ON_TERMINAL if status else _ELSEWHERE)
-                if status:
-                    status.update(line())
-                else:
-                    console.print(line(), soft_wrap=True)
-
-        telling = asyncio.create_task(tell())
-        try:
-            async for _result in run:
-                pass
-        finally:
-            telling.cancel()
-    console.print(line(), soft_wrap=True)
-
-
-@contextmanager
-def _interruptible(run: BulkRun, console: Console) -> Generator[None]:
-    """Let the first Ctrl-C (or SIGTERM) finish the rows under way, and the second cancel them."""
-    loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-
-    def interrupt() -> None:
-        if run.stopped_by is None:
-            run.stop(_BY_SIGNAL)
-            console.print("finishing the rows under way; once more cancels them", soft_wrap=True)
-        else:
-            run.cancel()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(interrupt)
-
-    before = [(number, signal.signal(number, handle)) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-
-
-_BY_SIGNAL: Final = "interrupted"
-
-
 def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> int:
     """Write the results and the summary, and return the exit code."""
     status = status_of(journal)
@@ -300,7 +242,7 @@ def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) ->
             console.print(f"{results} can't be written: {error.strerror}; `report` writes it again", soft_wrap=True)
     if run.stopped_by is not None:
         console.print(f"stopped: {run.stopped_by}; --resume goes on", soft_wrap=True)
-    if run.stopped_by == _BY_SIGNAL:
+    if run.stopped_by == BY_SIGNAL:
         return _INTERRUPTED
     if run.is_refused:
         return _CREDENTIAL
