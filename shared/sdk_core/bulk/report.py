@@ -62,27 +62,25 @@ def write_results(journal: Path, path: Path) -> int:
 
 
 def _write_jsonl(file: TextIO, results: Iterable[Result]) -> int:
-    count = 0
-    for count, result in enumerate(results, 1):  # noqa: B007  it is what is returned
-        file.write(json.dumps(_record(result), default=str) + "\n")
-    return count
+    return sum(bool(file.write(json.dumps(_record(result), default=str) + "\n")) for result in results)
 
 
 def _write_csv(file: TextIO, results: Iterable[Result]) -> int:
     writer = csv.writer(file)
     writer.writerow(_COLUMNS)
-    count = 0
-    for count, result in enumerate(results, 1):  # noqa: B007  it is what is returned
-        record = _record(result)
-        error = record["error"]
-        cells = {
-            **record,
-            "arguments": result.values,
-            "answer": result.answer_text,
-            "error": None if error is None else f"{error.get('type')}: {error.get('message')}",
-        }
-        writer.writerow([cells[column] for column in _COLUMNS])
-    return count
+    return sum(bool(writer.writerow(_cells(result))) for result in results)
+
+
+def _cells(result: Result) -> list[object]:
+    record = _record(result)
+    error = record["error"]
+    cells = {
+        **record,
+        "arguments": result.values,
+        "answer": result.answer_text,
+        "error": None if error is None else f"{error.get('type')}: {error.get('message')}",
+    }
+    return [cells[column] for column in _COLUMNS]
 
 
 def _record(result: Result) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Required, Self, TypedDict
+from typing import Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
 from sdk_core.bulk.journal import Journal, JournalRow, RowEnding
@@ -285,5 +285,16 @@ def _in_process(engine: InProcess, _run: str) -> AbstractAsyncContextManager[Eng
 
 
 def _result(row: JournalRow, ending: Ending, now: float) -> Result:
-    values: tuple[Any, ...] = (ending.attempts, ending.correlation_id, ending.error_text, ending.answer, now)
-    return Result(row.n, row.line, row.operation, row.values, ending.outcome, True, *values)  # noqa: FBT003
+    return Result(
+        n=row.n,
+        line=row.line,
+        operation=row.operation,
+        values=row.values,
+        outcome=ending.outcome,
+        is_ended=True,
+        attempts=ending.attempts,
+        correlation_id=ending.correlation_id,
+        error_text=ending.error_text,
+        answer_text=ending.answer,
+        ended_at=now,
+    )

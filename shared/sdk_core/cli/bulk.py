@@ -67,34 +67,23 @@ class BulkCommands:
         The whole plan is checked before the first row is sent. Ctrl-C finishes the rows under way; once more, and they
         are cancelled. Exit code 0: every row is as it was asked for; 1: some failed; 6: of some it is not known.
 
-        Parameters
-        ----------
-        plan
-            CSV or JSONL, `-` for stdin; with --resume it may be left out. Its columns are an operation's arguments.
-        journal
-            File of the run: what was sent, and what came of it.
-        operation
-            What all rows ask for, an operation or a workflow; left out: the column `operation` says it.
-        resume
-            Go on with the run of this journal. What has ended is not repeated; what may have been sent is read first.
-        concurrency
-            How many rows are sent at a time.
-        max_failures
-            Stop after so many rows that failed.
-        confirm
-            After the API said yes, read until it shows.
-        resend_after
-            Seconds after which a request whose answer was lost is sent once more, if reading shows no effect.
-        results
-            File for the result of each row, CSV or JSONL by its name.
-        dry_run
-            Check the plan, and send nothing.
-        yes
-            Do not ask before the first row is sent.
-        engine
-            Where rows are carried out: here, or by the workers that `worker` starts.
-        redis
-            URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
+        Args:
+            plan: CSV or JSONL, `-` for stdin; with --resume it may be left out. Its columns are an
+                operation's arguments.
+            journal: File of the run: what was sent, and what came of it.
+            operation: What all rows ask for, an operation or a workflow; left out: the column `operation` says it.
+            resume: Go on with the run of this journal. What has ended is not repeated; what may have
+                been sent is read first.
+            concurrency: How many rows are sent at a time.
+            max_failures: Stop after so many rows that failed.
+            confirm: After the API said yes, read until it shows.
+            resend_after: Seconds after which a request whose answer was lost is sent once more, if
+                reading shows no effect.
+            results: File for the result of each row, CSV or JSONL by its name.
+            dry_run: Check the plan, and send nothing.
+            yes: Do not ask before the first row is sent.
+            engine: Where rows are carried out: here, or by the workers that `worker` starts.
+            redis: URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
         """
         console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         limiter = self.limiter()
@@ -135,12 +124,9 @@ class BulkCommands:
     def status(self, journal: Path, /, *, json: bool = False) -> int:
         """Show where a run is, while it is under way or afterwards.
 
-        Parameters
-        ----------
-        journal
-            File of the run.
-        json
-            Print one JSON document.
+        Args:
+            journal: File of the run.
+            json: Print one JSON document.
         """
         try:
             status = status_of(journal)
@@ -152,12 +138,9 @@ class BulkCommands:
     def report(self, journal: Path, results: Path, /) -> int:
         """Write the result of each row of a run to a file, while it is under way or afterwards.
 
-        Parameters
-        ----------
-        journal
-            File of the run.
-        results
-            The file to write: CSV or JSONL, by its name.
+        Args:
+            journal: File of the run.
+            results: The file to write: CSV or JSONL, by its name.
         """
         console = Console(stderr=True, highlight=False, markup=False)
         try:
@@ -172,14 +155,10 @@ class BulkCommands:
     ) -> None:
         """Carry out rows that `bulk --engine docket` hands out, until it is ended.
 
-        Parameters
-        ----------
-        redis
-            URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
-        concurrency
-            How many rows at a time.
-        redelivery_timeout
-            Seconds after which the rows of a worker that died are given to another.
+        Args:
+            redis: URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
+            concurrency: How many rows at a time.
+            redelivery_timeout: Seconds after which the rows of a worker that died are given to another.
         """
         # The extra is asked for where it is used: the commands work without it.
         from sdk_core.bulk.docket import work  # noqa: PLC0415
