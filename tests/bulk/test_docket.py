@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from bulk_program import commands
 from redis.asyncio import Redis
 from redis_server import RedisServer, redis_server
 
@@ -150,3 +151,29 @@ async def working(client: MembershipClient, redis: RedisServer) -> AsyncGenerato
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.filterwarnings("default")
+async def test_the_commands_hand_rows_to_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox:
+            plan = tmp_path / "plan.csv"
+            ids = f"{sandbox.CUSTOMER_ID},{sandbox.CANCELED_CONTRACT_ID}"
+            plan.write_text(f"operation,customer_id,contract_id\nwithdraw-cancelation,{ids}\n", encoding="utf-8")
+            monkeypatch.setenv("REDIS_URL", redis.url)
+            worker = asyncio.create_task(commands(sandbox.url).worker())
+            code = await commands("http://127.0.0.1:9").bulk(
+                str(plan), journal=tmp_path / "run.db", engine="docket", yes=True
+            )
+            worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+            assert (code, len(sandbox.ledger), len(sandbox.requests)) == (0, 1, 1)
+
+
+async def test_workers_need_a_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    program = commands("http://127.0.0.1:9")
+    assert await program.worker() == 2
+    assert await program.bulk("plan.csv", journal=tmp_path / "run.db", engine="docket", yes=True) == 2
+    assert list(tmp_path.iterdir()) == []

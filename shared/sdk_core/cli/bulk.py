@@ -150,9 +150,7 @@ class BulkCommands:
         console.print(f"{results}: {count} rows", soft_wrap=True)
         return _DONE
 
-    async def worker(
-        self, *, redis: str | None = None, concurrency: int = 20, redelivery_timeout: float = 60.0
-    ) -> None:
+    async def worker(self, *, redis: str | None = None, concurrency: int = 20, redelivery_timeout: float = 60.0) -> int:
         """Carry out rows that `bulk --engine docket` hands out, until it is ended.
 
         Args:
@@ -160,13 +158,17 @@ class BulkCommands:
             concurrency: How many rows at a time.
             redelivery_timeout: Seconds after which the rows of a worker that died are given to another.
         """
-        # The extra is asked for where it is used: the commands work without it.
-        from sdk_core.bulk.docket import work  # noqa: PLC0415
+        try:
+            # The extra is asked for where it is used: the other commands work without it.
+            from sdk_core.bulk.docket import work  # noqa: PLC0415
 
-        url = _redis_url(redis)
-        limiter = self.shared_limiter(url)
-        async with self.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
-            await work(client, self.catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
+            url = _redis_url(redis)
+            limiter = self.shared_limiter(url)
+            async with self.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
+                await work(client, self.catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
+        except (SdkError, ImportError, ValueError) as error:
+            return _refused(Console(stderr=True, highlight=False, markup=False), error)
+        return _DONE
 
     def _workers(self, redis_url: str, options: RowOptions) -> EngineOf:
         from sdk_core.bulk.docket import docket_engine  # noqa: PLC0415  as above
