@@ -29,14 +29,14 @@ def progress_line(progress: Progress, waits: Mapping[str, float], *, stopped_by:
     parts = [f"{progress.ended:,} of {progress.total:,}", f"{progress.rate:.1f}/s"]
     if stopped_by is not None:
         parts.append(f"stopping: {progress.under_way} under way")
-    elif progress.seconds_left:
+    elif progress.seconds_left and progress.ended + progress.unsettled < progress.total:
         parts.append(f"{_duration(progress.seconds_left)} to go")
     if progress.retries:
         parts.append(f"{progress.retries:,} retries")
     if progress.failures:
         parts.append(f"{progress.failures:,} failed")
     if progress.unsettled:
-        parts.append(f"{progress.unsettled:,} to settle")
+        parts.append(f"{progress.unsettled:,} to settle by reading")
     if waits:
         operation = max(waits, key=waits.__getitem__)
         parts.append(f"{operation} waits {waits[operation]:.0f} s for the rate limit")
