@@ -250,7 +250,8 @@ def test_a_line_of_progress_tells_what_there_is_to_tell() -> None:
     progress.unsettled, progress.under_way = 2, 4
     told = progress_line(progress, {WITHDRAW: 41.6}, stopped_by="interrupted")
     assert told.endswith(
-        "stopping: 4 under way, 2 retries, 1 failed, 2 to settle by reading, withdraw_cancelation waits 42 s for the rate limit"
+        "stopping: 4 under way, 2 retries, 1 failed, 2 to settle by reading, "
+        "withdraw_cancelation waits 42 s for the rate limit"
     )
     now[0] += 3000
     assert progress.seconds_left is None
