@@ -20,7 +20,7 @@ from membership_sdk import MembershipClient, bulk
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.bulk.docket import docket_engine, work
 
-ROWS, WORKERS, KILLS = 150, 3, 4
+ROWS, WORKERS, KILLS = 90, 3, 3
 OPTIONS = bulk.RowOptions(resend_after=2 * LATEST, timeout=3.0)
 
 
@@ -59,7 +59,7 @@ async def start_worker(server: Server, redis: RedisServer) -> asyncio.subprocess
 async def kill_some(server: Server, redis: RedisServer, workers: list[asyncio.subprocess.Process]) -> None:
     chance = random.Random(5)
     for number in range(KILLS):
-        await asyncio.sleep(0.5 + chance.random())
+        await asyncio.sleep(0.3 + chance.random() / 2)
         if number == KILLS // 2:
             redis.kill()
             await asyncio.sleep(0.3)
@@ -82,7 +82,7 @@ async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
                 killing = asyncio.create_task(kill_some(server, redis, workers))
                 # The driver is cancelled once, too, and starts anew.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(2.0), a_run(client, redis, tmp_path / "run.db", ROWS) as run:
+                    async with asyncio.timeout(1.0), a_run(client, redis, tmp_path / "run.db", ROWS) as run:
                         async for _result in run:
                             pass
                 for _ in range(5):

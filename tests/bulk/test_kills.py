@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.bulk.kills import judge, kill_and_resume
 from benchmarks.bulk.server import serving
 
-ROWS, KILLS = 120, 3
+ROWS, KILLS = 80, 2
 
 
 async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
