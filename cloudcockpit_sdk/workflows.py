@@ -18,7 +18,7 @@ from attrs import frozen
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus, Subscription, SubscriptionStatus
-from sdk_core.arguments import non_empty
+from sdk_core.arguments import non_empty, uuid_id
 from sdk_core.call import Reply
 from sdk_core.errors import NotFoundError, SdkError
 from sdk_core.operation import Operation
@@ -62,8 +62,7 @@ async def reactivate_and_wait(
         SdkError: a call failed, and the subscription did not become Active all the same. A refusal is raised at the
             deadline only: it may mean that somebody else's change is being worked on.
     """
-    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
-    change = _StatusChange(ids, operations.REACTIVATE_SUBSCRIPTION, {SubscriptionStatus.ACTIVE})
+    change = reactivation(customer_id=customer_id, subscription_id=subscription_id)
     return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
@@ -78,8 +77,7 @@ async def suspend_and_wait(
     resend_after: float | None = None,
 ) -> Settled[Subscription]:
     """Suspend a subscription, unless it is Suspended already, and return when it is; see `reactivate_and_wait`."""
-    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
-    change = _StatusChange(ids, operations.SUSPEND_SUBSCRIPTION, {SubscriptionStatus.SUSPENDED})
+    change = suspension(customer_id=customer_id, subscription_id=subscription_id)
     return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
@@ -116,8 +114,7 @@ async def cancel_and_wait(
         WorkflowError: the subscription is neither Active nor Suspended; nothing was sent.
         SdkError: a call failed; see `reactivate_and_wait`.
     """
-    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
-    change = _Cancellation(ids, operations.CANCEL_SUBSCRIPTION, _statuses("until", until))
+    change = cancellation(customer_id=customer_id, subscription_id=subscription_id, until=until)
     return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
@@ -141,14 +138,64 @@ async def migrate_and_wait(
 
     Args and errors: as of `CloudCockpitClient.start_migration` and `reactivate_and_wait`.
     """
+    change = migration(
+        customer_id=customer_id,
+        subscription_id=subscription_id,
+        purchase_full_term=purchase_full_term,
+        quantity=quantity,
+        term_duration=term_duration,
+        billing_frequency=billing_frequency,
+    )
+    return await settle(client, change, timeout=timeout, poll=poll, ask=ask)
+
+
+def reactivation(*, customer_id: UUID | str, subscription_id: UUID | str) -> Procedure[Subscription]:
+    """Return what `reactivate_and_wait` runs, its arguments checked."""
+    ids = _ids(customer_id, subscription_id)
+    return _StatusChange(ids, operations.REACTIVATE_SUBSCRIPTION, {SubscriptionStatus.ACTIVE})
+
+
+def suspension(*, customer_id: UUID | str, subscription_id: UUID | str) -> Procedure[Subscription]:
+    """Return what `suspend_and_wait` runs, its arguments checked."""
+    ids = _ids(customer_id, subscription_id)
+    return _StatusChange(ids, operations.SUSPEND_SUBSCRIPTION, {SubscriptionStatus.SUSPENDED})
+
+
+def cancellation(
+    *,
+    customer_id: UUID | str,
+    subscription_id: UUID | str,
+    until: Collection[str] = (SubscriptionStatus.DELETED,),
+) -> Procedure[Subscription]:
+    """Return what `cancel_and_wait` runs, its arguments checked."""
+    ids = _ids(customer_id, subscription_id)
+    return _Cancellation(ids, operations.CANCEL_SUBSCRIPTION, _statuses("until", until))
+
+
+def migration(
+    *,
+    customer_id: UUID | str,
+    subscription_id: UUID | str,
+    purchase_full_term: bool,
+    quantity: int,
+    term_duration: str | None = None,
+    billing_frequency: str | None = None,
+) -> Procedure[MigrationStatus]:
+    """Return what `migrate_and_wait` runs, its arguments checked."""
     body = MigrationRequest(
         purchase_full_term=purchase_full_term,
         quantity=quantity,
         term_duration=term_duration,
         billing_frequency=billing_frequency,
     )
-    ids = {"customer_id": customer_id, "subscription_id": subscription_id}
-    return await settle(client, _Migration(ids, body), timeout=timeout, poll=poll, ask=ask)
+    return _Migration(_ids(customer_id, subscription_id), body)
+
+
+def _ids(customer_id: object, subscription_id: object) -> Mapping[str, object]:
+    return {
+        "customer_id": uuid_id("customer_id", customer_id),
+        "subscription_id": uuid_id("subscription_id", subscription_id),
+    }
 
 
 def _statuses(name: str, value: object) -> frozenset[str]:
@@ -190,6 +237,9 @@ class _StatusChange(Procedure[Subscription]):
     def reached(self, state: Subscription, /) -> bool:
         return state.status in self.until
 
+    def immediate(self) -> Request | None:
+        return Request(self.operation, self.ids)
+
     async def prepare(self, _run: Run, state: Subscription, /) -> Request:
         if not state.status.is_known:
             what = "the subscription is in a state this release does not know"
@@ -202,6 +252,10 @@ class _StatusChange(Procedure[Subscription]):
 
 @frozen
 class _Cancellation(_StatusChange):
+    def immediate(self) -> Request | None:
+        # It is asked for in two states only.
+        return None
+
     async def prepare(self, run: Run, state: Subscription, /) -> Request:
         request = await super().prepare(run, state)
         if state.status not in _BEFORE_CANCELLATION:

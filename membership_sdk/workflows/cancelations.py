@@ -25,6 +25,10 @@ __all__ = [
     "CancelationDate",
     "cancel_contract",
     "cancel_module",
+    "contract_cancelation",
+    "contract_withdrawal",
+    "module_cancelation",
+    "module_withdrawal",
     "withdraw_cancelation",
     "withdraw_module_cancelation",
 ]
@@ -87,9 +91,7 @@ async def cancel_contract(
         SdkError: a call failed, and reading again did not show the cancelation. A refusal is raised at the deadline
             only: it may mean that somebody else is canceling.
     """
-    check_ids({"customer_id": customer_id, "contract_id": contract_id})
-    _check_cancelation(on, reason)
-    cancelation = _Cancelation(_MainContract(customer_id, contract_id), on, reason)
+    cancelation = contract_cancelation(customer_id=customer_id, contract_id=contract_id, on=on, reason=reason)
     return await settle(client, cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
@@ -119,8 +121,7 @@ async def withdraw_cancelation(
         WorkflowError: no such contract, or its cancelation has a state this release does not know.
         SdkError: a call failed, and reading again did not show the withdrawal.
     """
-    check_ids({"customer_id": customer_id, "contract_id": contract_id})
-    withdrawal = _Withdrawal(_MainContract(customer_id, contract_id))
+    withdrawal = contract_withdrawal(customer_id=customer_id, contract_id=contract_id)
     return await settle(client, withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
@@ -136,9 +137,9 @@ async def cancel_module(
     resend_after: float | None = None,
 ) -> Settled[AdditionalModuleContractExtended]:
     """Cancel a module contract, unless it is canceled already; arguments and errors as of `cancel_contract`."""
-    check_ids({"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id})
-    _check_cancelation(on, reason)
-    cancelation = _Cancelation(_ModuleContract(contract_id, additional_module_contract_id), on, reason)
+    cancelation = module_cancelation(
+        contract_id=contract_id, additional_module_contract_id=additional_module_contract_id, on=on, reason=reason
+    )
     return await settle(client, cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
@@ -152,9 +153,40 @@ async def withdraw_module_cancelation(
     resend_after: float | None = None,
 ) -> Settled[AdditionalModuleContractExtended]:
     """Withdraw a module contract's cancelation, unless there is none; see `withdraw_cancelation`."""
-    check_ids({"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id})
-    withdrawal = _Withdrawal(_ModuleContract(contract_id, additional_module_contract_id))
+    withdrawal = module_withdrawal(contract_id=contract_id, additional_module_contract_id=additional_module_contract_id)
     return await settle(client, withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
+
+
+def contract_cancelation(
+    *, customer_id: int, contract_id: int, on: CancelationDate, reason: int | str
+) -> Procedure[ContractData]:
+    """Return what `cancel_contract` runs, its arguments checked."""
+    check_ids({"customer_id": customer_id, "contract_id": contract_id})
+    _check_cancelation(on, reason)
+    return _Cancelation(_MainContract(customer_id, contract_id), on, reason)
+
+
+def contract_withdrawal(*, customer_id: int, contract_id: int) -> Procedure[ContractData]:
+    """Return what `withdraw_cancelation` runs, its arguments checked."""
+    check_ids({"customer_id": customer_id, "contract_id": contract_id})
+    return _Withdrawal(_MainContract(customer_id, contract_id))
+
+
+def module_cancelation(
+    *, contract_id: int, additional_module_contract_id: int, on: CancelationDate, reason: int | str
+) -> Procedure[AdditionalModuleContractExtended]:
+    """Return what `cancel_module` runs, its arguments checked."""
+    check_ids({"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id})
+    _check_cancelation(on, reason)
+    return _Cancelation(_ModuleContract(contract_id, additional_module_contract_id), on, reason)
+
+
+def module_withdrawal(
+    *, contract_id: int, additional_module_contract_id: int
+) -> Procedure[AdditionalModuleContractExtended]:
+    """Return what `withdraw_module_cancelation` runs, its arguments checked."""
+    check_ids({"contract_id": contract_id, "additional_module_contract_id": additional_module_contract_id})
+    return _Withdrawal(_ModuleContract(contract_id, additional_module_contract_id))
 
 
 class _Contract(ABC, Generic[C]):
@@ -261,6 +293,11 @@ class _Cancelation(_OfContract[C]):
             raise cannot(WorkflowError, "it is canceled already, to another date", state=status)
         return True
 
+    def immediate(self) -> Request | None:
+        if isinstance(self._on, str) or isinstance(self._reason, str):
+            return None
+        return self._contract.cancelation(self._on, self._reason)
+
     async def prepare(self, run: Run, state: C, /) -> Request:
         self._known_status(state)
         # From now on it is this very date, whatever is offered later.
@@ -272,6 +309,9 @@ class _Cancelation(_OfContract[C]):
 class _Withdrawal(_OfContract[C]):
     def reached(self, state: C, /) -> bool:
         return self._contract.status(state) in _NOT_CANCELED
+
+    def immediate(self) -> Request | None:
+        return self._contract.withdrawal()
 
     async def prepare(self, _run: Run, state: C, /) -> Request:
         self._known_status(state)

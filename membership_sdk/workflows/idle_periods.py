@@ -20,7 +20,7 @@ from sdk_core.settling import settle
 from sdk_core.transport.multipart import Document
 from sdk_core.workflow import NotOfferedError, Procedure, Request, Run, Settled, WorkflowError, cannot
 
-__all__ = ["request_idle_period"]
+__all__ = ["idle_period_request", "request_idle_period"]
 
 
 async def request_idle_period(
@@ -56,15 +56,35 @@ async def request_idle_period(
         NotSettledError: it was not listed in time; `outcome` UNKNOWN if it was requested and not refused.
         SdkError: a call failed, and listing again did not show the idle period.
     """
+    request = idle_period_request(
+        contract_id=contract_id,
+        start_date=start_date,
+        reason=reason,
+        term_value=term_value,
+        unlimited=unlimited,
+        document=document,
+    )
+    settled = await settle(client, request, timeout=timeout, poll=POLL, ask=ask)
+    return Settled(settled.change, settled.state[0], settled.correlation_ids, settled.attempts, settled.answer)
+
+
+def idle_period_request(
+    *,
+    contract_id: int,
+    start_date: date,
+    reason: int | str,
+    term_value: int | None = None,
+    unlimited: bool = False,
+    document: Document | None = None,
+) -> Procedure[tuple[IdlePeriod, ...]]:
+    """Return what `request_idle_period` runs, its arguments checked."""
     check_ids({"contract_id": contract_id})
     check_reason(reason)
     if document is not None:
         of_type(Document)("document", document)
     # The request checks its own values; the unit comes with the configuration.
     wanted = IdlePeriodValidationRequest(start_date=start_date, term_value=term_value, unlimited=unlimited)
-    request = _IdlePeriodRequest(contract_id, wanted, reason, document)
-    settled = await settle(client, request, timeout=timeout, poll=POLL, ask=ask)
-    return Settled(settled.change, settled.state[0], settled.correlation_ids)
+    return _IdlePeriodRequest(contract_id, wanted, reason, document)
 
 
 class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):

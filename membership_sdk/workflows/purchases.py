@@ -1,6 +1,6 @@
 """Buying a module. It can't be read back: what tells that a module was bought is that it can't be bought again."""
 
-from attrs import field, frozen
+from attrs import frozen
 
 from membership_sdk import operations
 from membership_sdk.client import MembershipClient
@@ -9,12 +9,12 @@ from membership_sdk.models import (
     AdditionalModuleContractRequest,
     AdditionalModuleValidationStatus,
 )
-from membership_sdk.workflows.common import POLL, TIMEOUT
+from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids
 from sdk_core.call import Reply
 from sdk_core.settling import settle
 from sdk_core.workflow import Change, NotOfferedError, Procedure, Request, Run, WithChange, cannot
 
-__all__ = ["Purchase", "purchase_module"]
+__all__ = ["Purchase", "module_purchase", "purchase_module"]
 
 _BOUGHT = AdditionalModuleValidationStatus.ADDITIONAL_MODULE_CONTRACT_ALREADY_PURCHASED
 
@@ -58,15 +58,29 @@ async def purchase_module(
             with `ask=False`, or look into the studio's system.
         SdkError: the purchase was refused (REJECTED); or it was made, and its answer can't be read (APPLIED).
     """
+    purchase = module_purchase(
+        contract_id=contract_id,
+        additional_module_id=additional_module_id,
+        payment_frequency_id=payment_frequency_id,
+        book_trial_period=book_trial_period,
+    )
+    settled = await settle(client, purchase, timeout=timeout, poll=POLL, ask=ask)
+    bought = settled.answer
+    number = bought.id if isinstance(bought, AdditionalModuleContract) else None
+    return Purchase(settled.change, number, settled.correlation_ids)
+
+
+def module_purchase(
+    *, contract_id: int, additional_module_id: int, payment_frequency_id: int, book_trial_period: bool = False
+) -> Procedure[AdditionalModuleValidationStatus]:
+    """Return what `purchase_module` runs, its arguments checked."""
+    check_ids({"contract_id": contract_id})
     body = AdditionalModuleContractRequest(
         additional_module_id=additional_module_id,
         payment_frequency_id=payment_frequency_id,
         book_trial_period=book_trial_period,
     )
-    purchase = _ModulePurchase(contract_id, body)
-    settled = await settle(client, purchase, timeout=timeout, poll=POLL, ask=ask)
-    number = purchase.bought[-1].id if purchase.bought else None
-    return Purchase(settled.change, number, settled.correlation_ids)
+    return _ModulePurchase(contract_id, body)
 
 
 @frozen
@@ -75,8 +89,6 @@ class _ModulePurchase(Procedure[AdditionalModuleValidationStatus]):
 
     contract_id: int
     body: AdditionalModuleContractRequest
-    bought: list[AdditionalModuleContract] = field(factory=list[AdditionalModuleContract], init=False)
-    """The answer, if there was one."""
 
     async def read(self, run: Run, /) -> Reply[AdditionalModuleValidationStatus]:
         operation = operations.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST
@@ -94,7 +106,3 @@ class _ModulePurchase(Procedure[AdditionalModuleValidationStatus]):
 
     def describe(self, state: AdditionalModuleValidationStatus, /) -> str:
         return str(state)
-
-    def accept(self, answer: object, /) -> None:
-        if isinstance(answer, AdditionalModuleContract):
-            self.bought.append(answer)

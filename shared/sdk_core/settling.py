@@ -31,6 +31,8 @@ async def settle(
     poll: float,
     ask: bool = True,
     resend_after: float | None = None,
+    confirm: bool = True,
+    asked_ago: float | None = None,
 ) -> Settled[S]:
     """Bring about a state, and return when it is read.
 
@@ -42,6 +44,10 @@ async def settle(
         ask: False: send nothing, only wait for the state.
         resend_after: seconds in which the effect of a request of UNKNOWN outcome shows, if it had one. If the state is
             then still the one in which the request was sent, it is sent once more. None: it never is.
+        confirm: False: once the API said yes to the request, nothing is read any more.
+        asked_ago: seconds since an earlier run may have sent the request, with an outcome that nobody knows. It counts
+            as one of this run's, and its outcome as UNKNOWN; the state it was sent in is not known. None: there is no
+            such run.
 
     Raises:
         NotSettledError: the state was not reached in time.
@@ -54,7 +60,11 @@ async def settle(
     of_type(bool)("ask", ask)
     if resend_after is not None:
         resend_after = seconds("resend_after", resend_after)
-    settling = _Settling(Run(client, timeout), procedure, poll=poll, ask=ask, resend_after=resend_after)
+    settling = _Settling(
+        Run(client, timeout), procedure, poll=poll, ask=ask, resend_after=resend_after, confirm=confirm
+    )
+    if asked_ago is not None:
+        settling.take_over(seconds("asked_ago", asked_ago, zero=True))
     try:
         return await settling.settle()
     except SdkError as error:
@@ -74,13 +84,25 @@ class _Settling(Generic[S]):
     """A run on its way to a state: what was read, what was sent, and what became of it."""
 
     def __init__(
-        self, run: Run, procedure: Procedure[S], *, poll: float, ask: bool, resend_after: float | None
+        self,
+        run: Run,
+        procedure: Procedure[S],
+        *,
+        poll: float,
+        ask: bool,
+        resend_after: float | None,
+        confirm: bool,
     ) -> None:
         self._run = run
         self._procedure = procedure
         self._poll = poll
         self._ask = ask
         self._resend_after = resend_after
+        self._answer_says_all = procedure.answer_says_all or not confirm
+        self._answer: object = None
+        """To the request that the API said yes to."""
+        self._attempts = 0
+        """Of all requests to change something."""
         self._state: str | None = None
         """What was read last."""
         self._read_at = 0.0
@@ -98,6 +120,12 @@ class _Settling(Generic[S]):
         self._send_failure: SdkError | None = None
         self._outcome = Outcome.NOT_SENT
         """Of all requests; APPLIED: acknowledged."""
+
+    def take_over(self, ago: float) -> None:
+        """Count a request that an earlier run may have sent `ago` seconds ago, as one of this run's."""
+        self._times_sent, self._outcome, self._sent_at = 1, Outcome.UNKNOWN, self._run.now - ago
+        # Errors tell of the request, and of its attempts nothing is known here.
+        self._sent = {"attempts": []}
 
     @property
     def was_sent(self) -> bool:
@@ -156,8 +184,8 @@ class _Settling(Generic[S]):
         """Return the moment from which the state read then has the request sent once more; None: it is not."""
         if self._resend_after is None or self._outcome is not Outcome.UNKNOWN or self._times_sent >= _MOST_REQUESTS:
             return None
-        # In any other state, something is under way.
-        if self._state != self._requested_in:
+        # In any other state, something is under way. Of an earlier run's request, it is not known which state that was.
+        if self._request is not None and self._state != self._requested_in:
             return None
         return self._sent_at + self._resend_after
 
@@ -181,24 +209,25 @@ class _Settling(Generic[S]):
             self._send_failure = error
             # A refusal may mean that somebody else has done it, or is doing it: that can be read.
             explicable = isinstance(error, BadRequestError | ConflictError | NotFoundError)
-            lost = self._procedure.answer_says_all and error.outcome is Outcome.APPLIED
+            lost = self._answer_says_all and error.outcome is Outcome.APPLIED
             if lost or not (self._may_have_effect or explicable):
                 raise
             return False
         self._note_sent(Outcome.APPLIED)
-        self._procedure.accept(reply.value)
-        return self._procedure.answer_says_all
+        self._answer = reply.value
+        return self._answer_says_all
 
     def _note_sent(self, outcome: Outcome) -> None:
         # The clock last: it is the caller's, and may fail.
         self._times_sent += 1
+        self._attempts += len(self._run.last_request.get("attempts", ()))
         if _CERTAINTY.index(outcome) >= _CERTAINTY.index(self._outcome):
             self._outcome, self._sent = outcome, self._run.last_request
         self._sent_at = self._run.now
 
     def _settled(self, state: S) -> Settled[S]:
         change = {Outcome.APPLIED: Change.ACKNOWLEDGED, Outcome.UNKNOWN: Change.UNKNOWN}.get(self._outcome, Change.NONE)
-        return Settled(change, state, tuple(self._run.correlation_ids))
+        return Settled(change, state, tuple(self._run.correlation_ids), self._attempts, self._answer)
 
     def _not_settled(self) -> SdkError:
         """Return the error to end with at the deadline."""

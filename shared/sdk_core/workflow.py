@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from sdk_core.call import Reply
 from sdk_core.client import Client
@@ -112,6 +112,10 @@ class Settled(WithChange, Generic[S]):
     """What was read last."""
     correlation_ids: tuple[str, ...]
     """Of all calls made, in order."""
+    attempts: int = 0
+    """How often a request to change something was sent, repetitions included."""
+    answer: object = field(default=None, repr=False)
+    """What the API answered to that request; None if none was sent, or its answer was lost."""
 
 
 @frozen
@@ -207,12 +211,13 @@ class Procedure(ABC, Generic[S]):
         sends the same.
         """
 
+    def immediate(self) -> Request | None:
+        """Return the request, if it is the same whatever the state; None: it depends on the state, or needs a call."""
+        return None
+
     @abstractmethod
     def describe(self, state: S, /) -> str:
         """Return a state as the API spells it, for errors."""
-
-    def accept(self, answer: object, /) -> None:
-        """Take the answer to the request."""
 
     def end_of(self, _failure: SdkError, /) -> str | None:
         """Return what it means that a read failed in this way after the request was sent; None: read on."""

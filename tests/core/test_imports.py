@@ -52,10 +52,12 @@ def test_packages_know_nothing_of_each_other(package: str) -> None:
     assert {module for module in _importing(package) if not _is_in(module, package)} == {PLUGIN}
 
 
-@pytest.mark.parametrize("room", ["sandbox", "cli", "integrations"])
-def test_core_does_without_what_is_built_on_it(room: str) -> None:
+@pytest.mark.parametrize(
+    ("room", "users"), [("sandbox", (PLUGIN,)), ("cli", ()), ("integrations", ()), ("bulk", ("sdk_core.cli",))]
+)
+def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]) -> None:
     core = {module for module in _importing(f"sdk_core.{room}") if _is_in(module, "sdk_core")}
-    assert {module for module in core if not _is_in(module, f"sdk_core.{room}", PLUGIN)} == set()
+    assert {module for module in core if not _is_in(module, f"sdk_core.{room}", *users)} == set()
 
 
 @pytest.mark.parametrize(
@@ -71,9 +73,11 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
         ("opentelemetry", {"sdk_core.integrations.opentelemetry"}),
         ("celery", {"sdk_core.integrations.celery"}),
-        ("docket", {"sdk_core.integrations.docket"}),
+        ("docket", {"sdk_core.bulk.docket", "sdk_core.integrations.docket"}),
         ("redis", {"sdk_core.integrations.redis", "sdk_core.integrations.redis_clients"}),
         ("pytest", {PLUGIN}),
+        ("cyclopts", {"sdk_core.cli"}),
+        ("sqlite3", {"sdk_core.bulk"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:

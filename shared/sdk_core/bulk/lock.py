@@ -1,0 +1,35 @@
+"""One process at a time: a file beside the journal, locked with SQLite, which does so on all systems."""
+
+import sqlite3
+from pathlib import Path
+
+from sdk_core.bulk.records import JournalError
+
+__all__ = ["lock", "lock_file"]
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    """Lock a file beside the journal with SQLite, which does so on all systems; a process that ends lets go of it."""
+    file = lock_file(path)
+    try:
+        file.touch(mode=0o600)
+        before = file.stat().st_ino
+    except OSError as error:
+        raise JournalError(f"the journal {path} can't be locked: {error.strerror}: {file.name}") from None
+    held = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        held.execute("begin exclusive")
+        # Who held it deletes the file, so that this may be the lock of a file that is gone.
+        if file.exists() and file.stat().st_ino == before:
+            return held
+    except sqlite3.OperationalError as error:
+        held.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+    held.close()
+    raise JournalError(f"another process works on the journal {path}")
+
+
+def lock_file(path: Path) -> Path:
+    """Return the file that is locked for the journal at a path."""
+    return path.with_name(f"{path.name}-lock")

@@ -1,0 +1,218 @@
+"""Reading a plan: CSV, JSONL or mappings become rows that are checked one by one, with the lines they stand in."""
+
+import csv
+import io
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from attrs import field, frozen
+
+from sdk_core import codec
+from sdk_core.bulk.tasks import Catalogue, Task
+
+__all__ = ["Plan", "PlanError", "PlannedRow", "checked_rows", "plan_name"]
+
+Plan = str | Path | BinaryIO | Iterable[Mapping[str, object]]
+"""A file of CSV or JSONL, by its path or opened in binary mode; or the rows themselves, with the values of JSON."""
+
+_MOST_PROBLEMS: Final = 20
+_DELIMITERS: Final = ",;\t"
+
+
+class PlanError(ValueError):
+    """The plan can't be carried out as it is; nothing was sent. `problems` has what is wrong where."""
+
+    def __init__(self, name: str, problems: Iterable[str], more: int = 0) -> None:
+        super().__init__(name, tuple(problems), more)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The first of them, each with its line."""
+        _name, found, _more = self.args
+        return tuple(found)
+
+    def __str__(self) -> str:
+        name, problems, more = self.args
+        lines = [f"{name} can't be carried out; nothing was sent.", *(f"  {problem}" for problem in problems)]
+        if more:
+            lines.append(f"  ... and {more} more")
+        return "\n".join(lines)
+
+
+@frozen
+class PlannedRow:
+    """A row that was checked."""
+
+    line: int
+    operation: str
+    values: str = field(repr=False)
+    """What it holds, as JSON text."""
+    is_text: bool
+    """Whether its values are cells of CSV."""
+    target: str = field(repr=False)
+    """The same for rows that change the same."""
+
+
+@frozen
+class _RawRow:
+    line: int
+    values: dict[str, object]
+    is_text: bool
+    problem: str | None = None
+
+
+def plan_name(plan: Plan) -> str:
+    """Return what to call a plan in messages."""
+    if isinstance(plan, str | Path):
+        return str(plan)
+    return str(getattr(plan, "name", "the plan"))
+
+
+def checked_rows(plan: Plan, catalogue: Catalogue, operation: str | None) -> Iterator[PlannedRow]:
+    """Give the rows of a plan, each checked, in constant memory.
+
+    Args:
+        plan: where they are.
+        catalogue: what they can ask for.
+        operation: what all of them ask for; None: the column `operation` says it.
+
+    Raises:
+        PlanError: after the last row, if one of them can't be carried out; or there is none.
+    """
+    problems: list[str] = []
+    count = rows = 0
+    with _raw_rows(plan) as raw_rows:
+        for raw in raw_rows:
+            rows += 1
+            try:
+                yield _checked(raw, catalogue, operation)
+            except (ValueError, TypeError) as error:
+                count += 1
+                if count <= _MOST_PROBLEMS:
+                    problems.append(f"line {raw.line}: {error}")
+    if not rows:
+        raise PlanError(plan_name(plan), ["it holds no rows"])
+    if count:
+        raise PlanError(plan_name(plan), problems, count - len(problems))
+
+
+def _checked(raw: _RawRow, catalogue: Catalogue, operation: str | None) -> PlannedRow:
+    if raw.problem is not None:
+        raise ValueError(raw.problem)
+    values = dict(raw.values)
+    task = _task(values.pop("operation", None), catalogue, operation)
+    arguments = task.read(values, text=raw.is_text)
+    task.check(arguments)
+    return PlannedRow(raw.line, task.name, codec.dump(values).decode(), raw.is_text, task.target_of(arguments))
+
+
+def _task(named: object, catalogue: Catalogue, operation: str | None) -> Task:
+    if operation is not None and named is not None:
+        raise ValueError("it names an operation, and one was given for all rows: leave one of both out")
+    name = operation if named is None else named
+    if name is None:
+        raise ValueError("it names no operation: add a column operation, or give one for all rows")
+    task = catalogue.tasks.get(str(name).replace("-", "_"))
+    if task is None:
+        raise ValueError(
+            f"{catalogue.sdk} has no operation or workflow of this name; it has {', '.join(catalogue.tasks)}"
+        )
+    return task
+
+
+@contextmanager
+def _raw_rows(plan: Plan) -> Generator[Iterator[_RawRow]]:
+    if not isinstance(plan, str | Path) and not _is_file(plan):
+        mappings = cast("Iterable[Mapping[str, object]]", plan)
+        yield (_RawRow(number, dict(values), is_text=False) for number, values in enumerate(mappings, 1))
+        return
+    # What is no UTF-8 is found line by line, so that the line can be told.
+    with Path(plan).open("rb") if isinstance(plan, str | Path) else _left_open(cast("BinaryIO", plan)) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        try:
+            yield _rows_of(text)
+        finally:
+            text.detach()
+
+
+def _is_file(plan: object) -> bool:
+    return hasattr(plan, "read")
+
+
+@contextmanager
+def _left_open(file: BinaryIO) -> Generator[BinaryIO]:
+    yield file
+
+
+def _rows_of(lines: Iterator[str]) -> Iterator[_RawRow]:
+    for blank, first in enumerate(lines):
+        if first.strip():
+            is_jsonl = first.lstrip().startswith("{")
+            return (_jsonl if is_jsonl else _csv)(chain([first], lines), blank)
+    return iter(())
+
+
+def _jsonl(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
+    for number, line in enumerate(lines, skipped + 1):
+        if not line.strip():
+            continue
+        value = codec.parse_or_none(line.encode(errors="surrogateescape"))
+        if isinstance(value, dict):
+            yield _RawRow(number, cast("dict[str, Any]", value), is_text=False)
+        else:
+            yield _RawRow(number, {}, is_text=False, problem="it is no JSON object")
+
+
+def _csv(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
+    header_line = next(lines)
+    delimiter = max(_DELIMITERS, key=header_line.count)
+    reader = csv.reader(chain([header_line], lines), delimiter=delimiter, strict=True)
+    columns: list[str] | None = None
+    line = skipped + 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield _RawRow(line, {}, is_text=True, problem=f"it is no CSV: {error}")
+            return
+        if columns is None:
+            columns = [cell.strip() for cell in cells]
+            if problem := _header_problem(columns):
+                yield _RawRow(line, {}, is_text=True, problem=problem)
+                return
+        elif cells:
+            yield _csv_row(line, columns, cells)
+        # A cell may hold line breaks: a row begins where the one before it has ended.
+        line = skipped + reader.line_num + 1
+
+
+def _header_problem(columns: list[str]) -> str | None:
+    if "" in columns:
+        return "the header has a column without a name"
+    if len(set(columns)) < len(columns):
+        return "the header has two columns of one name"
+    return None
+
+
+def _csv_row(line: int, columns: list[str], cells: list[str]) -> _RawRow:
+    if len(cells) > len(columns):
+        return _RawRow(line, {}, is_text=True, problem=f"it has {len(cells)} cells, the header {len(columns)}")
+    values: dict[str, object] = {
+        column: cell for column, cell in zip(columns, map(str.strip, cells), strict=False) if cell
+    }
+    if not all(str(cell).isascii() or _is_utf8(str(cell)) for cell in values.values()):
+        return _RawRow(line, {}, is_text=True, problem="it is not UTF-8")
+    return _RawRow(line, values, is_text=True)
+
+
+def _is_utf8(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""Looking at the journal of a run: what it says of the run and of each row, for those who write it and for others."""
+
+import sqlite3
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from sdk_core.bulk.plan import PlanError, PlannedRow
+from sdk_core.bulk.result import Result, RowOutcome
+
+__all__ = [
+    "FORMAT",
+    "JournalError",
+    "RunFacts",
+    "compare",
+    "counts_of",
+    "explained",
+    "facts_of",
+    "has_run",
+    "reading",
+    "refuse_duplicates",
+    "results_of",
+]
+
+FORMAT: Final = 1
+"""Of the tables; another release may have another."""
+_MOST_PROBLEMS: Final = 20
+_RESULT: Final = (
+    "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
+)
+
+
+class JournalError(Exception):
+    """The journal can't be used, or not be written any more; what was recorded in it is safe."""
+
+
+@frozen
+class RunFacts:
+    """What the journal says of the run itself."""
+
+    id: str
+    sdk: str
+    plan: str
+    begun_at: float
+    rows: int
+
+
+@contextmanager
+def reading(path: Path) -> Generator[sqlite3.Connection]:
+    """Open a journal to look at it, while its run is under way or afterwards.
+
+    Raises:
+        JournalError: there is none.
+    """
+    if not path.is_file():
+        raise JournalError(f"there is no journal {path}")
+    with explained(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        facts_of(database, path)
+        yield database
+
+
+def counts_of(database: sqlite3.Connection) -> dict[str, int]:
+    """Return how many rows there are by outcome; those without one by state."""
+    rows = database.execute("select case state when 'ended' then outcome else state end, count(*) from row group by 1")
+    return dict(rows.fetchall())
+
+
+def results_of(database: sqlite3.Connection) -> Iterator[Result]:
+    """Give what is known of each row, in the plan's order."""
+    for n, line, operation, arguments, state, outcome, *rest in database.execute(f"{_RESULT} order by n"):
+        # A row that was sent may have had its effect; one that is planned certainly had none.
+        known = outcome if state == "ended" else {"planned": "not_sent", "sent": "unknown"}[state]
+        yield Result(n, line, operation, arguments, RowOutcome(known), state == "ended", *rest)
+
+
+def facts_of(database: sqlite3.Connection, path: Path) -> RunFacts:
+    """Return what a journal says of its run; JournalError if it is none."""
+    if not has_run(database):
+        raise JournalError(f"{path} holds no run: no plan was taken in")
+    form, run_id, sdk, plan, begun_at = database.execute("select format, id, sdk, plan, begun_at from run").fetchone()
+    if form != FORMAT:
+        raise JournalError(f"{path} was written by another release of the SDK: use that one to go on")
+    (rows,) = database.execute("select max(n) from row").fetchone()
+    return RunFacts(run_id, sdk, plan, begun_at, rows)
+
+
+def has_run(database: sqlite3.Connection) -> bool:
+    """Return whether a plan was taken in."""
+    return bool(database.execute("select 1 from sqlite_master where name = 'run'").fetchone())
+
+
+@contextmanager
+def explained(path: Path) -> Generator[None]:
+    """Have what SQLite raises told as a JournalError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal {path} can't be used: {error}; what was recorded in it is safe") from error
+
+
+def refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:
+    """Raise PlanError if two rows change the same: which of them comes first would be left to chance."""
+    twice = database.execute(
+        "select operation, min(line), max(line), count(*) from row group by operation, target having count(*) > 1"
+        " order by 2 limit ?",
+        (_MOST_PROBLEMS,),
+    ).fetchall()
+    if twice:
+        problems = [
+            f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
+            for operation, first, last, count in twice
+        ]
+        raise PlanError(plan, problems)
+
+
+def compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:
+    """Raise PlanError unless the plan is the one that the journal holds."""
+    advice = f"the journal {path} was begun with another plan, or this one was edited since"
+    recorded = database.execute("select line, operation, arguments from row order by n")
+    for row in rows:
+        known: tuple[Any, ...] | None = recorded.fetchone()
+        if known is None:
+            raise PlanError(plan, [f"line {row.line}: {advice}, which has no such line"])
+        if known != (row.line, row.operation, row.values):
+            raise PlanError(plan, [f"line {row.line}: {advice}; there it is line {known[0]}, of other content"])
+    if (known := recorded.fetchone()) is not None:
+        raise PlanError(plan, [f"{advice}; line {known[0]} is missing"])

@@ -1,0 +1,177 @@
+"""One row: sent for the first time, or settled because nobody knows what became of its request."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from attrs import field, frozen
+from attrs.validators import optional
+
+from sdk_core import codec
+from sdk_core.arguments import of_type, seconds, valid
+from sdk_core.bulk.journal import JournalRow
+from sdk_core.bulk.result import Ending, RowOutcome
+from sdk_core.bulk.tasks import Catalogue, Lookup, Task
+from sdk_core.client import Client
+from sdk_core.correlation import correlation_scope
+from sdk_core.errors import BadRequestError, ConflictError, NotFoundError, SdkError
+from sdk_core.outcome import Outcome
+from sdk_core.settling import settle
+from sdk_core.workflow import Change, Run, Settled
+
+__all__ = ["Engine", "InProcess", "RowOptions"]
+
+_POLL: Final = 0.5
+"""Seconds between the first two reads."""
+_SECONDS: Final[Any] = valid(seconds)
+_OPTIONAL_SECONDS: Final[Any] = optional(_SECONDS)
+_CHANGES: Final = {Change.UNKNOWN: RowOutcome.SETTLED, Change.NONE: RowOutcome.UNCHANGED}
+
+
+@frozen(kw_only=True)
+class RowOptions:
+    """How rows are worked on."""
+
+    confirm: bool = field(default=False, validator=valid(of_type(bool)))
+    """Whether the state is read after the API said yes."""
+    resend_after: float | None = field(default=60.0, validator=_OPTIONAL_SECONDS)
+    """Seconds after which a request of unknown outcome is sent once more, if reading shows no effect and its workflow
+    may do so at all; None: it never is."""
+    timeout: float = field(default=30.0, validator=_SECONDS)
+    """Seconds for which a row's state is read on."""
+
+
+@frozen
+class _Row:
+    task: Task
+    arguments: Mapping[str, Any] = field(repr=False)
+    correlation_id: str
+
+    def answered(self, value: object, attempts: int) -> Ending:
+        return Ending.of_answer(value, self.correlation_id, attempts)
+
+    def ended(self, outcome: RowOutcome, attempts: int) -> Ending:
+        return Ending(outcome=outcome, correlation_id=self.correlation_id, attempts=attempts)
+
+    def failed(self, outcome: RowOutcome, error: SdkError, attempts: int = 0) -> Ending:
+        return Ending.failed(outcome, error, self.correlation_id, attempts)
+
+
+class Engine(Protocol):
+    """Where rows are worked on."""
+
+    async def send(self, row: JournalRow) -> Ending:
+        """Send a row that was never sent."""
+        ...
+
+    async def settle(self, row: JournalRow) -> Ending:
+        """Find out what became of a row that may have been sent, without sending it blindly."""
+        ...
+
+
+class InProcess:
+    """Works on the rows of one run in this process."""
+
+    def __init__(self, client: Client, catalogue: Catalogue, options: RowOptions) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._options = options
+        self._lookup: Lookup = catalogue.lookup(client)
+
+    async def send(self, row: JournalRow) -> Ending:
+        """Send a row that was never sent."""
+        with correlation_scope(row.correlation_id):
+            try:
+                ready = await self._ready(row)
+            except SdkError as error:
+                return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
+            try:
+                return await self._send(ready)
+            except SdkError as error:
+                return await self._explained(ready, error)
+            except OSError as error:
+                # Of a document that can't be opened, before anything is sent.
+                return ready.failed(RowOutcome.NOT_SENT, SdkError(f"a file can't be opened: {type(error).__name__}"))
+
+    async def settle(self, row: JournalRow) -> Ending:
+        """Find out what became of a row that may have been sent: read first, and send only what reading allows."""
+        if not self._catalogue.tasks[row.operation].settles:
+            return _left_to_a_person(row)
+        with correlation_scope(row.correlation_id):
+            try:
+                ready = await self._ready(row)
+                ago = max(0.0, time.time() - row.sent_at)
+                resend_after = self._options.resend_after if ready.task.resendable else None
+                settled = await settle(
+                    self._client,
+                    ready.task.procedure(ready.arguments),
+                    # Long enough to see the time to send come, and the effect after it.
+                    timeout=self._options.timeout + max(0.0, (resend_after or 0.0) - ago),
+                    poll=_POLL,
+                    resend_after=resend_after,
+                    confirm=self._options.confirm,
+                    asked_ago=ago,
+                )
+            except SdkError as error:
+                ending = Ending.of_error(error, row.correlation_id)
+                if ending.outcome not in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}:
+                    return ending
+                # Whatever was refused or not sent now, the earlier request may have had its effect.
+                return Ending.failed(RowOutcome.UNKNOWN, error, row.correlation_id, ending.attempts)
+        return _ending_of(ready, settled)
+
+    async def _ready(self, row: JournalRow) -> _Row:
+        """Read a row, and put ids in place of names; SdkError if they can't be looked up."""
+        task = self._catalogue.tasks[row.operation]
+        values = codec.as_object(codec.parse(row.values.encode()))
+        arguments = await self._lookup(task, task.read(values, text=row.is_text))
+        return _Row(task, arguments, row.correlation_id)
+
+    async def _send(self, row: _Row) -> Ending:
+        options, request = self._options, row.task.request(row.arguments)
+        if request is None:
+            procedure = row.task.procedure(row.arguments)
+            settled = await settle(
+                self._client, procedure, timeout=options.timeout, poll=_POLL, confirm=options.confirm
+            )
+            return _ending_of(row, settled)
+        reply = await self._client.call_with_reply(request.operation, **request.arguments)
+        ending = row.answered(reply.value, len(reply.attempts))
+        if options.confirm and row.task.settles:
+            return await self._confirmed(row, ending)
+        return ending
+
+    async def _confirmed(self, row: _Row, ending: Ending) -> Ending:
+        """Read on until the state shows what the API said yes to."""
+        procedure = row.task.procedure(row.arguments)
+        try:
+            await settle(self._client, procedure, timeout=self._options.timeout, poll=_POLL, ask=False, asked_ago=0.0)
+        except SdkError as error:
+            return row.failed(RowOutcome.UNCONFIRMED, error, ending.attempts)
+        return ending
+
+    async def _explained(self, row: _Row, error: SdkError) -> Ending:
+        """Return the ending of a row that failed; what was refused may be as it was asked for, and one read tells."""
+        may_be_so = isinstance(error, BadRequestError | ConflictError | NotFoundError)
+        if may_be_so and error.outcome is Outcome.REJECTED and row.task.explains_refusals:
+            procedure, run = row.task.procedure(row.arguments), Run(self._client, self._options.timeout)
+            try:
+                is_so = procedure.reached((await procedure.read(run)).value)
+            except SdkError:
+                # The refusal says more.
+                is_so = False
+            if is_so:
+                return row.ended(RowOutcome.UNCHANGED, len(error.attempts))
+        return Ending.of_error(error, row.correlation_id)
+
+
+def _left_to_a_person(row: JournalRow) -> Ending:
+    what = f"{row.operation} may have been sent, and no workflow can settle it: look it up before it is done again"
+    error = SdkError(what, {"outcome": Outcome.UNKNOWN.value, "correlation_id": row.correlation_id})
+    return Ending.of_error(error, row.correlation_id)
+
+
+def _ending_of(row: _Row, settled: Settled[Any]) -> Ending:
+    if settled.change is Change.ACKNOWLEDGED:
+        return row.answered(settled.answer, settled.attempts)
+    return row.ended(_CHANGES[settled.change], settled.attempts)

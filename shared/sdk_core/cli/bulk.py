@@ -1,0 +1,258 @@
+"""The commands of bulk runs: `bulk`, `status`, `report` and `worker`, the same for both SDKs."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from attrs import frozen
+from cyclopts import App
+from rich.console import Console
+
+from sdk_core.backend import ClientOptions
+from sdk_core.bulk.plan import PlanError
+from sdk_core.bulk.progress import Pause
+from sdk_core.bulk.records import JournalError
+from sdk_core.bulk.report import Status, status_of, write_results
+from sdk_core.bulk.row import RowOptions
+from sdk_core.bulk.run import BulkRun, EngineOf
+from sdk_core.bulk.tasks import Catalogue
+from sdk_core.cli.bulk_display import BY_SIGNAL, show
+from sdk_core.cli.bulk_texts import status_json, status_lines
+from sdk_core.client import Client
+from sdk_core.errors import SdkError
+from sdk_core.operation import Effect
+from sdk_core.ratelimit import RateLimiter
+
+__all__ = ["BulkCommands", "add_bulk"]
+
+_DONE, _FAILED, _USAGE, _CREDENTIAL, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 4, 6, 130
+
+
+@frozen(kw_only=True)
+class BulkCommands:
+    """The commands of one SDK."""
+
+    catalogue: Catalogue
+    connect: Callable[[ClientOptions], AbstractAsyncContextManager[Client]]
+    """Gives a client with these options beside the user's own settings."""
+    limiter: Callable[[], RateLimiter | None]
+    """Makes the rate limiter that the SDK's clients have by default."""
+    shared_limiter: Callable[[str], RateLimiter | None]
+    """Makes the one that all workers share, in the Redis at a URL."""
+
+    async def bulk(
+        self,
+        plan: str | None = None,
+        /,
+        *,
+        journal: Path,
+        operation: str | None = None,
+        resume: bool = False,
+        concurrency: int = 20,
+        max_failures: int | None = None,
+        confirm: bool = False,
+        resend_after: float = 60.0,
+        results: Path | None = None,
+        dry_run: bool = False,
+        yes: bool = False,
+        engine: Literal["in-process", "docket"] = "in-process",
+        redis: str | None = None,
+    ) -> int:
+        """Carry out a plan of many rows; it can be killed at any moment, and goes on with --resume.
+
+        The whole plan is checked before the first row is sent. Ctrl-C finishes the rows under way; once more, and they
+        are cancelled. Exit code 0: every row is as it was asked for; 1: some failed; 6: of some it is not known.
+
+        Args:
+            plan: CSV or JSONL, `-` for stdin; with --resume it may be left out. Its columns are an
+                operation's arguments.
+            journal: File of the run: what was sent, and what came of it.
+            operation: What all rows ask for, an operation or a workflow; left out: the column `operation` says it.
+            resume: Go on with the run of this journal. What has ended is not repeated; what may have
+                been sent is read first.
+            concurrency: How many rows are sent at a time.
+            max_failures: Stop after so many rows that failed.
+            confirm: After the API said yes, read until it shows.
+            resend_after: Seconds after which a request whose answer was lost is sent once more, if
+                reading shows no effect.
+            results: File for the result of each row, CSV or JSONL by its name.
+            dry_run: Check the plan, and send nothing.
+            yes: Do not ask before the first row is sent.
+            engine: Where rows are carried out: here, or by the workers that `worker` starts.
+            redis: URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
+        """
+        console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        limiter = self.limiter()
+        pause = None if limiter is None else Pause(limiter)
+        options: ClientOptions = {} if pause is None else {"rate_limiter": pause}
+        begins = False
+        with ExitStack() as files:
+            if dry_run:
+                journal = Path(files.enter_context(TemporaryDirectory())) / "checked.db"
+            try:
+                row_options = RowOptions(confirm=confirm, resend_after=resend_after)
+                elsewhere = None if engine == "in-process" else self._workers(_redis_url(redis), row_options)
+                async with self.connect(options) as client:
+                    run = BulkRun(
+                        client,
+                        self.catalogue,
+                        sys.stdin.buffer if plan == "-" else plan,
+                        journal=journal,
+                        operation=operation,
+                        resume=resume,
+                        concurrency=concurrency,
+                        max_failures=max_failures,
+                        row_options=row_options,
+                        engine=elsewhere,
+                    )
+                    async with run:
+                        begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
+                        if begins:
+                            await show(run, console, pause)
+            except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
+                return _broken(error, console, journal) if begins else _refused(console, error)
+            if not begins:
+                if not resume:
+                    journal.unlink()
+                return _DONE if dry_run else _USAGE
+        return _end(run, console, journal, results)
+
+    def status(self, journal: Path, /, *, json: bool = False) -> int:
+        """Show where a run is, while it is under way or afterwards.
+
+        Args:
+            journal: File of the run.
+            json: Print one JSON document.
+        """
+        try:
+            status = status_of(journal)
+        except JournalError as error:
+            return _refused(Console(stderr=True, highlight=False, markup=False), error)
+        _print(status, json=json)
+        return _DONE
+
+    def report(self, journal: Path, results: Path, /) -> int:
+        """Write the result of each row of a run to a file, while it is under way or afterwards.
+
+        Args:
+            journal: File of the run.
+            results: The file to write: CSV or JSONL, by its name.
+        """
+        console = Console(stderr=True, highlight=False, markup=False)
+        try:
+            count = write_results(journal, results)
+        except (JournalError, OSError) as error:
+            return _refused(console, error)
+        console.print(f"{results}: {count} rows", soft_wrap=True)
+        return _DONE
+
+    async def worker(self, *, redis: str | None = None, concurrency: int = 20, redelivery_timeout: float = 60.0) -> int:
+        """Carry out rows that `bulk --engine docket` hands out, until it is ended.
+
+        Args:
+            redis: URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
+            concurrency: How many rows at a time.
+            redelivery_timeout: Seconds after which the rows of a worker that died are given to another.
+        """
+        try:
+            # The extra is asked for where it is used: the other commands work without it.
+            from sdk_core.bulk.docket import work  # noqa: PLC0415
+
+            url = _redis_url(redis)
+            limiter = self.shared_limiter(url)
+            async with self.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
+                await work(client, self.catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
+        except (SdkError, ImportError, ValueError) as error:
+            return _refused(Console(stderr=True, highlight=False, markup=False), error)
+        return _DONE
+
+    def _workers(self, redis_url: str, options: RowOptions) -> EngineOf:
+        from sdk_core.bulk.docket import docket_engine  # noqa: PLC0415  as above
+
+        return lambda run: docket_engine(redis_url, self.catalogue.sdk, run, options)
+
+    def _may_begin(self, run: BulkRun, console: Console, plan: str | None, *, dry_run: bool, yes: bool) -> bool:
+        """Say what is about to be sent, and ask whether to go on."""
+        left = run.operations()
+        what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
+        console.print(f"{run.progress.total:,} rows, all of them valid; to be done: {what}", soft_wrap=True)
+        if dry_run:
+            console.print("dry run: nothing was sent")
+            return False
+        changes = any(self.catalogue.tasks[name].effect is not Effect.READ for name in left)
+        if yes or not changes:
+            return True
+        if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            what = "it changes something: where nobody can be asked, it needs --yes; nothing was sent"
+            console.print(what, soft_wrap=True)
+            return False
+        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+            return True
+        console.print("nothing was sent")
+        return False
+
+
+def add_bulk(app: App, commands: BulkCommands) -> None:
+    """Add the commands to a command line."""
+    for command in (commands.bulk, commands.status, commands.report, commands.worker):
+        app.command(command)
+
+
+def _redis_url(given: str | None) -> str:
+    url = given or os.environ.get("REDIS_URL")
+    if not url:
+        raise ValueError("--engine docket and worker need --redis, or the environment variable REDIS_URL")
+    return url
+
+
+def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> int:
+    """Write the results and the summary, and return the exit code."""
+    status = status_of(journal)
+    for text in status_lines(status):
+        console.print(text, soft_wrap=True)
+    if results is not None:
+        try:
+            console.print(f"{results}: {write_results(journal, results):,} rows", soft_wrap=True)
+        except OSError as error:
+            console.print(f"{results} can't be written: {error.strerror}; `report` writes it again", soft_wrap=True)
+    if run.stopped_by is not None:
+        console.print(f"stopped: {run.stopped_by}; --resume goes on", soft_wrap=True)
+    if run.stopped_by == BY_SIGNAL:
+        return _INTERRUPTED
+    if run.is_refused:
+        return _CREDENTIAL
+    if {"unknown", "unconfirmed", "sent"} & status.counts.keys():
+        return _UNKNOWN
+    return _FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else _DONE
+
+
+def _print(status: Status, *, json: bool) -> None:
+    console = Console(highlight=False, markup=False, emoji=False)
+    for text in [status_json(status)] if json else status_lines(status):
+        console.print(text, soft_wrap=True)
+
+
+def _refused(console: Console, error: Exception) -> int:
+    """Say why a command can't be run like this; nothing was sent."""
+    known = isinstance(error, PlanError | JournalError | SdkError | OSError | ValueError | ImportError)
+    console.print(str(error) if known else f"{type(error).__name__}: {error}", style="red", soft_wrap=True)
+    return _USAGE
+
+
+def _broken(error: Exception, console: Console, journal: Path) -> int:
+    """Say that a run has ended before its end, and what is known of its rows."""
+    console.print(f"failed: {error}", style="red", soft_wrap=True)
+    try:
+        for text in status_lines(status_of(journal)):
+            console.print(text, soft_wrap=True)
+    except JournalError:
+        # Told above, most likely.
+        return _UNKNOWN
+    console.print("--resume goes on; what may have been sent is read first", soft_wrap=True)
+    return _UNKNOWN

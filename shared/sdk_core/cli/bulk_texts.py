@@ -1,0 +1,67 @@
+"""What the commands of bulk runs write: lines for people, and a JSON document."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from sdk_core.bulk.progress import Progress
+from sdk_core.bulk.report import Status
+
+__all__ = ["progress_line", "status_json", "status_lines"]
+
+_MEANINGS: Final = {
+    "done": "the API said yes",
+    "settled": "the answer was lost, but it is as it was asked for",
+    "unchanged": "it was so already",
+    "rejected": "refused: nothing happened",
+    "not_sent": "nothing was sent; --resume sends it",
+    "unconfirmed": "the API said yes, but reading did not show it in time",
+    "unknown": "it may have happened: look before it is done again",
+    "sent": "may have been sent; --resume settles it by reading",
+    "planned": "not sent yet",
+}
+_MINUTE, _HOUR = 60, 3600
+
+
+def progress_line(progress: Progress, waits: Mapping[str, float], *, stopped_by: str | None = None) -> str:
+    """Return how far a run is, in one line."""
+    parts = [f"{progress.ended:,} of {progress.total:,}", f"{progress.rate:.1f}/s"]
+    if stopped_by is not None:
+        parts.append(f"stopping: {progress.under_way} under way")
+    elif progress.seconds_left and progress.ended + progress.unsettled < progress.total:
+        parts.append(f"{_duration(progress.seconds_left)} to go")
+    if progress.retries:
+        parts.append(f"{progress.retries:,} retries")
+    if progress.failures:
+        parts.append(f"{progress.failures:,} failed")
+    if progress.unsettled:
+        parts.append(f"{progress.unsettled:,} to settle by reading")
+    if waits:
+        operation = max(waits, key=waits.__getitem__)
+        parts.append(f"{operation} waits {waits[operation]:.0f} s for the rate limit")
+    return ", ".join(parts)
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """Give a summary by outcome."""
+    begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.run.begun_at))
+    yield f"{status.run.plan}: {status.run.rows:,} rows, begun {begun}"
+    width = max(len(f"{count:,}") for count in status.counts.values())
+    for name, count in status.counts.items():
+        yield f"  {count:>{width},} {name:11} {_MEANINGS[name]}"
+
+
+def status_json(status: Status) -> str:
+    """Return a summary as a JSON document."""
+    run = status.run
+    facts = {"plan": run.plan, "rows": run.rows, "run": run.id, "begunAt": run.begun_at}
+    return json.dumps(facts | {"isFinished": status.is_finished, "outcomes": dict(status.counts)})
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR / _MINUTE:.0f} min"

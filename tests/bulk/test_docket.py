@@ -1,0 +1,179 @@
+"""Bulk runs on workers of pydocket: whatever dies, each effect happens once, and the journal says so."""
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from bulk_program import commands
+from redis.asyncio import Redis
+from redis_server import RedisServer, redis_server
+
+from benchmarks.bulk.kills import judge
+from benchmarks.bulk.server import CONTRACT, CUSTOMER, LATEST, Server, serving
+from membership_sdk import MembershipClient, bulk
+from membership_sdk.sandbox import MembershipSandbox
+from sdk_core.bulk.docket import docket_engine, work
+
+ROWS, WORKERS, KILLS = 90, 3, 3
+OPTIONS = bulk.RowOptions(resend_after=2 * LATEST, timeout=3.0)
+
+
+def plan(rows: int) -> list[dict[str, object]]:
+    return [{"customer_id": CUSTOMER + i, "contract_id": CONTRACT + i} for i in range(rows)]
+
+
+def a_run(
+    client: MembershipClient, redis: RedisServer, journal: Path, rows: int, *, resume: bool = False
+) -> bulk.BulkRun:
+    return bulk.run(
+        client,
+        plan(rows),
+        journal=journal,
+        operation="withdraw_cancelation",
+        resume=resume,
+        concurrency=30,
+        engine=partial(_engine, redis.url),
+    )
+
+
+@asynccontextmanager
+async def _engine(redis_url: str, run: str) -> AsyncGenerator[object]:
+    async with docket_engine(redis_url, "membership_sdk", run, OPTIONS) as engine:
+        yield engine
+
+
+async def start_worker(server: Server, redis: RedisServer) -> asyncio.subprocess.Process:
+    program = Path(__file__).with_name("docket_worker.py")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DOCKET_LOGGING_LEVEL": "CRITICAL"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, str(program), server.url, redis.url, env=env, stderr=asyncio.subprocess.DEVNULL
+    )
+
+
+async def kill_some(server: Server, redis: RedisServer, workers: list[asyncio.subprocess.Process]) -> None:
+    chance = random.Random(5)
+    for number in range(KILLS):
+        await asyncio.sleep(0.3 + chance.random() / 2)
+        if number == KILLS // 2:
+            redis.kill()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(redis.restart)
+        victim = chance.randrange(WORKERS)
+        workers[victim].kill()
+        await workers[victim].wait()
+        workers[victim] = await start_worker(server, redis)
+
+
+@pytest.mark.filterwarnings("default")
+async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
+    with (
+        redis_server(appendonly=True) as redis,
+        serving(ROWS, canceled=True, latency=0.2, faulty=True, seed=5) as server,
+    ):
+        workers = [await start_worker(server, redis) for _ in range(WORKERS)]
+        try:
+            async with MembershipClient(server.url, MembershipSandbox.API_KEY) as client:
+                killing = asyncio.create_task(kill_some(server, redis, workers))
+                # The driver is cancelled once, too, and starts anew.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0), a_run(client, redis, tmp_path / "run.db", ROWS) as run:
+                        async for _result in run:
+                            pass
+                for _ in range(5):
+                    async with a_run(client, redis, tmp_path / "run.db", ROWS, resume=True) as run:
+                        async for _result in run:
+                            pass
+                    if set(bulk.status_of(tmp_path / "run.db").counts) <= {"done", "settled"}:
+                        break
+                await killing
+        finally:
+            for worker in workers:
+                worker.kill()
+                await worker.wait()
+        verdict = await asyncio.to_thread(judge, server, tmp_path / "run.db", KILLS)
+        assert verdict.holds, verdict
+
+
+@pytest.mark.filterwarnings("default")
+async def test_a_row_that_a_worker_has_begun_with_is_read_first(tmp_path: Path) -> None:
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox, sandbox.client() as client, working(client, redis):
+            ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}
+            run = bulk.run(
+                client,
+                [ids],
+                journal=tmp_path / "run.db",
+                operation="withdraw_cancelation",
+                engine=partial(_engine, redis.url),
+            )
+            async with run, Redis.from_url(redis.url) as at_redis:
+                await at_redis.hset(f"membership_sdk:bulk:{run._journal.facts.id}:begun", "1", "1")
+                assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE]
+            calls = [request.operation for request in sandbox.requests]
+            assert calls[0] == "get_contract_data"
+            assert (calls.count("withdraw_contract_cancelation"), len(sandbox.ledger)) == (1, 1)
+
+
+@pytest.mark.filterwarnings("default")
+async def test_an_ending_that_no_driver_took_is_taken_by_the_next(tmp_path: Path) -> None:
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox, sandbox.client() as client:
+            ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}
+            options = {"journal": tmp_path / "run.db", "operation": "withdraw_cancelation"}
+            with suppress(TimeoutError):
+                async with (
+                    asyncio.timeout(0.5),
+                    bulk.run(client, [ids], engine=partial(_engine, redis.url), **options) as run,
+                ):
+                    async for _result in run:
+                        pass
+            async with working(client, redis):
+                while not sandbox.ledger:
+                    await asyncio.sleep(0.02)
+            run = bulk.run(client, None, journal=tmp_path / "run.db", resume=True, engine=partial(_engine, redis.url))
+            async with run:
+                assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE]
+            assert len(sandbox.requests) == 1
+
+
+@asynccontextmanager
+async def working(client: MembershipClient, redis: RedisServer) -> AsyncGenerator[None]:
+    task = asyncio.create_task(work(client, bulk.CATALOGUE, redis.url))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.filterwarnings("default")
+async def test_the_commands_hand_rows_to_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox:
+            plan = tmp_path / "plan.csv"
+            ids = f"{sandbox.CUSTOMER_ID},{sandbox.CANCELED_CONTRACT_ID}"
+            plan.write_text(f"operation,customer_id,contract_id\nwithdraw-cancelation,{ids}\n", encoding="utf-8")
+            monkeypatch.setenv("REDIS_URL", redis.url)
+            worker = asyncio.create_task(commands(sandbox.url).worker())
+            code = await commands("http://127.0.0.1:9").bulk(
+                str(plan), journal=tmp_path / "run.db", engine="docket", yes=True
+            )
+            worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+            assert (code, len(sandbox.ledger), len(sandbox.requests)) == (0, 1, 1)
+
+
+async def test_workers_need_a_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    program = commands("http://127.0.0.1:9")
+    assert await program.worker() == 2
+    assert await program.bulk("plan.csv", journal=tmp_path / "run.db", engine="docket", yes=True) == 2
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,146 @@
+"""A plan is checked whole before the first call: what is wrong is told with its line, and nothing is sent."""
+
+import io
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from cloudcockpit_sdk import bulk as cloudcockpit_bulk
+from membership_sdk import MembershipClient, bulk
+from sdk_core.bulk.plan import PlanError, checked_rows
+
+CANCEL = "customer_id,contract_id,on,reason\n"
+
+
+def rows(text: str | bytes, operation: str | None = "cancel_contract") -> list[Any]:
+    file = io.BytesIO(text.encode() if isinstance(text, str) else text)
+    return list(checked_rows(file, bulk.CATALOGUE, operation))
+
+
+def problems(text: str | bytes, operation: str | None = "cancel_contract") -> tuple[str, ...]:
+    with pytest.raises(PlanError) as caught:
+        rows(text, operation)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CANCEL + "1,2,earliest,11\nx,3,latest,11\n", "line 3: customer_id must be a whole number"),
+        (CANCEL + "1,2,31.12.2026,11\n", "line 2: on must be a date like 2026-12-31 or earliest or latest"),
+        (CANCEL + "1,,latest,11\n", "line 2: contract_id is missing"),
+        (CANCEL + "0,2,latest,11\n", "line 2: customer_id must be from 1 to 9223372036854775807"),
+        ("customer_id,contract,on,reason\n1,2,latest,3\n", "line 2: cancel_contract takes no contract"),
+        (CANCEL + "1,2,latest,11,5\n", "line 2: it has 5 cells, the header 4"),
+        (CANCEL + '1,2,latest,"a\nb"\n1,x,latest,1\n', "line 4: contract_id must be a whole number"),
+        ("a,a\n1,2\n", "line 1: the header has two columns of one name"),
+        ("a,,b\n1,2,3\n", "line 1: the header has a column without a name"),
+        (CANCEL + '1,2,latest,"x\n', "line 2: it is no CSV: unexpected end of data"),
+        ("operation,customer_id\ncancel,1\n", "line 2: it names an operation, and one was given for all rows"),
+        ("", "it holds no rows"),
+        (CANCEL, "it holds no rows"),
+        ('{"customer_id": 1}\n[1]\n', "line 2: it is no JSON object"),
+        ('{"customer_id": true, "contract_id": 2, "on": "latest", "reason": 1}', "line 1: customer_id must be a whole"),
+        ('{"customer_id": 1.5, "contract_id": 2, "on": "latest", "reason": 1}', "line 1: customer_id must be a whole"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, expected: str) -> None:
+    assert any(problem.startswith(expected) for problem in problems(text)), problems(text)
+
+
+def test_text_that_is_no_utf8_is_told_with_its_line() -> None:
+    assert problems(CANCEL.encode() + b"1,2,latest,caf\xe9\n") == ("line 2: it is not UTF-8",)
+
+
+def test_an_operation_has_to_be_named_and_known() -> None:
+    assert "names no operation" in problems("customer_id\n1\n", None)[0]
+    assert "no operation or workflow of this name; it has cancel_contract, " in problems("operation\nfly\n", None)[0]
+
+
+def test_the_first_problems_are_told_and_the_others_counted() -> None:
+    with pytest.raises(PlanError) as caught:
+        rows(CANCEL + "x,1,latest,1\n" * 50)
+    assert len(caught.value.problems) == 20
+    assert str(caught.value).endswith("... and 30 more")
+
+
+def test_no_message_shows_a_value() -> None:
+    assert "secret" not in str(problems(CANCEL + "secret,1,latest,1\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CANCEL + "1,2,2026-12-31,Moving away\n",
+        "\ufeffcustomer_id;contract_id;on;reason\r\n1;2;2026-12-31;Moving away\r\n",
+        "customer_id\tcontract_id\ton\treason\n1\t2\t2026-12-31\tMoving away\n",
+        '{"customer_id": 1, "contract_id": "2", "on": "2026-12-31", "reason": "Moving away"}\n\n',
+    ],
+)
+def test_csv_of_any_delimiter_and_jsonl_say_the_same(text: str) -> None:
+    (row,) = rows(text)
+    read = bulk.CATALOGUE.tasks[row.operation].read(json.loads(row.values), text=row.is_text)
+    assert read == {"customer_id": 1, "contract_id": 2, "on": date(2026, 12, 31), "reason": "Moving away"}
+
+
+def test_a_number_in_a_cell_is_an_id_and_a_text_of_json_is_a_name() -> None:
+    task = bulk.CATALOGUE.tasks["cancel_contract"]
+    values = {"customer_id": "1", "contract_id": "2", "on": "latest", "reason": "11"}
+    assert task.read(values, text=True)["reason"] == 11
+    assert task.read(values, text=False)["reason"] == "11"
+
+
+def test_empty_cells_are_arguments_that_are_not_given_and_rows_name_their_operations() -> None:
+    text = "operation,customer_id,contract_id,on,reason\nwithdraw-cancelation,1,2,,\ncancel_contract,1,3,latest,11\n"
+    assert [row.operation for row in rows(text, None)] == ["withdraw_cancelation", "cancel_contract"]
+
+
+def test_what_cells_can_hold() -> None:
+    tasks = cloudcockpit_bulk.CATALOGUE.tasks
+    ids: Mapping[str, object] = {"customer_id": str(UUID(int=1)), "subscription_id": str(UUID(int=2))}
+    budget = tasks["change_monthly_budget"].read({**ids, "monthly_budget": "12.50"}, text=True)
+    assert (budget["monthly_budget"], budget["customer_id"]) == (Decimal("12.50"), UUID(int=1))
+    changes = tasks["update_subscription"].read({**ids, "changes": '{"quantity": 3}'}, text=True)
+    assert changes["changes"] == {"quantity": 3}
+    logs = tasks["list_audit_logs"].read(
+        {"operation_names": "CreateOrder|Cancel", "start_date": "2026-01-01T00:00:00+00:00"}, text=True
+    )
+    assert logs == {"operation_names": ("CreateOrder", "Cancel"), "start_date": datetime(2026, 1, 1, tzinfo=UTC)}
+    migration = {**ids, "purchase_full_term": "TRUE", "quantity": "3"}
+    assert tasks["migrate_and_wait"].read(migration, text=True)["purchase_full_term"] is True
+
+
+def test_a_document_is_the_path_of_a_file(tmp_path: Path) -> None:
+    task = bulk.CATALOGUE.tasks["request_idle_period"]
+    (tmp_path / "proof.pdf").write_bytes(b"%PDF")
+    values = {"contract_id": "1", "start_date": "2027-01-01", "reason": "1", "term_value": "1"}
+    read = task.read({**values, "document": str(tmp_path / "proof.pdf")}, text=True)
+    assert read["document"].content_type == "application/pdf"
+    with pytest.raises(ValueError, match="document must be the path of a file"):
+        task.read({**values, "document": str(tmp_path / "missing.pdf")}, text=True)
+
+
+@pytest.mark.parametrize("catalogue", [bulk.CATALOGUE, cloudcockpit_bulk.CATALOGUE])
+def test_every_operation_that_changes_something_names_what_it_changes(catalogue: Any) -> None:
+    changing = [task for task in catalogue.tasks.values() if task.effect.name != "READ"]
+    assert changing
+    assert all(task.target and set(task.target) <= task.parameters.keys() for task in changing)
+
+
+async def test_two_rows_that_change_the_same_are_refused_and_leave_no_journal(tmp_path: Path) -> None:
+    plan = [
+        {"customer_id": 1, "contract_id": 2, "on": "latest", "reason": 11},
+        {"customer_id": 1, "contract_id": 3, "on": "latest", "reason": 11},
+        {"customer_id": 1, "contract_id": 2, "on": "earliest", "reason": 11},
+    ]
+    async with MembershipClient("http://127.0.0.1:9", "key") as client:
+        run = bulk.run(client, plan, operation="cancel_contract", journal=tmp_path / "run.db")
+        with pytest.raises(PlanError, match="line 3: it is a second row for the same as line 1"):
+            await run.__aenter__()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,438 @@
+"""Runs on a sandbox: what is sent, what is recorded, and what resuming does with it."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from attrs import evolve
+from wire import FakeTime
+
+from cloudcockpit_sdk import bulk as cloudcockpit_bulk
+from cloudcockpit_sdk.models import SubscriptionStatus
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk import MembershipClient, RetryPolicy, bulk
+from membership_sdk.bulk import RowOptions, RowOutcome
+from membership_sdk.sandbox import Fault, MembershipSandbox
+from sdk_core.bulk import journal as journal_module
+from sdk_core.bulk.journal import Journal
+from sdk_core.bulk.plan import PlanError
+from sdk_core.bulk.records import JournalError
+
+WITHDRAW = "withdraw_contract_cancelation"
+CANCEL = "create_contract_cancelation_amendment"
+FIRST = 5000
+
+
+def studio(contracts: int, *, canceled: bool = True) -> MembershipSandbox:
+    sandbox = MembershipSandbox()
+    sample = sandbox.contracts[1001][sandbox.CANCELED_CONTRACT_ID if canceled else sandbox.CONTRACT_ID]
+    sandbox.contracts = {1001: {FIRST + i: evolve(sample, id=FIRST + i) for i in range(contracts)}}
+    return sandbox
+
+
+def withdrawals(contracts: int) -> list[dict[str, object]]:
+    return [{"customer_id": 1001, "contract_id": FIRST + i} for i in range(contracts)]
+
+
+def cancelations(contracts: int, on: object, reason: object) -> list[dict[str, object]]:
+    return [{**row, "on": on, "reason": reason} for row in withdrawals(contracts)]
+
+
+def effects(sandbox: MembershipSandbox) -> Counter[object]:
+    return Counter(entry.arguments["contract_id"] for entry in sandbox.ledger)
+
+
+def requests(sandbox: MembershipSandbox) -> Counter[str | None]:
+    return Counter(request.operation for request in sandbox.requests)
+
+
+async def outcomes(run: bulk.BulkRun) -> Counter[RowOutcome]:
+    async with run:
+        return Counter([result.outcome async for result in run])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+@pytest.fixture
+async def client(fake_time: FakeTime) -> AsyncIterator[Any]:
+    """Returns a client of a sandbox whose waiting needs no time."""
+    clients: list[MembershipClient] = []
+
+    def of(sandbox: MembershipSandbox, **options: Any) -> MembershipClient:
+        policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+        clients.append(sandbox.client(**{"retry": policy, **options}))
+        return clients[-1]
+
+    yield of
+    for each in clients:
+        await each.aclose()
+
+
+async def test_a_row_with_date_and_reason_id_is_its_write_and_nothing_else(client: Any, path: Path) -> None:
+    async with studio(50, canceled=False) as sandbox:
+        day = sandbox.contracts[1001][FIRST].available_cancelation_dates[0]
+        plan = cancelations(50, str(day), 11)
+        ended = await outcomes(bulk.run(client(sandbox), plan, operation="cancel_contract", journal=path))
+        assert ended == {RowOutcome.DONE: 50}
+        assert requests(sandbox) == {CANCEL: 50}
+
+
+async def test_earliest_reads_once_and_a_reason_by_name_is_looked_up_once_a_run(client: Any, path: Path) -> None:
+    async with studio(50, canceled=False) as sandbox:
+        plan = cancelations(50, "earliest", "Moving away")
+        ended = await outcomes(bulk.run(client(sandbox), plan, operation="cancel_contract", journal=path))
+        assert ended == {RowOutcome.DONE: 50}
+        expected = {CANCEL: 50, "get_contract_data": 50, "get_contract_cancelation_reason_data": 1}
+        assert requests(sandbox) == expected
+        assert all(contract.cancelation_reason == "Moving away" for contract in sandbox.contracts[1001].values())
+
+
+async def test_a_reason_that_is_not_offered_fails_its_rows_and_sends_nothing(client: Any, path: Path) -> None:
+    async with studio(3, canceled=False) as sandbox:
+        plan = cancelations(3, "earliest", "No such")
+        ended = await outcomes(bulk.run(client(sandbox), plan, operation="cancel_contract", journal=path))
+        assert ended == {RowOutcome.NOT_SENT: 3}
+        assert sandbox.ledger == []
+
+
+async def test_confirming_reads_what_the_api_said_yes_to(client: Any, path: Path) -> None:
+    async with studio(5) as sandbox:
+        run = bulk.run(
+            client(sandbox),
+            withdrawals(5),
+            operation="withdraw_cancelation",
+            journal=path,
+            row_options=RowOptions(confirm=True),
+        )
+        assert await outcomes(run) == {RowOutcome.DONE: 5}
+        assert requests(sandbox) == {WITHDRAW: 5, "get_contract_data": 5}
+
+
+async def test_what_can_not_be_confirmed_is_never_sent_again(
+    client: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with studio(1) as sandbox:
+        monkeypatch.setattr(sandbox, WITHDRAW, lambda **_ids: None)
+        for resume in (False, True):
+            run = bulk.run(
+                client(sandbox),
+                withdrawals(1),
+                operation="withdraw_cancelation",
+                journal=path,
+                resume=resume,
+                row_options=RowOptions(confirm=True, resend_after=1),
+            )
+            assert await outcomes(run) == ({} if resume else {RowOutcome.UNCONFIRMED: 1})
+        assert requests(sandbox)[WITHDRAW] == 1
+
+
+@pytest.mark.parametrize("operation", ["withdraw_cancelation", WITHDRAW])
+async def test_a_lost_answer_is_settled_by_reading(client: Any, path: Path, operation: str) -> None:
+    async with studio(10) as sandbox:
+        sandbox.fail(Fault.drop(after_applying=True), Fault.truncated(), Fault.garbage(after_applying=True))
+        ended = await outcomes(bulk.run(client(sandbox), withdrawals(10), operation=operation, journal=path))
+        assert ended == {RowOutcome.DONE: 7, RowOutcome.SETTLED: 3}
+        assert (requests(sandbox)[WITHDRAW], set(effects(sandbox).values())) == (10, {1})
+
+
+async def test_a_lost_request_is_sent_again_after_a_while_only(client: Any, path: Path, fake_time: FakeTime) -> None:
+    async with studio(1) as sandbox:
+        sandbox.fail(Fault.drop(), operation=WITHDRAW)
+        before = fake_time.clock()
+        ended = await outcomes(
+            bulk.run(client(sandbox), withdrawals(1), operation="withdraw_cancelation", journal=path)
+        )
+        assert ended == {RowOutcome.DONE: 1}
+        assert (effects(sandbox).total(), requests(sandbox)[WITHDRAW]) == (1, 2)
+        assert fake_time.clock() - before >= 59
+
+
+async def test_it_is_not_sent_again_if_that_is_not_wanted(client: Any, path: Path) -> None:
+    async with studio(1) as sandbox:
+        sandbox.fail(Fault.drop(), operation=WITHDRAW)
+        options = RowOptions(resend_after=None)
+        run = bulk.run(
+            client(sandbox), withdrawals(1), operation="withdraw_cancelation", journal=path, row_options=options
+        )
+        assert await outcomes(run) == {RowOutcome.UNKNOWN: 1}
+        assert requests(sandbox)[WITHDRAW] == 1
+        run = bulk.run(client(sandbox), None, resume=True, journal=path)
+        assert await outcomes(run) == {RowOutcome.DONE: 1}
+        assert effects(sandbox).total() == 1
+
+
+async def test_a_purchase_is_never_sent_again(client: Any, path: Path) -> None:
+    ids = {"contract_id": MembershipSandbox.CONTRACT_ID, "additional_module_id": MembershipSandbox.DRINKS_ID}
+    plan = [{**ids, "payment_frequency_id": MembershipSandbox.PAYMENT_FREQUENCY_IDS[MembershipSandbox.DRINKS_ID]}]
+    purchase = "purchase_additional_module_contract"
+    async with MembershipSandbox() as sandbox:
+        sandbox.fail(Fault.drop(), operation=purchase)
+        for resume in (False, True):
+            run = bulk.run(client(sandbox), plan, operation="purchase_module", journal=path, resume=resume)
+            assert await outcomes(run) == {RowOutcome.UNKNOWN: 1}
+        assert (requests(sandbox)[purchase], sandbox.ledger) == (1, [])
+
+
+async def test_the_id_of_what_was_bought_is_kept(client: Any, path: Path) -> None:
+    ids = {"contract_id": MembershipSandbox.CONTRACT_ID, "additional_module_id": MembershipSandbox.DRINKS_ID}
+    plan = [{**ids, "payment_frequency_id": MembershipSandbox.PAYMENT_FREQUENCY_IDS[MembershipSandbox.DRINKS_ID]}]
+    async with (
+        MembershipSandbox() as sandbox,
+        bulk.run(client(sandbox), plan, operation="purchase_module", journal=path) as run,
+    ):
+        (result,) = [result async for result in run]
+        assert result.answer["id"] >= 9001
+
+
+async def test_an_operation_without_a_workflow_is_left_to_a_person(client: Any, path: Path) -> None:
+    plan = [{"contract_id": MembershipSandbox.CONTRACT_ID, "idle_period_id": MembershipSandbox.PAST_IDLE_PERIOD_ID}]
+    async with MembershipSandbox() as sandbox:
+        await _leave_intents(client(sandbox), plan, "withdraw_idle_period", path)
+        async with bulk.run(client(sandbox), None, resume=True, journal=path) as run:
+            (result,) = [result async for result in run]
+        assert result.outcome is RowOutcome.UNKNOWN
+        assert result.arguments == plan[0]
+        assert result.error is not None
+        assert "no workflow can settle it" in result.error["message"]
+        assert sandbox.requests == []
+
+
+async def test_what_may_have_been_sent_is_read_before_it_is_sent(client: Any, path: Path) -> None:
+    async with studio(4) as sandbox:
+        await _leave_intents(client(sandbox), withdrawals(4), "withdraw_cancelation", path)
+        # Of two, the killed process had sent the request.
+        for contract in (FIRST, FIRST + 1):
+            await sandbox.client().withdraw_contract_cancelation(customer_id=1001, contract_id=contract)
+        sandbox.requests.clear()
+        ended = await outcomes(
+            bulk.run(client(sandbox), withdrawals(4), operation="withdraw_cancelation", journal=path, resume=True)
+        )
+        assert ended == {RowOutcome.SETTLED: 2, RowOutcome.DONE: 2}
+        assert sandbox.requests[0].operation == "get_contract_data"
+        assert set(effects(sandbox).values()) == {1}
+
+
+async def test_what_was_refused_but_is_so_already_is_unchanged(client: Any, path: Path) -> None:
+    async with studio(2) as sandbox:
+        await sandbox.client().withdraw_contract_cancelation(customer_id=1001, contract_id=FIRST)
+        ended = await outcomes(
+            bulk.run(client(sandbox), withdrawals(3), operation="withdraw_cancelation", journal=path)
+        )
+        assert ended == {RowOutcome.UNCHANGED: 1, RowOutcome.DONE: 1, RowOutcome.REJECTED: 1}
+        assert set(effects(sandbox).values()) == {1}
+
+
+async def test_rows_that_nothing_happened_of_are_sent_by_the_next_run(client: Any, path: Path) -> None:
+    async with studio(3) as sandbox:
+        url = sandbox.url
+    async with MembershipClient(url, sandbox.API_KEY, retry=RetryPolicy.none()) as unreachable:
+        ended = await outcomes(bulk.run(unreachable, withdrawals(3), operation="withdraw_cancelation", journal=path))
+    assert ended == {RowOutcome.NOT_SENT: 3}
+    async with sandbox:
+        ended = await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
+        assert ended == {RowOutcome.DONE: 3}
+        assert await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path)) == {}
+        assert effects(sandbox).total() == 3
+
+
+async def test_a_refused_key_stops_the_run_and_the_next_sends_all(client: Any, path: Path) -> None:
+    async with studio(50) as sandbox:
+        wrong = bulk.run(
+            client(sandbox, api_key="wrong"),
+            withdrawals(50),
+            operation="withdraw_cancelation",
+            journal=path,
+            concurrency=2,
+        )
+        assert (await outcomes(wrong))[RowOutcome.REJECTED] <= 4
+        assert wrong.is_refused
+        assert wrong.stopped_by is not None
+        await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
+        assert (effects(sandbox).total(), set(effects(sandbox).values())) == (50, {1})
+
+
+async def test_it_stops_after_so_many_failures(client: Any, path: Path) -> None:
+    async with studio(0) as sandbox:
+        run = bulk.run(
+            client(sandbox), withdrawals(200), operation=WITHDRAW, journal=path, concurrency=4, max_failures=10
+        )
+        assert 10 <= (await outcomes(run))[RowOutcome.REJECTED] <= 30
+        assert run.stopped_by == "10 rows have failed"
+
+
+async def test_stopping_finishes_what_is_under_way_and_leaves_the_rest_planned(client: Any, path: Path) -> None:
+    async with studio(100) as sandbox:
+        run = bulk.run(client(sandbox), withdrawals(100), operation="withdraw_cancelation", journal=path, concurrency=5)
+        async with run:
+            async for _result in run:
+                run.stop("enough")
+        status = bulk.status_of(path)
+        assert set(status.counts) == {"done", "planned"}
+        assert status.counts["done"] == effects(sandbox).total()
+
+
+async def test_leaving_with_an_exception_cancels_and_resuming_repeats_nothing(client: Any, path: Path) -> None:
+    async with studio(60) as sandbox:
+        sandbox.fail(*[Fault.delay(30)] * 3)
+        run = bulk.run(client(sandbox), withdrawals(60), operation=WITHDRAW, journal=path, concurrency=5)
+
+        async def fail() -> None:
+            async with run:
+                async for _result in run:
+                    raise KeyError
+
+        with pytest.raises(KeyError):
+            await fail()
+        assert bulk.status_of(path).counts["sent"] >= 3
+        await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
+        assert bulk.status_of(path).is_finished
+        assert (effects(sandbox).total(), set(effects(sandbox).values())) == (60, {1})
+
+
+async def test_nothing_is_sent_before_the_first_result_is_asked_for(client: Any, path: Path) -> None:
+    async with studio(3) as sandbox:
+        async with bulk.run(client(sandbox), withdrawals(3), operation=WITHDRAW, journal=path) as run:
+            assert run.operations() == {WITHDRAW: 3}
+        assert sandbox.requests == []
+        assert bulk.status_of(path).counts == {"planned": 3}
+
+
+async def test_a_caller_who_takes_its_time_holds_the_run_back(client: Any, path: Path) -> None:
+    async with studio(500) as sandbox:
+        run = bulk.run(client(sandbox), withdrawals(500), operation=WITHDRAW, journal=path, concurrency=4)
+        async with run:
+            await anext(aiter(run))
+            seen = -1
+            while seen < len(sandbox.requests):
+                seen = len(sandbox.requests)
+                await asyncio.sleep(0.05)
+            assert seen <= 40
+            assert len([result async for result in run]) == 499
+
+
+async def test_reads_are_done_and_their_answers_kept(client: Any, path: Path) -> None:
+    async with (
+        studio(1) as sandbox,
+        bulk.run(client(sandbox), [{"customer_id": 1001}], operation="get_contract_data", journal=path) as run,
+    ):
+        (result,) = [result async for result in run]
+        assert (result.outcome, result.answer[0]["id"]) == (RowOutcome.DONE, FIRST)
+
+
+async def test_a_change_that_the_api_works_on_later_is_done_once_it_has_taken_it(path: Path) -> None:
+    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
+        ids = {"customer_id": str(sandbox.CUSTOMER_ID), "subscription_id": str(sandbox.ACTIVE_SUBSCRIPTION_ID)}
+        run = cloudcockpit_bulk.run(client, [ids], operation="suspend_and_wait", journal=path)
+        assert await outcomes(run) == {RowOutcome.DONE: 1}
+        assert [request.operation for request in sandbox.requests] == ["suspend_subscription"]
+
+
+async def test_a_cancellation_looks_at_the_subscription_first(path: Path) -> None:
+    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
+        number = sandbox.ACTIVE_SUBSCRIPTION_ID
+        sandbox.subscriptions[number] = evolve(sandbox.subscriptions[number], status=SubscriptionStatus.DELETED)
+        ids = {"customer_id": str(sandbox.CUSTOMER_ID), "subscription_id": str(number)}
+        run = cloudcockpit_bulk.run(client, [ids], operation="cancel_and_wait", journal=path)
+        assert await outcomes(run) == {RowOutcome.UNCHANGED: 1}
+        assert sandbox.ledger == []
+
+
+async def test_a_journal_is_of_one_run_one_plan_and_one_process(client: Any, path: Path) -> None:
+    async with studio(3) as sandbox:
+        plan = withdrawals(3)
+        run = bulk.run(client(sandbox), plan, operation=WITHDRAW, journal=path)
+        async with run:
+            with pytest.raises(JournalError, match="another process works on"):
+                await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+        with pytest.raises(JournalError, match="holds a run already"):
+            await bulk.run(client(sandbox), plan, operation=WITHDRAW, journal=path).__aenter__()
+        edited = [plan[0], {**plan[1], "contract_id": 9}, plan[2]]
+        for other, told in (
+            (edited, "line 2: the journal .* was edited since"),
+            (plan[:2], "line 3 is missing"),
+            ([*plan, edited[1]], "line 4: .* has no such line"),
+        ):
+            with pytest.raises(PlanError, match=told):
+                await bulk.run(client(sandbox), other, operation=WITHDRAW, resume=True, journal=path).__aenter__()
+        assert sandbox.requests == []
+        assert await outcomes(bulk.run(client(sandbox), plan, operation=WITHDRAW, resume=True, journal=path)) == {
+            RowOutcome.DONE: 3
+        }
+
+
+async def test_what_is_no_journal_of_this_sdk_is_refused_and_left_alone(client: Any, path: Path) -> None:
+    async with studio(1) as sandbox:
+        with pytest.raises(JournalError, match="there is no journal"):
+            await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+        path.write_bytes(b"something else" * 100)
+        for resume in (False, True):
+            with pytest.raises(JournalError, match="file is not a database"):
+                await bulk.run(
+                    client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path, resume=resume
+                ).__aenter__()
+        assert path.read_bytes() == b"something else" * 100
+        assert list(path.parent.iterdir()) == [path]
+        other = path.with_name("other.db")
+        Journal.begin(other, "cloudcockpit_sdk", "plan", iter(()), run_id="1").close_now()
+        with pytest.raises(JournalError, match="of a run of cloudcockpit_sdk, not of membership_sdk"):
+            await bulk.run(client(sandbox), None, resume=True, journal=other).__aenter__()
+        with pytest.raises(JournalError, match="can't be written: No such file or directory"):
+            await bulk.run(
+                client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path.parent / "no" / "run.db"
+            ).__aenter__()
+
+
+async def test_a_read_only_journal_is_refused(client: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with studio(2) as sandbox:
+        async with bulk.run(client(sandbox), withdrawals(2), operation=WITHDRAW, journal=path):
+            pass
+        monkeypatch.setattr(
+            journal_module,
+            "_connect",
+            lambda file: sqlite3.connect(
+                f"{file.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            ),
+        )
+        with pytest.raises(JournalError, match="attempt to write a readonly database"):
+            await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+        assert sandbox.requests == []
+
+
+async def test_a_full_disk_ends_the_run_and_loses_nothing(client: Any, path: Path) -> None:
+    async with studio(300) as sandbox:
+        run = bulk.run(client(sandbox), withdrawals(300), operation="withdraw_cancelation", journal=path)
+        async with run:
+            # SQLite says of a database that has no room what it says of a disk that has none.
+            database = run._journal._database
+            pages = database.execute("pragma page_count").fetchone()[0]
+            database.execute(f"pragma max_page_count = {pages + 2}")
+            with pytest.raises(JournalError, match=r"database or disk is full; what was recorded in it is safe"):
+                async for _result in run:
+                    pass
+        assert not bulk.status_of(path).is_finished
+        await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
+        assert bulk.status_of(path).is_finished
+        assert (effects(sandbox).total(), set(effects(sandbox).values())) == (300, {1})
+
+
+async def test_only_the_owner_can_read_journal_and_results(client: Any, path: Path) -> None:
+    async with studio(1) as sandbox:
+        await outcomes(bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path))
+    bulk.write_results(path, path.with_name("results.csv"))
+    assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
+    assert sorted(file.name for file in path.parent.iterdir()) == ["results.csv", "run.db"]
+
+
+async def _leave_intents(client: MembershipClient, plan: list[Any], operation: str, path: Path) -> None:
+    """Leave the journal of a process that was killed right before it sent anything."""
+    async with bulk.run(client, plan, operation=operation, journal=path) as run:
+        rows = list(run._journal.rows("planned"))
+        await run._journal.note(1.0, intents=[evolve(row, correlation_id=str(uuid4())) for row in rows])
