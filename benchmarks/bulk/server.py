@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 
 from membership_sdk.models import CancelationStatus, ContractData, VoidResult
 from membership_sdk.sandbox import Fault, MembershipSandbox
-from sdk_core.sandbox.faults import NO_FAULT
+from sdk_core.sandbox.requests import ReceivedRequest
 
 __all__ = ["CONTRACT", "CUSTOMER", "LATEST", "Counts", "Server", "serving"]
 
@@ -78,7 +78,12 @@ class _Studio(MembershipSandbox):
         return VoidResult()
 
     async def answer(
-        self, request: web.Request, *targets: str | None, apply: Callable[[], web.Response], **rest: Any
+        self,
+        request: web.Request,
+        received: ReceivedRequest,
+        *targets: str | None,
+        apply: Callable[[], web.Response],
+        **rest: Any,
     ) -> web.StreamResponse:
         if self.latency:
             await asyncio.sleep(self.latency * self.chance.random())
@@ -87,10 +92,9 @@ class _Studio(MembershipSandbox):
                 asyncio.get_running_loop().call_later(LATEST * self.chance.random(), apply)
                 request.transport.abort()
                 return web.Response(status=HTTPStatus.ACCEPTED)
-            self._faults = [(None, self.chance.choice(_FAULTS))]
-        else:
-            self._faults = [(None, NO_FAULT)]
-        return await super().answer(request, *targets, apply=apply, **rest)
+            self.clear_faults()
+            self.fail(self.chance.choice(_FAULTS))
+        return await super().answer(request, received, *targets, apply=apply, **rest)
 
 
 @frozen

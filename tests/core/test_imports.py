@@ -74,7 +74,7 @@ def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]
         ("opentelemetry", {"sdk_core.integrations.opentelemetry"}),
         ("celery", {"sdk_core.integrations.celery"}),
         ("docket", {"sdk_core.bulk.docket", "sdk_core.integrations.docket"}),
-        ("redis", {"sdk_core.integrations.redis", "sdk_core.integrations.redis_clients"}),
+        ("redis", {"sdk_core.bulk.docket", "sdk_core.integrations.redis", "sdk_core.integrations.redis_clients"}),
         ("pytest", {PLUGIN}),
         ("cyclopts", {"sdk_core.cli"}),
         ("sqlite3", {"sdk_core.bulk"}),

@@ -92,9 +92,8 @@ class Pause:
         return self._noted(operation, wait) if isinstance(wait, int | float) else self._awaited(operation, wait)
 
     def confirm(self, operation: str, patience: float) -> float | Awaitable[float]:
-        """Ask the other limiter once a slot is due, if it wants to be asked."""
-        ask: Callable[[str, float], float | Awaitable[float]] | None = getattr(self._limiter, "confirm", None)
-        wait = 0.0 if ask is None else ask(operation, patience)
+        """Ask the other limiter once a slot is due."""
+        wait = self._limiter.confirm(operation, patience)
         return self._noted(operation, wait) if isinstance(wait, int | float) else self._awaited(operation, wait)
 
     def on_rate_limited(self, operation: str, retry_after: float) -> Awaitable[None] | None:
