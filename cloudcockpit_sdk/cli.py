@@ -13,9 +13,7 @@ from sdk_core.cli.program import Program, Setting
 __all__ = ["PROGRAM", "run"]
 
 
-def _connect(
-    kind: type[CloudCockpitClient], settings: Mapping[str, str], options: ClientOptions
-) -> CloudCockpitClient:
+def _connect(kind: type[CloudCockpitClient], settings: Mapping[str, str], options: ClientOptions) -> CloudCockpitClient:
     base_url = settings.get("base_url", DEFAULT_BASE_URL)
     return kind(settings["tenant"], _token(settings), base_url=base_url, **options)
 
@@ -36,9 +34,7 @@ PROGRAM: Final = Program(
     about="The CloudCockpit subscription API: list, change, suspend, reactivate, cancel and migrate subscriptions.",
     settings=(
         Setting(name="tenant", variable="CLOUDCOCKPIT_TENANT", what="domain of the tenant"),
-        Setting(
-            name="client_id", variable="CLOUDCOCKPIT_CLIENT_ID", what="client id of an Api Access", unless="token"
-        ),
+        Setting(name="client_id", variable="CLOUDCOCKPIT_CLIENT_ID", what="client id of an Api Access", unless="token"),
         Setting(
             name="client_secret",
             variable="CLOUDCOCKPIT_CLIENT_SECRET",

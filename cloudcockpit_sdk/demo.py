@@ -1,6 +1,5 @@
 """The demo: a suspended subscription becomes active again."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from cloudcockpit_sdk import operations

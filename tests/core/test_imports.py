@@ -60,7 +60,9 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("cattrs", {"sdk_core.codec"}),
         ("msgspec", {"sdk_core.codec"}),
         ("tenacity", {"sdk_core.retry"}),
-        ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
+        ("rich", {"sdk_core.cli"}),
+        ("cyclopts", {"sdk_core.cli"}),
+        ("platformdirs", {"sdk_core.cli"}),
         ("opentelemetry", {"sdk_core.opentelemetry"}),
     ],
 )

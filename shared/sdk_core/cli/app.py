@@ -67,12 +67,11 @@ def add_demo(app: App, program: Program) -> None:
     """Add `demo`."""
 
     def demo() -> Exit:
-        # Its narration is the output; a failure is told in one line.
-        output = Output(program.name, json=False)
         try:
             asyncio.run(resolve_name(program.demo)())
-        except Exception as error:  # noqa: BLE001  any failure is told without a traceback
-            return output.failure(error, changes=False)
+        except Exception as error:  # noqa: BLE001  any failure is told in one line, without a traceback
+            Output(program.name, json=False).say(f"failed: {type(error).__name__}: {error}", "red")
+            return Exit.FAILED
         return Exit.DONE
 
     app.command(demo, help="Show the main job on a sandbox of the API in this process: no account needed.")

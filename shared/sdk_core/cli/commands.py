@@ -8,7 +8,7 @@ from cyclopts import App, Group, Parameter
 
 from sdk_core.cli.exits import Exit
 from sdk_core.cli.options import CallOptions
-from sdk_core.cli.parameters import option
+from sdk_core.cli.parameters import option, with_signature
 from sdk_core.cli.program import Program
 from sdk_core.cli.running import Task, perform
 from sdk_core.cli.texts import Described, describe
@@ -47,7 +47,7 @@ def _operation_command(
 ) -> Callable[..., Exit]:
     own = _own_parameters(getattr(program.client, operation.name), described)
     if has_pages:
-        own.append(_flag("all", "Read all pages, from `--page-number` on."))
+        own.append(_flag("all", "Read all pages, from --page-number on."))
 
     def command(options: CallOptions, **arguments: Any) -> Exit:
         every = arguments.pop("all", False)
@@ -55,8 +55,9 @@ def _operation_command(
         async def call(client: Client) -> object:
             if not every:
                 return await getattr(client, operation.name)(**arguments)
-            start = arguments.pop("page_number", 1)
-            pages = getattr(client, _iterator_name(operation.name))(start_page=start, **arguments)
+            first = {} if arguments["page_number"] is None else {"start_page": arguments["page_number"]}
+            more = {name: value for name, value in arguments.items() if name != "page_number"}
+            pages = getattr(client, _iterator_name(operation.name))(**first, **more)
             return [item async for item in pages]
 
         changes = operation.effect is not Effect.READ
@@ -102,9 +103,7 @@ def _signed(command: Callable[..., Exit], own: list[inspect.Parameter]) -> Calla
     options = inspect.Parameter("options", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=CallOptions)
     shared = options.replace(default=CallOptions(), annotation=Annotated[CallOptions, Parameter(name="*")])
     signature = inspect.Signature([shared, *own], return_annotation=Exit)
-    command.__signature__ = signature  # type: ignore[attr-defined]  inspect reads it
-    command.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
-    return command
+    return with_signature(command, signature)
 
 
 def _iterator_name(operation: str) -> str:

@@ -22,18 +22,18 @@ _NARROWEST: Final = 30
 class PlainHelp:
     """A cyclopts help formatter without frames: they cost width, and not every terminal has their characters."""
 
-    def __call__(self, console: Console, _options: ConsoleOptions, panel: "HelpPanel") -> None:
+    def __call__(self, console: Console, options: ConsoleOptions, panel: "HelpPanel") -> None:
         """Print one group of commands or options."""
         entries = [(_names(entry), _said(entry, console)) for entry in panel.entries]
-        _print_columns(console, str(panel.title), entries)
+        _print_columns(console, options.max_width, str(panel.title), entries)
 
-    def render_usage(self, console: Console, _options: ConsoleOptions, usage: Any) -> None:
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
         """Print the line of usage."""
-        _print_paragraphs(console, f"Usage: {' '.join(str(usage).split())}")
+        _print_paragraphs(console, options.max_width, f"Usage: {' '.join(str(usage).split())}")
 
-    def render_description(self, console: Console, _options: ConsoleOptions, description: Any) -> None:
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
         """Print what the command is."""
-        _print_paragraphs(console, *_plain(description, console).split("\n\n"))
+        _print_paragraphs(console, options.max_width, *_plain(description, console).split("\n\n"))
 
 
 def print_overview(app: App, console: Console, about: str, notes: Mapping[str, Sequence[tuple[str, str]]]) -> None:
@@ -45,40 +45,41 @@ def print_overview(app: App, console: Console, about: str, notes: Mapping[str, S
         about: what goes before.
         notes: what goes after, in two columns under titles.
     """
-    _print_paragraphs(console, f"Usage: {app.name[0]} COMMAND [OPTIONS]", about)
+    _print_paragraphs(console, console.width, f"Usage: {app.name[0]} COMMAND [OPTIONS]", about)
     groups: dict[str, tuple[Any, list[tuple[str, str]]]] = {}
     for name in app:
         if name.startswith("-"):
             continue
         command = app[name]
-        group: Any = command.group[0] if command.group else app.group_commands
+        chosen = command.group
+        group: Any = chosen[0] if isinstance(chosen, tuple) and chosen else app.group_commands
         groups.setdefault(group.name, (group.sort_key, []))[1].append((name, command.help.partition("\n\n")[0]))
     for title, (_key, entries) in sorted(groups.items(), key=lambda item: item[1][0]):
-        _print_columns(console, title, sorted(entries))
+        _print_columns(console, console.width, title, sorted(entries))
     for title, lines in notes.items():
-        _print_columns(console, title, lines)
+        _print_columns(console, console.width, title, lines)
 
 
-def _print_paragraphs(console: Console, *texts: str) -> None:
+def _print_paragraphs(console: Console, width: int, *texts: str) -> None:
     for text in texts:
-        for line in textwrap.wrap(text, min(_WIDEST, console.width), break_on_hyphens=False):
+        for line in textwrap.wrap(text, min(_WIDEST, width), break_on_hyphens=False, break_long_words=False):
             console.print(Text(line))
         console.print()
 
 
-def _print_columns(console: Console, title: str, entries: Sequence[tuple[str, str]]) -> None:
+def _print_columns(console: Console, width: int, title: str, entries: Sequence[tuple[str, str]]) -> None:
     if not entries:
         return
     console.print(Text(f"{title}:", style="bold"))
     # A longer name stands on a line of its own.
-    width = min(max(len(name) for name, _ in entries), max(_NARROWEST, console.width // 4))
+    left = min(max(len(name) for name, _ in entries), max(_NARROWEST, width // 4))
     for name, said in entries:
-        room = min(_WIDEST, max(_NARROWEST, console.width - width - 4))
-        lines = textwrap.wrap(said, room, break_on_hyphens=False)
-        if len(name) > width or not lines:
+        room = min(_WIDEST, max(_NARROWEST, width - left - 4))
+        lines = textwrap.wrap(said, room, break_on_hyphens=False, break_long_words=False)
+        if len(name) > left or not lines:
             lines.insert(0, "")
-        for left, right in zip([name, *[""] * len(lines)], lines, strict=False):
-            text = Text.assemble("  ", (f"{left:{width}}", "cyan"), "  ", right)
+        for begin, end in zip([name, *[""] * len(lines)], lines, strict=False):
+            text = Text.assemble("  ", (f"{begin:{left}}", "cyan"), "  ", end)
             text.rstrip()
             console.print(text)
     console.print()

@@ -2,13 +2,15 @@
 
 import inspect
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from sdk_core.cli.exits import Exit
 from sdk_core.cli.options import TOOL, Json, Profile
 from sdk_core.cli.output import Output
+from sdk_core.cli.parameters import with_signature
 from sdk_core.cli.profiles import Profiles
 from sdk_core.cli.program import Program, Setting
 from sdk_core.cli.settings import MissingSettingError, ask_for, find, missing, profile_name
@@ -20,7 +22,9 @@ __all__ = ["add_auth"]
 
 def add_auth(app: App, program: Program) -> None:
     """Add `auth login`, `auth status` and `auth logout`."""
-    auth = App(name="auth", help="Store, show and delete the settings of a profile.", group=TOOL)
+    auth = App(
+        name="auth", help="Store, show and delete the settings of a profile.", group=TOOL, group_commands="Commands"
+    )
 
     def login(*, with_token: bool = False, profile: Profile = None, json: Json = False, **given: str | None) -> Exit:
         output = Output(program.name, json=json)
@@ -59,15 +63,13 @@ def add_auth(app: App, program: Program) -> None:
     app.command(auth)
 
 
-def _with_options(login: Any, program: Program) -> Any:
+def _with_options(login: Callable[..., Exit], program: Program) -> Callable[..., Exit]:
     """Give `login` an option for each setting that is no secret."""
     own = [each for each in inspect.signature(login).parameters.values() if each.kind is each.KEYWORD_ONLY]
     told = Annotated[bool, Parameter(help="Read the secret from stdin.")]
     options = [own[0].replace(annotation=told), *map(_option, program.settings), *own[1:]]
     signature = inspect.Signature([each for each in options if each is not None], return_annotation=Exit)
-    login.__signature__ = signature
-    login.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
-    return login
+    return with_signature(login, signature)
 
 
 def _option(setting: Setting) -> inspect.Parameter | None:
@@ -77,9 +79,7 @@ def _option(setting: Setting) -> inspect.Parameter | None:
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _login(
-    program: Program, output: Output, profile: str, given: dict[str, str | None], *, with_token: bool
-) -> Exit:
+def _login(program: Program, output: Output, profile: str, given: dict[str, str | None], *, with_token: bool) -> Exit:
     profiles = Profiles(program.name)
     secret = next(setting for setting in program.settings if setting.name == program.login)
     values = profiles.read(profile, secrets=False) | {name: value for name, value in given.items() if value}

@@ -11,14 +11,17 @@ TOOL = Group("This tool", sort_key=5)
 COMMON_OPTIONS = Group("Options of all commands", sort_key=9)
 
 Json = Annotated[bool, Parameter(help="Print one JSON document on stdout, errors too.", group=COMMON_OPTIONS)]
-Profile = Annotated[
-    str | None, Parameter(help="Profile whose settings to use.", metavar="NAME", group=COMMON_OPTIONS)
-]
+Profile = Annotated[str | None, Parameter(help="Profile whose settings to use.", metavar="NAME", group=COMMON_OPTIONS)]
 Sandbox = Annotated[
     bool, Parameter(help="Run on a sandbox of the API in this process: nothing is real.", group=COMMON_OPTIONS)
 ]
 Timeout = Annotated[
-    float | None, Parameter(help="Seconds for the whole command; left out: 120, or what it says above.", metavar="SECONDS", group=COMMON_OPTIONS)
+    float | None,
+    Parameter(
+        help="Seconds for the whole command; left out: 120, or what it says above.",
+        metavar="SECONDS",
+        group=COMMON_OPTIONS,
+    ),
 ]
 
 
@@ -39,10 +42,19 @@ class CallOptions:
     timeout: Timeout = None
     retries: Annotated[
         int | None,
-        Parameter(help="How often a call that failed without effect is repeated; left out: 2.", metavar="N", group=COMMON_OPTIONS),
+        Parameter(
+            help="How often a call that failed without effect is repeated; left out: 2.",
+            metavar="N",
+            group=COMMON_OPTIONS,
+        ),
     ] = None
     correlation_id: Annotated[
-        str | None, Parameter(help="Id of the calls, in logs and at the API; left out: a new one each.", metavar="ID", group=COMMON_OPTIONS)
+        str | None,
+        Parameter(
+            help="Id of the calls, in logs and at the API; left out: a new one each.",
+            metavar="ID",
+            group=COMMON_OPTIONS,
+        ),
     ] = None
     verbose: Annotated[
         bool, Parameter(name=("--verbose", "-v"), help="Tell each attempt on stderr.", group=COMMON_OPTIONS)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from json import dumps
 from typing import Any, Final, cast
 
 import attrs
@@ -55,11 +56,9 @@ class Output:
     def result(self, value: object) -> Exit:
         """Print what a command returned."""
         if self.json:
-            self._document(json_value(value))
+            self._document(codec.dump(json_value(value)))
             return Exit.DONE
-        # What a page says beside its items is about the list, and no part of it.
-        items: object = getattr(value, "items", None)
-        shown = items if isinstance(items, tuple) and attrs.has(type(value)) else value
+        shown = _items_of(value)
         if shown in ([], ()):
             self.say("nothing found")
         elif isinstance(shown, Empty):
@@ -71,7 +70,7 @@ class Output:
     def show(self, document: Mapping[str, Any], shown: RenderableType) -> None:
         """Print a result that has its own form for people."""
         if self.json:
-            self._document(document)
+            self._document(codec.dump(document))
         else:
             self._stdout.print(shown)
 
@@ -86,7 +85,9 @@ class Output:
         code = exit_of(error, changes=changes)
         if code is Exit.USAGE:
             return self.refused(str(error), code)
-        facts = error.to_dict() if isinstance(error, SdkError) else {"type": type(error).__name__, "message": str(error)}
+        facts = (
+            error.to_dict() if isinstance(error, SdkError) else {"type": type(error).__name__, "message": str(error)}
+        )
         self.say(f"failed: {type(error).__name__}: {error}", "red")
         if isinstance(error, AnsweredError) and error.details.message and self.stderr.is_terminal:
             # Not into a file: a server may write a member's data into its message.
@@ -110,6 +111,14 @@ class Output:
             self.say(line)
         return self._failed({"type": "Interrupted", "message": "Ctrl-C", "calls": calls}, Exit.INTERRUPTED)
 
+    def broken(self, error: Exception, lines: list[str], calls: list[dict[str, Any]], code: Exit) -> Exit:
+        """Say that something failed that should not, and what was sent before; return the exit code."""
+        what = f"{type(error).__name__}: {error}"
+        self.say(f"failed: {what}", "red")
+        for line in lines:
+            self.say(line)
+        return self._failed({"type": type(error).__name__, "message": str(error), "calls": calls}, code)
+
     @contextmanager
     def logging(self, *, verbose: bool) -> Generator[None]:
         """Have the SDK's log records written to stderr: the warnings, which tell retries, or all."""
@@ -131,19 +140,25 @@ class Output:
 
     def _failed(self, facts: dict[str, Any], code: Exit) -> Exit:
         if self.json:
-            self._document({"error": facts | {"exitCode": int(code)}})
+            # Of an error, seconds are floats: they are no amounts.
+            self._document(dumps({"error": facts | {"exitCode": int(code)}}, ensure_ascii=False).encode())
         return code
 
-    def _document(self, value: object) -> None:
+    def _document(self, text: bytes) -> None:
         # Bytes, and UTF-8 as JSON has it: a console could wrap lines, or not know a character.
         sys.stdout.flush()
         stream = getattr(sys.stdout, "buffer", None)
-        text = codec.dump(value) + b"\n"
         if stream is None:
-            sys.stdout.write(text.decode())
+            sys.stdout.write(text.decode() + "\n")
         else:
-            stream.write(text)
+            stream.write(text + b"\n")
         sys.stdout.flush()
+
+
+def _items_of(value: object) -> object:
+    """Return the items of a page: what it says beside them is about the list, and no part of it."""
+    items: object = getattr(value, "items", None) if attrs.has(type(value)) else None
+    return value if items is None else items
 
 
 class _ToConsole(logging.Handler):
@@ -159,9 +174,8 @@ def json_value(value: object) -> object:
     """Return a command's result as a JSON value; models as the API writes them."""
     if isinstance(value, WithChange):
         # How a workflow ended is a model of ours, not of an API.
-        told: dict[str, object] = {
-            json_name(attribute): json_value(getattr(value, attribute.name)) for attribute in attrs.fields(type(value))
-        }
+        kind: type[Any] = type(value)
+        told = {json_name(each): json_value(getattr(value, each.name)) for each in attrs.fields(kind)}
         return told | {"change": value.change.value}
     if isinstance(value, list | tuple):
         return [json_value(item) for item in cast("list[object]", value)]

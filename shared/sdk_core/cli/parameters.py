@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from enum import EnumType
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -21,7 +21,9 @@ from sdk_core import codec
 from sdk_core.arguments import finite_decimal, uuid_id
 from sdk_core.transport.multipart import Document
 
-__all__ = ["option"]
+__all__ = ["option", "with_signature"]
+
+T = TypeVar("T")
 
 _NONE: Final = "none"
 _HEIC: Final = (".heic", "image/heic")
@@ -56,20 +58,24 @@ def option(parameter: inspect.Parameter, what: str) -> inspect.Parameter:
         flag = Parameter(help=_sentence(what), negative=opposite, show_default=False)
         return parameter.replace(annotation=Annotated[bool, flag])
     if get_origin(annotation) in {AbstractCollection, AbstractIterable}:
-        listed = Parameter(help=_sentence(f"{what.removesuffix('.')}; may be given several times"), negative=(), metavar="TEXT")
+        listed = Parameter(
+            help=_sentence(f"{what.removesuffix('.')}; may be given several times"), negative=(), metavar="TEXT"
+        )
         default = list(parameter.default)
         return parameter.replace(annotation=Annotated[list[str], listed], default=default)
     reader = _reader(kinds)
-    forms = [what.removesuffix("."), reader.form]
     if is_required and NoneType in kinds:
+        # What is None for a function has to be typed: to leave a required option out is a mistake.
         reader = attrs.evolve(reader, read=_or_none(reader.read))
-        forms.append(f"{_NONE!r} for none")
+        what = what.replace("left out", f"'{_NONE}'")
+    forms = [what.removesuffix("."), reader.form]
     how = Parameter(
         help=_sentence("; ".join(filter(None, forms))),
         metavar=reader.metavar,
         choices=reader.choices or None,
         show_default=parameter.default is not None and not is_required,
-        converter=lambda _kind, tokens: _convert(reader.read, tokens),
+        converter=_converter(reader.read),
+        allow_leading_hyphen=reader.form == _JSON,
         n_tokens=1,
     )
     return parameter.replace(annotation=Annotated[object, how])
@@ -79,42 +85,49 @@ def _reader(kinds: tuple[Any, ...]) -> _Reader:
     """Return the reader for a parameter that takes one of these types."""
     for kind in kinds:
         if get_origin(kind) is Literal:
-            words = get_args(kind)
-            others = _reader(tuple(other for other in kinds if other is not kind))
-            form = f"{', '.join(words)} or a date"
-            return _Reader(others.metavar, _word_or(words, others, form), form)
-        if (get_origin(kind) or kind) is Mapping:
-            return _Reader("JSON", _json_object, _JSON)
-        if kind is Document:
-            return _Reader("FILE", _document)
+            return _date_or(get_args(kind))
         if isinstance(kind, EnumType):
-            return _Reader("NAME", _member_of(kind), choices=tuple(member.value for member in kind))
-        if isinstance(kind, type) and attrs.has(kind):
+            return _of_names(kind.__members__)
+        if kind is not Document and attrs.has(kind):
             return _Reader("JSON", _model_of(kind), _JSON)
-    if int in kinds and str in kinds:
+    bare = {get_origin(kind) or kind for kind in kinds}
+    if {int, str} <= bare:
         return _Reader("ID|NAME", lambda text: int(text) if text.isascii() and text.isdigit() else text)
-    return next(_READERS[kind] for kind in _READERS if kind in kinds)
+    return next(reader for kind, reader in _READERS.items() if kind in bare)
 
 
-def _convert(read: Callable[[str], object], tokens: Sequence[Token]) -> object:
-    try:
-        return read(tokens[0].value)
-    except OSError as error:
-        raise ValueError(f"{error.filename} can't be read: {error.strerror}") from None
+def _converter(read: Callable[[str], object]) -> Callable[[type, Sequence[Token]], object]:
+    def convert(_kind: type, tokens: Sequence[Token]) -> object:
+        try:
+            return read(tokens[0].value)
+        except OSError as error:
+            raise ValueError(f"{error.filename} can't be read: {error.strerror}") from None
+
+    return convert
+
+
+def with_signature(command: Callable[..., T], signature: inspect.Signature) -> Callable[..., T]:
+    """Give a command the signature that its options are read from."""
+    attributes: dict[str, object] = vars(command)
+    attributes["__signature__"] = signature
+    command.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
+    return command
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
-def _word_or(words: tuple[str, ...], others: _Reader, form: str) -> Callable[[str], object]:
+def _date_or(words: tuple[str, ...]) -> _Reader:
+    form = f"{', '.join(words)} or a date"
+
     def read(text: str) -> object:
         try:
-            return text if text in words else others.read(text)
+            return text if text in words else date.fromisoformat(text)
         except ValueError:
             raise ValueError(f"must be {form}, like 2027-01-31") from None
 
-    return read
+    return _Reader("DATE", read, form)
 
 
 def _or_none(read: Callable[[str], object]) -> Callable[[str], object]:
@@ -159,27 +172,10 @@ def _datetime(text: str) -> datetime:
     return moment
 
 
-_READERS: Final[Mapping[Any, _Reader]] = {
-    UUID: _Reader("UUID", lambda text: uuid_id("it", text)),
-    int: _Reader("NUMBER", _int),
-    float: _Reader("SECONDS", _float),
-    Decimal: _Reader("AMOUNT", _decimal),
-    datetime: _Reader("TIME", _datetime),
-    date: _Reader("DATE", _date),
-    str: _Reader("TEXT", lambda text: text),
-}
-"""In this order: of several types that a parameter takes, the one that refuses more."""
-
-
-def _member_of(kind: Any) -> Callable[[str], object]:
-    members = {member.value.lower(): member for member in kind}
-
-    def read(text: str) -> object:
-        if text.lower() not in members:
-            raise ValueError(f"must be one of {', '.join(member.value for member in members.values())}")
-        return members[text.lower()]
-
-    return read
+def _of_names(members: Mapping[str, Any]) -> _Reader:
+    by_name = {str(member.value): member for member in members.values()}
+    # Others are refused before they are read.
+    return _Reader("NAME", by_name.__getitem__, choices=tuple(by_name))
 
 
 def _json_text(text: str) -> bytes:
@@ -193,9 +189,10 @@ def _json_object(text: str) -> dict[str, Any]:
         value = codec.parse(_json_text(text))
     except codec.NotJsonError:
         value = None
+    found = codec.as_object(value)
     if not isinstance(value, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004  what was typed is text, and of the right type
-    return value
+    return found
 
 
 def _model_of(kind: type[Any]) -> Callable[[str], object]:
@@ -219,3 +216,17 @@ def _document(text: str) -> Document:
     if kind is None:
         raise ValueError("must have a name that tells its type, like proof.pdf")
     return Document(source=path, content_type=kind, filename=path.name)
+
+
+_READERS: Final[Mapping[Any, _Reader]] = {
+    Document: _Reader("FILE", _document),
+    Mapping: _Reader("JSON", _json_object, _JSON),
+    UUID: _Reader("UUID", lambda text: uuid_id("it", text)),
+    int: _Reader("NUMBER", _int),
+    float: _Reader("SECONDS", _float),
+    Decimal: _Reader("AMOUNT", _decimal),
+    datetime: _Reader("TIME", _datetime),
+    date: _Reader("DATE", _date),
+    str: _Reader("TEXT", lambda text: text),
+}
+"""In this order: of several types that a parameter takes, the one that refuses more."""

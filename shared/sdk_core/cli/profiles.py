@@ -13,6 +13,7 @@ from typing import Final
 
 from platformdirs import user_config_path
 
+from sdk_core import codec
 from sdk_core.errors import ConfigurationError
 
 __all__ = ["DEFAULT_PROFILE", "Profiles"]
@@ -93,10 +94,10 @@ class Profiles:
             # The decoder's text names line and column, and may show a character: no more than that.
             what = error.strerror if isinstance(error, OSError) else "it is no TOML"
             raise ConfigurationError(f"{self.path} can't be read: {what}") from None
+        tables = {profile: codec.as_object(table) for profile, table in found.items()}
         return {
             profile: {name: value for name, value in table.items() if isinstance(value, str)}
-            for profile, table in found.items()
-            if isinstance(table, dict)
+            for profile, table in tables.items()
         }
 
     def _check(self, status: os.stat_result) -> None:

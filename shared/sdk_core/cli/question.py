@@ -28,6 +28,8 @@ def confirm(output: Output, command: str, arguments: Mapping[str, object], where
         raise DeclinedError(f"{command} changes something: without a terminal to ask on, it needs --yes")
     output.say(f"{command} at {where}")
     for name, value in arguments.items():
+        if value is None:
+            continue
         output.say(f"  {name.replace('_', '-')}: {value}")
     sys.stderr.write("Go on? [y/N] ")
     sys.stderr.flush()

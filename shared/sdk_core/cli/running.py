@@ -1,6 +1,8 @@
 """One command that calls the API, from its options to its exit code."""
 
 import asyncio
+import os
+import sys
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -8,6 +10,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from sdk_core.arguments import whole_number
 from sdk_core.backend import ClientOptions
 from sdk_core.cli.dry_run import HIDDEN, RequestShown, dry
 from sdk_core.cli.exits import Exit
@@ -55,8 +58,21 @@ def perform(program: Program, task: Task, options: CallOptions) -> Exit:
         return output.interrupted(*watch.summary())
     except DeclinedError as error:
         return output.refused(str(error))
-    except (SdkError, MissingSettingError, OSError, TypeError, ValueError) as error:
+    except (SdkError, MissingSettingError) as error:
         return output.failure(error, changes=task.changes)
+    except (TypeError, ValueError) as error:
+        # An argument that can't be sent is refused before any call begins.
+        return output.failure(error, changes=task.changes) if not watch.calls else _broken(error, output, watch)
+    except Exception as error:  # noqa: BLE001  the SDK's end or the printing failed: what was sent has to be told all the same
+        return _broken(error, output, watch)
+
+
+def _broken(error: Exception, output: Output, watch: Watch) -> Exit:
+    if isinstance(error, BrokenPipeError):
+        # Who reads the output has enough of it; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    lines, calls = watch.summary()
+    return output.broken(error, lines, calls, Exit.UNKNOWN if watch.may_have_changed else Exit.FAILED)
 
 
 def _perform(program: Program, task: Task, options: CallOptions, output: Output, watch: Watch) -> Exit:
@@ -97,10 +113,13 @@ async def _running_client(
                 yield client
             return
         async with program.new_sandbox() as sandbox:
-            ids = [f"{name} {getattr(sandbox, name)}" for name in dir(type(sandbox)) if name.endswith("_ID")]
-            output.say(f"on a sandbox, nothing is real; it has {', '.join(ids)}", "dim")
+            output.say(f"on a sandbox, nothing is real; it has {_ids(sandbox)}", "dim")
             async with client_of(program, program.sandbox_settings(sandbox), options, watch) as client:
                 yield client
+
+
+def _ids(sandbox: object) -> str:
+    return ", ".join(f"{name} {getattr(sandbox, name)}" for name in dir(sandbox) if name.endswith("_ID"))
 
 
 def client_of(program: Program, settings: Mapping[str, str], options: CallOptions, watch: Watch) -> Client:
@@ -111,6 +130,7 @@ def client_of(program: Program, settings: Mapping[str, str], options: CallOption
         more["total_timeout"] = options.timeout
         more["attempt_timeout"] = min(_ATTEMPT, options.timeout)
     if options.retries is not None:
+        whole_number("retries", options.retries, 0)
         more["retry"] = RetryPolicy(max_attempts=options.retries + 1)
     return program.connect(dry(program.client) if options.dry_run else program.client, settings, more)
 
@@ -120,5 +140,9 @@ def _noting_warnings(output: Output) -> Generator[None]:
     """Have the SDK's warnings, like that of a deprecated operation, told as messages."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", OperationDeprecatedWarning)
-        warnings.showwarning = lambda message, *_more: output.say(f"note: {message}", "yellow")
+
+        def tell(message: Warning | str, *_more: object, **_rest: object) -> None:
+            output.say(f"note: {message}", "yellow")
+
+        warnings.showwarning = tell
         yield

@@ -94,8 +94,9 @@ def _fields(value: object, name: str = "") -> Iterator[tuple[str, str | list[str
 
 def _inner(value: object) -> dict[str, Any] | None:
     """Return what a value is made of; None if it is shown as one text."""
-    if attrs.has(type(value)):
-        names = [attribute.alias or attribute.name for attribute in attrs.fields(type(value))]
+    kind: type[Any] = type(value)
+    if attrs.has(kind):
+        names = [attribute.alias or attribute.name for attribute in attrs.fields(kind)]
         return {name: getattr(value, name if hasattr(value, name) else f"_{name}") for name in names}
     if isinstance(value, dict):
         return {printable(str(key)): item for key, item in cast("dict[object, Any]", value).items()}

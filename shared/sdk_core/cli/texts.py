@@ -12,9 +12,11 @@ __all__ = ["Described", "describe"]
 _SECTION: Final = re.compile(r"^(?:Args|Raises|Returns|Yields|Source)\b[^:\n]*:", re.MULTILINE)
 _ARGUMENT: Final = re.compile(r"    (\w+): ?(.*)")
 _CODE: Final = re.compile(r"`([^`]*)`")
+_SEE: Final = re.compile(r"; see `\w+`\.$")
 _TURNS: Final = (
     (re.compile(r"\bNone(?=:| for\b| if\b)"), "left out"),
     (re.compile(r"; (?:arguments and errors as of|see) `\w+`(?=\.$)"), ""),
+    (re.compile(r"\bNone\b"), "nothing"),
     (re.compile(r"^Return "), "Show "),
     (re.compile(r"\breturn when\b"), "wait until"),
     (re.compile(r"\breturn (?=what\b|it\b)"), "show "),
@@ -66,7 +68,12 @@ def describe(functions: Iterable[Callable[..., Any]]) -> dict[str, Described]:
     for name, described in found.items():
         arguments = dict(anywhere)
         for other in (*reversed(_reached(name, found)), name):
-            arguments |= found[other].arguments
+            arguments |= {
+                argument: text
+                for argument, text in found[other].arguments.items()
+                # "Seconds; see `cancel_contract`" is said better there.
+                if not (_SEE.search(text) and argument in arguments)
+            }
         complete[name] = evolve(described, arguments=arguments)
     return complete
 

@@ -1,6 +1,6 @@
 """What a command has sent so far, as Ctrl-C has to tell it."""
 
-from typing import Any
+from typing import Any, Final
 
 from sdk_core.cli.output import Output
 from sdk_core.errors import SdkError
@@ -10,12 +10,11 @@ from sdk_core.telemetry import CallInfo, Telemetry
 
 __all__ = ["Watch"]
 
-_TOLD = {
-    "applied": "applied: the API said yes to {operation}",
-    Outcome.APPLIED.value: "applied, but the answer could not be read: {operation}",
-    Outcome.UNKNOWN.value: "UNKNOWN: {operation} was sent, and may have happened: read the state before you repeat it",
-    Outcome.REJECTED.value: "refused: {operation}; it did not happen",
-    Outcome.NOT_SENT.value: "not sent: {operation}",
+_TOLD: Final = {
+    Outcome.APPLIED: "applied: the API said yes to {operation}",
+    Outcome.UNKNOWN: "UNKNOWN: {operation} was sent, and may have happened: read the state before you repeat it",
+    Outcome.REJECTED: "refused: {operation}; it did not happen",
+    Outcome.NOT_SENT: "not sent: {operation}",
 }
 
 
@@ -24,7 +23,7 @@ class _Seen:
 
     def __init__(self, call: CallInfo) -> None:
         self.call = call
-        self.known: str = Outcome.NOT_SENT.value
+        self.known: Outcome = Outcome.NOT_SENT
 
 
 class Watch(Telemetry):
@@ -49,14 +48,12 @@ class Watch(Telemetry):
 
     def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> None:  # noqa: ARG002  none is added
         """From here on it may happen."""
-        self._seen[call].known = Outcome.UNKNOWN.value
+        self._seen[call].known = Outcome.UNKNOWN
         if self._verbose:
             what = f"{call.operation} (attempt {number}, correlation id {call.correlation_id})"
             self._output.say(what, "dim")
 
-    def on_attempt_end(
-        self, call: CallInfo, number: int, status: int | None, error: BaseException | None
-    ) -> None:
+    def on_attempt_end(self, call: CallInfo, number: int, status: int | None, error: BaseException | None) -> None:
         """Tell how an attempt ended; what that means is told by the call."""
         if self._verbose:
             end = status if error is None else type(error).__name__
@@ -64,20 +61,28 @@ class Watch(Telemetry):
 
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> None:  # noqa: ARG002  the log tells it
         """What was sent so far is known; it is sent again."""
-        self._seen[call].known = error.outcome.value
+        self._seen[call].known = error.outcome
 
     def on_give_up(self, call: CallInfo, error: SdkError) -> None:
         """What was sent is known."""
-        self._seen[call].known = error.outcome.value
+        self._seen[call].known = error.outcome
 
     def on_call_end(self, call: CallInfo, error: BaseException | None) -> None:
         """Keep that it succeeded; how a failure ended was told before."""
         if error is None:
-            self._seen[call].known = "applied"
+            self._seen[call].known = Outcome.APPLIED
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Whether something that was sent changed something, or may have."""
+        return any(seen.known in {Outcome.APPLIED, Outcome.UNKNOWN} for seen in self._changes())
+
+    def _changes(self) -> list[_Seen]:
+        return [seen for seen in self._seen.values() if seen.call.operation.effect is not Effect.READ]
 
     def summary(self) -> tuple[list[str], list[dict[str, Any]]]:
         """Return what is known of all that may have changed something: in lines, and as JSON data."""
-        changes = [seen for seen in self._seen.values() if seen.call.operation.effect is not Effect.READ]
+        changes = self._changes()
         lines = [
             _TOLD[seen.known].format(operation=seen.call.operation.name)
             + f" (correlation id {seen.call.correlation_id})"
@@ -87,7 +92,7 @@ class Watch(Telemetry):
             {
                 "operation": seen.call.operation.name,
                 "correlationId": seen.call.correlation_id,
-                "effect": seen.known,
+                "outcome": seen.known.value,
             }
             for seen in changes
         ]
