@@ -29,15 +29,15 @@ def test_a_table_fits_and_leaves_nothing_out(
     monkeypatch.setenv("COLUMNS", str(width))
     ended = run(program, *command, "--sandbox")
     lines = ended.out.splitlines()
-    # A name of a field is not broken.
-    assert max(map(len, lines)) <= max(width, 80)
+    # No name and no id is broken.
+    assert max(map(len, lines)) <= max(width, 53)
     assert all(line == line.rstrip() for line in lines)
     assert ended.out.isascii()
     document = json.loads(run(program, *command, "--sandbox", "--json").out)
     for item in document["items"] if isinstance(document, dict) else document:
         for value in item.values():
-            if isinstance(value, str | int) and not isinstance(value, bool) and "T00:" not in str(value):
-                assert str(value) in "".join(ended.out.split("\n" + " " * 56)) or str(value).split()[0] in ended.out
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                assert str(value).replace("T", " ").split()[0] in ended.out
 
 
 def test_a_short_list_is_side_by_side_and_a_wide_one_is_not(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,9 +76,8 @@ async def test_what_a_server_sends_does_nothing_to_a_terminal(run_beside: Any, m
 async def test_amounts_keep_their_digits(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with MembershipSandbox() as sandbox:
         contract = sandbox.contracts[sandbox.CUSTOMER_ID][sandbox.CONTRACT_ID]
-        prices = evolve(
-            contract.price_details, base_price=evolve(contract.price_details.base_price, amount=Decimal("0.10"))
-        )
+        price = evolve(contract.price_details.base_price, amount=Decimal("0.10"))
+        prices = evolve(contract.price_details, base_price=price)
         sandbox.contracts[sandbox.CUSTOMER_ID] = {contract.id: evolve(contract, price_details=prices)}
         reach(sandbox, monkeypatch)
         ended = await run_beside(MEMBERSHIP, *READ, "--json")
@@ -111,7 +110,7 @@ def test_a_deprecated_operation_is_noted(run: Any) -> None:
 async def test_timeout_and_retries_are_those_of_the_calls(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with MembershipSandbox() as sandbox:
         reach(sandbox, monkeypatch)
-        sandbox.fail(Fault.stall())
+        sandbox.fail(Fault.delay(5))
         slow = await run_beside(MEMBERSHIP, *READ, "--timeout", "0.1")
         requests = len(sandbox.requests)
         sandbox.fail(*[Fault.status(409)] * 5)

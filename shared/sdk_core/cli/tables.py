@@ -51,13 +51,19 @@ def table_of(value: object, console: Console) -> Text:
 
 def _record(fields: Mapping[str, str | list[str]], width: int) -> Text:
     left = max(map(cell_len, fields), default=0)
+    if width - left < _NARROWEST:
+        # Each name stands on a line of its own.
+        left = 2
     room = max(_NARROWEST, width - left - len(_GAP))
     lines: list[Text] = []
     for name, cell in fields.items():
         said = ", ".join(cell) if isinstance(cell, list) else cell
-        first, *more = textwrap.wrap(said, room) or ["-"]
-        lines.append(Text.assemble((_padded(name, left), "bold"), _GAP, first))
-        lines += [Text(" " * left + _GAP + line) for line in more]
+        values = textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False) or ["-"]
+        beside = [values.pop(0)] if cell_len(name) <= left else []
+        head = Text(_line([name, *beside], [left, 0]))
+        head.stylize("bold", 0, len(name))
+        lines.append(head)
+        lines += [Text(" " * left + _GAP + line) for line in values]
     return Text("\n").join(lines)
 
 
@@ -66,7 +72,7 @@ def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
 
 
 def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cell_len(text))
+    return text + " " * max(0, width - cell_len(text))
 
 
 def _short(cell: str | list[str]) -> str:
