@@ -1,6 +1,7 @@
 """`doctor`: from the settings to the scopes, what works and what to do about the rest; one line each."""
 
 import asyncio
+import textwrap
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -52,9 +53,11 @@ async def _examine(program: Program, output: Output, options: CallOptions) -> Ex
     async for finding in _findings(program, output, options):
         findings.append(finding)
         if not output.json:
-            state = Text(f"{finding.state.value:8}", style=_STYLES[finding.state])
             said = printable(f"{finding.said}. {finding.advice}" if finding.advice else finding.said)
-            output.show({}, Text.assemble(state, f"{finding.check:11}", said))
+            text = f"{finding.state.value:8}{finding.check:11}{said}"
+            line = Text(textwrap.fill(text, output.width, subsequent_indent=" " * 19, break_long_words=False))
+            line.stylize(_STYLES[finding.state], 0, 7)
+            output.show({}, line)
     if output.json:
         output.show({"findings": [finding.to_dict() for finding in findings]}, "")
     failed = {finding.check for finding in findings if finding.state is State.FAILED}
@@ -120,7 +123,7 @@ async def _credential(program: Program, client: Client) -> tuple[Finding, str | 
         what = f"Store another with `{program.name} auth login`"
         return Finding("credential", State.FAILED, error.message, what), None
     except SdkError as error:
-        return Finding("credential", State.FAILED, f"could not be tried: {error}"), None
+        return Finding("API", State.FAILED, f"the credential could not be tried: {error}"), None
     return Finding("credential", State.OK, "accepted"), reply.headers.get("Date")
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from json import dumps
+from textwrap import fill
 from typing import Any, Final, cast
 
 import attrs
@@ -53,6 +54,11 @@ class Output:
         self._stdout = new_console()
         self.stderr: Console = new_console(stderr=True)
 
+    @property
+    def width(self) -> int:
+        """Columns of stdout."""
+        return self._stdout.width
+
     def result(self, value: object) -> Exit:
         """Print what a command returned."""
         if self.json:
@@ -64,7 +70,7 @@ class Output:
         elif isinstance(shown, Empty):
             self.say("done", "green")
         else:
-            self._stdout.print(table_of(shown, self._stdout))
+            self._stdout.print(table_of(shown, self._stdout), soft_wrap=True)
         return Exit.DONE
 
     def show(self, document: Mapping[str, Any], shown: RenderableType) -> None:
@@ -72,11 +78,13 @@ class Output:
         if self.json:
             self._document(codec.dump(document))
         else:
-            self._stdout.print(shown)
+            self._stdout.print(shown, soft_wrap=True)
 
     def say(self, text: str, style: str = "") -> None:
         """Write a message to stderr."""
-        self.stderr.print(Text(printable(text), style=style))
+        # Words are kept whole: a URL that is broken can't be copied.
+        lines = fill(printable(text), self.stderr.width, break_long_words=False, break_on_hyphens=False)
+        self.stderr.print(Text(lines, style=style), soft_wrap=True)
 
     def failure(self, error: Exception, *, changes: bool) -> Exit:
         """Say why a command failed, and what to do; return its exit code."""

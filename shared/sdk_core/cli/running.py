@@ -86,13 +86,14 @@ def _perform(program: Program, task: Task, options: CallOptions, output: Output,
 
     try:
         with output.waiting(task.name):
-            return output.result(asyncio.run(run()))
+            value = asyncio.run(run())
     except RequestShown as request:
         output.show(request.document, request.shown())
         output.say("dry run: nothing was sent")
         if request.operation.name != task.name.replace("-", "_"):
             output.say(f"{task.name} begins with this request; what it sends then depends on the answer")
         return Exit.DONE
+    return output.result(value)
 
 
 def _client_settings(program: Program, options: CallOptions) -> dict[str, str]:
