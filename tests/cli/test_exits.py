@@ -129,7 +129,7 @@ async def interrupt(server: WireServer, *arguments: object, after: bytes = b"") 
     process.send_signal(signal.SIGINT)
     out, err = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return process.returncode, out.decode(), " ".join(err.decode().split())
 
 
 CONTRACT = {
