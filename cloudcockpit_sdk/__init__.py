@@ -28,6 +28,7 @@ from sdk_core.errors import (
     ServerError,
     ServiceUnavailableError,
 )
+from sdk_core.model_json import from_json, to_dict, to_json
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
 from sdk_core.query import Query
@@ -88,8 +89,11 @@ __all__ = [
     "WorkflowError",
     "__version__",
     "correlation_scope",
+    "from_json",
     "models",
     "operations",
+    "to_dict",
+    "to_json",
     "workflows",
 ]
 __all__ += models.__all__

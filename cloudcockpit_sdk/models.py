@@ -18,6 +18,7 @@ from sdk_core import codec
 from sdk_core.arguments import finite_decimal, int32, of_type, valid
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
+from sdk_core.model import Model
 from sdk_core.returns import Checked, Empty
 
 __all__ = [
@@ -122,7 +123,7 @@ class Currency(OpenEnumObject):
 
 
 @frozen(kw_only=True)
-class _Acknowledged(Empty):
+class _Acknowledged(Model, Empty):
     correlation_id: str
 
     @classmethod
@@ -147,7 +148,7 @@ class Done(_Acknowledged):
 
 
 @frozen(kw_only=True)
-class Price:
+class Price(Model):
     """A price for the whole term."""
 
     value: Decimal | None = None
@@ -155,14 +156,14 @@ class Price:
 
 
 @frozen(kw_only=True)
-class PriceMargin:
+class PriceMargin(Model):
     """A margin. Only the rule is read: the name of the amount is not documented."""
 
     margin_rule: MarginRule | None = None
 
 
 @frozen(kw_only=True)
-class SubscriptionListItem:
+class SubscriptionListItem(Model):
     """A subscription as lists show it. Fields after `term_duration` are not documented."""
 
     id: UUID
@@ -197,7 +198,7 @@ class SubscriptionListItem:
 
 
 @frozen(kw_only=True)
-class NextBillingFrequency:
+class NextBillingFrequency(Model):
     """A scheduled change of the billing frequency."""
 
     scheduled_date: datetime | None = None
@@ -212,7 +213,7 @@ class NextBillingFrequency:
 
 
 @frozen(kw_only=True)
-class AutoRenewSettings:
+class AutoRenewSettings(Model):
     """What the subscription renews to; further fields may exist."""
 
     term: TermDuration | None = None
@@ -221,7 +222,7 @@ class AutoRenewSettings:
 
 
 @frozen(kw_only=True)
-class Subscription:
+class Subscription(Model):
     """A subscription in detail."""
 
     id: UUID
@@ -245,15 +246,15 @@ class Subscription:
     margin: PriceMargin | None = None
     internal_id: str | None = None
     po_number: str | None = None
-    offer: Any = field(default=None, repr=False)
+    offer: Any = field(default=None, repr=False, hash=False)
     """Raw JSON: its fields are not documented here."""
-    offer_price: Any = field(default=None, repr=False)
+    offer_price: Any = field(default=None, repr=False, hash=False)
     """Raw JSON: its fields are not documented here."""
     provider_data: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
-class TransitionEvent:
+class TransitionEvent(Model):
     """A step of a transition."""
 
     name: str | None = None
@@ -261,7 +262,7 @@ class TransitionEvent:
 
 
 @frozen(kw_only=True)
-class Transition:
+class Transition(Model):
     """What a subscription can be upgraded to; pass one back to `upgrade_subscription`."""
 
     quantity: int
@@ -283,7 +284,7 @@ class Transition:
 
 
 @frozen(kw_only=True)
-class MigrationStatus:
+class MigrationStatus(Model):
     """Progress of a migration."""
 
     is_completed: bool
@@ -295,7 +296,7 @@ class MigrationStatus:
 
 
 @frozen(kw_only=True)
-class MigrationRequest:
+class MigrationRequest(Model):
     """Request: migrate a legacy subscription. Term and frequency are plain text here, unlike elsewhere."""
 
     purchase_full_term: bool = field(validator=valid(of_type(bool)))
@@ -305,7 +306,7 @@ class MigrationRequest:
 
 
 @frozen(kw_only=True)
-class MonthlyBudget:
+class MonthlyBudget(Model):
     """Request: the budget of an Azure entitlement."""
 
     # There is no default, so that None ("no budget") is sent as null and never left out by mistake.
@@ -313,10 +314,10 @@ class MonthlyBudget:
 
 
 @frozen(kw_only=True)
-class CancelConflict:
+class CancelConflict(Model):
     """The body of a 409 to `cancel_subscription`; only this field of it is documented."""
 
-    portal_subscription: Any = field(repr=False)
+    portal_subscription: Any = field(repr=False, hash=False)
     """Raw JSON: `name`, `quantity`, `nextBillingFrequency`, `autoRenewEnabled`, `autoRenewSettings` were seen."""
 
     @classmethod
@@ -339,21 +340,22 @@ def whole_page(answer: Mapping[str, Any]) -> list[Any] | None:
 
 
 @frozen(kw_only=True)
-class Page(Checked, Generic[T]):
+class Page(Model, Checked, Generic[T]):
     """One page of a list.
 
     Without the key `items` it is no page, but something else that came with status 200: an error envelope, perhaps.
     """
 
     # Null is documented to be possible; it is told from a missing key by being read into a field without a default.
-    _items: tuple[T, ...] | None = field(metadata={"json": "items"})
+    # They may be raw JSON, which has no hash.
+    _items: tuple[T, ...] | None = field(hash=False, metadata={"json": "items"})
     total_pages: int | None = None
     total_count: int | None = None
     """Of all pages together."""
     has_next_page: bool | None = None
     """Name seen in third-party code only; None if the API left it out."""
     continuation_token: str | None = field(default=None, repr=False)
-    pagination_parameters: Any = field(default=None, repr=False)
+    pagination_parameters: Any = field(default=None, repr=False, hash=False)
     """Raw JSON: its fields are not documented."""
 
     @property

@@ -15,6 +15,7 @@ from attrs.validators import optional
 from sdk_core import codec
 from sdk_core.arguments import int64_id, of_type, plain_date, valid, whole_number
 from sdk_core.codec import OpenEnum
+from sdk_core.model import Model
 from sdk_core.returns import Checked, Empty
 
 __all__ = [
@@ -140,13 +141,13 @@ class PaymentFrequencyType(OpenEnum):
 
 
 @frozen(kw_only=True)
-class VoidResult(Empty):
+class VoidResult(Model, Empty):
     """The answer of operations that return no data: the status code was a success.
 
     The content of `success` is undocumented: do not rely on it.
     """
 
-    success: Any = None
+    success: Any = field(default=None, hash=False)
 
     @classmethod
     def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:  # noqa: ARG003  the API has no correlation id
@@ -163,7 +164,7 @@ class VoidResult(Empty):
 
 
 @frozen(kw_only=True)
-class Money:
+class Money(Model):
     """An amount in major units (euros, not cents)."""
 
     amount: Decimal
@@ -172,7 +173,7 @@ class Money:
 
 
 @frozen(kw_only=True)
-class Term:
+class Term(Model):
     """A length of time."""
 
     value: int
@@ -180,7 +181,7 @@ class Term:
 
 
 @frozen(kw_only=True)
-class TimePeriod:
+class TimePeriod(Model):
     """A length of time, with the field names that `cancelation_period` has."""
 
     period_value: int
@@ -188,7 +189,7 @@ class TimePeriod:
 
 
 @frozen(kw_only=True)
-class MonthDay:
+class MonthDay(Model):
     """A day of the year."""
 
     month: Month | None = None
@@ -197,7 +198,7 @@ class MonthDay:
 
 
 @frozen(kw_only=True)
-class RateCode:
+class RateCode(Model):
     """A rate code of a contract."""
 
     name: str | None = None
@@ -205,7 +206,7 @@ class RateCode:
 
 
 @frozen(kw_only=True)
-class MonthDayToPrice:
+class MonthDayToPrice(Model):
     """The price due on a day of the year."""
 
     month_day: MonthDay
@@ -213,7 +214,7 @@ class MonthDayToPrice:
 
 
 @frozen(kw_only=True)
-class TermToPrice:
+class TermToPrice(Model):
     """The price that applies *after* a term has passed."""
 
     term: Term
@@ -221,7 +222,7 @@ class TermToPrice:
 
 
 @frozen(kw_only=True)
-class PaymentFrequency:
+class PaymentFrequency(Model):
     """When and how much a contract or module is paid."""
 
     type: PaymentFrequencyType
@@ -237,7 +238,7 @@ class PaymentFrequency:
 
 
 @frozen(kw_only=True)
-class PriceDetails:
+class PriceDetails(Model):
     """Prices of a contract. All are documented as required, but only inform: one that is missing costs no contract."""
 
     base_price: Money | None = None
@@ -247,7 +248,7 @@ class PriceDetails:
 
 
 @frozen(kw_only=True)
-class ContractData:
+class ContractData(Model):
     """A member's main contract."""
 
     id: int
@@ -274,7 +275,7 @@ class ContractData:
 
 
 @frozen(kw_only=True)
-class ContractCancelationReason:
+class ContractCancelationReason(Model):
     """A reason the studio offers for cancelations."""
 
     cancelation_reason_id: int
@@ -282,7 +283,7 @@ class ContractCancelationReason:
 
 
 @frozen(kw_only=True)
-class MainContractCancelation:
+class MainContractCancelation(Model):
     """Request: cancel a main contract."""
 
     cancelation_date: date = field(validator=valid(plain_date))
@@ -291,7 +292,7 @@ class MainContractCancelation:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleContractCancelation:
+class AdditionalModuleContractCancelation(Model):
     """Request: cancel a module contract."""
 
     cancelation_date: date = field(validator=valid(plain_date))
@@ -299,7 +300,7 @@ class AdditionalModuleContractCancelation:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleContractTrialPeriod:
+class AdditionalModuleContractTrialPeriod(Model):
     """Trial period of a module contract."""
 
     term: Term | None = None
@@ -307,7 +308,7 @@ class AdditionalModuleContractTrialPeriod:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleContractExtended:
+class AdditionalModuleContractExtended(Model):
     """A contract of an additional module. The API sends no id with it: keep the one you asked with."""
 
     name: str
@@ -446,7 +447,7 @@ class ExtensionType(OpenEnum):
 
 
 @frozen(kw_only=True)
-class IdlePeriodReason:
+class IdlePeriodReason(Model):
     """A reason for an idle period."""
 
     id: int
@@ -456,7 +457,7 @@ class IdlePeriodReason:
 
 
 @frozen(kw_only=True)
-class IdlePeriodFeeCalculationConfig:
+class IdlePeriodFeeCalculationConfig(Model):
     """How the studio computes fees."""
 
     idle_period_amount: Money | None = None
@@ -468,7 +469,7 @@ class IdlePeriodFeeCalculationConfig:
 
 
 @frozen(kw_only=True)
-class IdlePeriodFee:
+class IdlePeriodFee(Model):
     """The fee of one idle period."""
 
     idle_period_fee_calculation_type: IdlePeriodFeeCalculationType | None = None
@@ -479,7 +480,7 @@ class IdlePeriodFee:
 
 
 @frozen(kw_only=True)
-class IdlePeriodConfiguration:
+class IdlePeriodConfiguration(Model):
     """The rules for idle periods of a contract."""
 
     temporal_unit: IdleTemporalUnit
@@ -511,7 +512,7 @@ class IdlePeriodConfiguration:
 
 
 @frozen(kw_only=True)
-class IdlePeriod:
+class IdlePeriod(Model):
     """An idle period, or the amendment that asks for one."""
 
     id: int
@@ -536,7 +537,7 @@ class IdlePeriod:
 
 
 @frozen(kw_only=True)
-class IdlePeriodLists:
+class IdlePeriodLists(Model):
     """A contract's idle periods; pending amendments are among them."""
 
     past_idle_periods: tuple[IdlePeriod, ...]
@@ -544,7 +545,7 @@ class IdlePeriodLists:
 
 
 @frozen(kw_only=True)
-class RemainingIdlePeriods(Checked):
+class RemainingIdlePeriods(Model, Checked):
     """How much idle time is left."""
 
     remaining_free_terms: Term | None = None
@@ -563,7 +564,7 @@ def _term_value(_instance: object, attribute: "Attribute[Any]", value: object) -
 
 
 @frozen(kw_only=True)
-class IdlePeriodValidationRequest:
+class IdlePeriodValidationRequest(Model):
     """Request: would this idle period be accepted?"""
 
     start_date: date = field(validator=valid(plain_date))
@@ -588,7 +589,7 @@ class IdlePeriodUpdateRequest(IdlePeriodCreateRequest):
 
 
 @frozen(kw_only=True)
-class IdlePeriodValidationStatusResult:
+class IdlePeriodValidationStatusResult(Model):
     """Result of the validation of an idle period request; a refusal is a value here, not an error."""
 
     validation_status: IdlePeriodValidationStatus
@@ -600,7 +601,7 @@ class IdlePeriodValidationStatusResult:
 
 
 @frozen(kw_only=True)
-class AccountPreviewItem:
+class AccountPreviewItem(Model):
     """A charge that a change would cause."""
 
     due_date: date
@@ -614,7 +615,7 @@ class AccountPreviewItem:
 
 
 @frozen(kw_only=True)
-class IdlePeriodUpdatePreview:
+class IdlePeriodUpdatePreview(Model):
     """Result of the validation of a change, and its cost; a refusal is a value here, not an error."""
 
     validation_status: IdlePeriodValidationStatus
@@ -629,7 +630,7 @@ class IdlePeriodUpdatePreview:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleExtension:
+class AdditionalModuleExtension(Model):
     """What follows a module's term."""
 
     extension_type: ExtensionType
@@ -638,7 +639,7 @@ class AdditionalModuleExtension:
 
 
 @frozen(kw_only=True)
-class TermInformation:
+class TermInformation(Model):
     """Term of a module."""
 
     term: Term
@@ -647,7 +648,7 @@ class TermInformation:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleTrialPeriodConfig:
+class AdditionalModuleTrialPeriodConfig(Model):
     """Trial period of a module."""
 
     term: Term
@@ -655,7 +656,7 @@ class AdditionalModuleTrialPeriodConfig:
 
 
 @frozen(kw_only=True)
-class AdditionalModule:
+class AdditionalModule(Model):
     """A module the studio sells."""
 
     id: int
@@ -671,7 +672,7 @@ class AdditionalModule:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleContractRequest:
+class AdditionalModuleContractRequest(Model):
     """Request: buy a module, or ask whether it could be bought."""
 
     additional_module_id: int = field(validator=valid(int64_id))
@@ -680,7 +681,7 @@ class AdditionalModuleContractRequest:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleContractValidationStatus:
+class AdditionalModuleContractValidationStatus(Model):
     """Result of the validation of a purchase; a refusal is a value here, not an error."""
 
     validation_status: AdditionalModuleValidationStatus
@@ -692,7 +693,7 @@ class AdditionalModuleContractValidationStatus:
 
 
 @frozen(kw_only=True)
-class AdditionalModuleContract:
+class AdditionalModuleContract(Model):
     """A bought module."""
 
     id: int = field(metadata={"digits": True})

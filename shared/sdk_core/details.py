@@ -45,7 +45,7 @@ class ErrorDetails:
     """The server's id of this failure; quote it to the API's support."""
     recognised: bool = False
     """Whether the body was the API's envelope (False: empty, HTML from a proxy, ...)."""
-    raw: Any = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False, hash=False)
     """The whole JSON body, or None if it was no JSON."""
     body: bytes = field(default=b"", repr=False)
     """The body as received; of an error status its first 2 KiB."""

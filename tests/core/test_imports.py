@@ -63,6 +63,8 @@ def test_core_does_without_what_is_built_on_it(room: str) -> None:
         ("rich", {"sdk_core.cli"}),
         ("cyclopts", {"sdk_core.cli"}),
         ("platformdirs", {"sdk_core.cli"}),
+        ("pydantic", {"sdk_core.pydantic_schema", "sdk_core.model"}),
+        ("pydantic_core", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("opentelemetry", {"sdk_core.opentelemetry"}),
     ],
 )

@@ -26,7 +26,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.shapes import LazyDict, has_attrs, json_name
 
-__all__ = ["dump", "encode_datetime"]
+__all__ = ["dump", "encode_datetime", "to_builtins"]
 
 
 def dump(value: Any) -> bytes:
@@ -42,6 +42,16 @@ def dump(value: Any) -> bytes:
         problem = ValueError("a text holds half of a surrogate pair, which JSON can't carry")
     # Outside of the handler: Python's own error holds the whole text, and would become the context of this one.
     raise problem
+
+
+def to_builtins(value: Any) -> Any:
+    """Return `value` as the JSON value that `dump` writes: text for dates and UUIDs, `Decimal` for every amount.
+
+    Raises:
+        TypeError, ValueError: as `dump` does.
+    """
+    dump(value)
+    return msgspec.to_builtins(_TO_JSON_VALUE[value.__class__](value), builtin_types=(Decimal,))
 
 
 def encode_datetime(name: str, value: datetime) -> str:

@@ -1,0 +1,57 @@
+"""Models leave the process, and come back: as JSON, with the API's own names and every digit of its amounts."""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sdk_core.codec import NotJsonError, ShapeError, dump, load
+from sdk_core.codec.write import to_builtins
+
+if TYPE_CHECKING:
+    from attrs import AttrsInstance
+
+__all__ = ["from_json", "to_dict", "to_json"]
+
+T = TypeVar("T")
+
+
+def to_json(model: "AttrsInstance | list[Any] | tuple[Any, ...]") -> bytes:
+    """Return a model, or a list of models, as the API's JSON.
+
+    Amounts are numbers, written digit by digit; dates and UUIDs are text; fields that are None or empty by default are
+    left out.
+
+    Raises:
+        TypeError: raw JSON in it holds something else; a float, too, as it can't hold most decimal amounts.
+        ValueError: a number is not finite, or a date-time names no instant.
+    """
+    return dump(model)
+
+
+def to_dict(model: "AttrsInstance") -> dict[str, Any]:
+    """Return a model as the object that `to_json` writes: amounts are `Decimal`, dates and UUIDs are text.
+
+    Raises:
+        TypeError, ValueError: as for `to_json`.
+    """
+    values: dict[str, Any] = to_builtins(model)
+    return values
+
+
+def from_json(shape: type[T], text: bytes | str) -> T:
+    """Return the model that a JSON text holds: what `to_json` wrote, or an answer of the API that was kept.
+
+    Args:
+        shape: the model's class, or `list` of one.
+        text: bytes in any of JSON's encodings, or text.
+
+    Raises:
+        ValueError: it is no JSON of that model; the text names the JSON paths that do not fit, and shows no value.
+    """
+    try:
+        return load(text.encode() if isinstance(text, str) else text, shape)
+    except NotJsonError:
+        problem = "it is no JSON"
+    except ShapeError as error:
+        problem = ", ".join(error.problems)
+    # Outside of the handlers, so that no error that shows a value becomes the context of this one.
+    kind: Any = shape  # A generic one with its argument is no type, whatever its annotation says.
+    raise ValueError(f"text can't be read as {kind.__name__ if isinstance(kind, type) else kind}: {problem}")

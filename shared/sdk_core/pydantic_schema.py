@@ -1,0 +1,105 @@
+"""What pydantic has to know of a model. Imported when pydantic asks a model, and never before.
+
+Pydantic reads the JSON names and types of the API, and refuses what a model can't be made of, each misfit with its
+place. It converts nothing but what its own JSON makes necessary: amounts come as text, too, because that is how
+pydantic writes them. Unknown keys are ignored and unknown values of enumerations are kept, as in the API's answers.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from types import GenericAlias
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import attrs
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, GetCoreSchemaHandler, Strict, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from sdk_core.codec import OpenEnumObject, as_list, as_object
+from sdk_core.codec.shapes import is_enum, is_optional, json_name, typed_attributes
+from sdk_core.model_json import to_dict
+
+__all__ = ["model_schema"]
+
+
+def model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """Return the schema of a model, or of a generic one with its argument, which names it in an OpenAPI document."""
+    cls: Any = get_origin(source) or source
+    attributes = typed_attributes(source)
+    fields = {
+        json_name(attribute): core_schema.typed_dict_field(
+            handler.generate_schema(_annotated(kind)), required=attribute.default is attrs.NOTHING
+        )
+        for attribute, kind in attributes
+    }
+    arguments = {json_name(attribute): attribute.alias or attribute.name for attribute, _kind in attributes}
+
+    def make(value: Any, read: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(value, cls):
+            return value
+        found: dict[str, Any] = read(value)
+        return cls(**{arguments[name]: item for name, item in found.items()})
+
+    return core_schema.no_info_wrap_validator_function(
+        make,
+        core_schema.typed_dict_schema(fields, cls=cls, cls_name=cls.__name__),
+        ref=_reference(source),
+        serialization=core_schema.plain_serializer_function_ser_schema(to_dict),
+    )
+
+
+def _reference(shape: Any) -> str:
+    """Return the name of a shape in a schema, from which pydantic makes a short one that is unique."""
+    cls = get_origin(shape) or shape
+    arguments = ",".join(map(_reference, get_args(shape)))
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    return f"{name}[{arguments}]" if arguments else name
+
+
+def _annotated(kind: Any) -> Any:
+    """Return the annotation by which pydantic reads what the codec reads as `kind`."""
+    if is_optional(kind):
+        return _annotated(get_args(kind)[0]) | None
+    if get_origin(kind) is tuple:
+        return GenericAlias(tuple, (_annotated(get_args(kind)[0]), ...))
+    return _enumeration(kind) if is_enum(kind) else _ANNOTATED.get(kind, kind)
+
+
+def _enumeration(kind: Any) -> Any:
+    known = {"anyOf": [{"enum": [member.value for member in kind]}, {"type": "string"}], "title": kind.__name__}
+    if not issubclass(kind, OpenEnumObject):
+        return Annotated[str, Strict(), AfterValidator(kind), WithJsonSchema(known)]
+    named = {"type": "object", "properties": {"name": known}, "required": ["name"], "title": kind.__name__}
+    return Annotated[dict[str, Any], AfterValidator(lambda value: kind(_name(value))), WithJsonSchema(named)]
+
+
+def _name(value: dict[str, Any]) -> str:
+    if not isinstance(name := value.get("name"), str):
+        raise ValueError('expected an object {"name": "..."}')  # noqa: TRY004  pydantic reports ValueErrors only
+    return name
+
+
+def _no_number(value: object) -> object:
+    """Refuse a timestamp: nobody knows whether it counts seconds, or whose midnight decides the day."""
+    if isinstance(value, int | float | Decimal):
+        raise ValueError("expected text, not a number")  # noqa: TRY004  pydantic reports ValueErrors only
+    return value
+
+
+def _exact(value: Any) -> Any:
+    """Return raw JSON with `Decimal` in place of floats, which can't be sent."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {key: _exact(item) for key, item in as_object(value).items()}
+    return [_exact(item) for item in as_list(value)] if isinstance(value, list) else value
+
+
+_ANNOTATED: Final[Mapping[Any, Any]] = {
+    Any: Annotated[Any, AfterValidator(_exact)],
+    str: Annotated[str, Strict()],
+    int: Annotated[int, Strict()],
+    bool: Annotated[bool, Strict()],
+    date: Annotated[date, BeforeValidator(_no_number)],
+    datetime: Annotated[AwareDatetime, BeforeValidator(_no_number)],
+}

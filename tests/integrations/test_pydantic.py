@@ -1,0 +1,187 @@
+"""Pydantic and FastAPI take the models as they are, over every model of both SDKs."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, get_origin
+
+import httpx
+import pytest
+from fastapi import Body, FastAPI
+from model_json import ENUM_SITES, NEW, ROOTS, as_json, changed, full, value_at
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from cloudcockpit_sdk import MonthlyBudget, Page, Price, Subscription, SubscriptionListItem
+from membership_sdk import (
+    AdditionalModuleContractCancelation,
+    ContractData,
+    MainContractCancelation,
+    Money,
+    to_json,
+)
+from sdk_core import codec
+
+SHAPES = pytest.mark.parametrize("shape", [*ROOTS, MonthlyBudget], ids=str)
+
+
+def value_of(shape: Any) -> Any:
+    return codec.load(json.dumps(full(shape)).encode(), shape)
+
+
+def with_text_amounts(value: Any) -> Any:
+    """Return JSON as pydantic writes it: all numbers of 12, which are the amounts, are text."""
+    if isinstance(value, dict):
+        return {key: with_text_amounts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_text_amounts(item) for item in value]
+    return "12" if value == 12 else value
+
+
+@SHAPES
+def test_a_model_goes_through_pydantic_and_comes_back(shape: Any) -> None:
+    value, adapter = value_of(shape), TypeAdapter(shape)
+    written = adapter.dump_json(value)
+    assert json.loads(written) == with_text_amounts(full(shape))
+    again = adapter.validate_json(written)
+    assert again == value
+    assert type(again) is type(value)
+    assert to_json(again) == to_json(value)
+    assert adapter.validate_python(value) is value
+
+
+@SHAPES
+def test_the_api_s_own_json_is_read_too(shape: Any) -> None:
+    assert TypeAdapter(shape).validate_json(to_json(value_of(shape))) == value_of(shape)
+
+
+@SHAPES
+@pytest.mark.parametrize("mode", ["validation", "serialization"])
+def test_the_schema_has_the_api_s_names(shape: Any, mode: Any) -> None:
+    schema = TypeAdapter(shape).json_schema(mode=mode)
+    assert set(schema["properties"]) == set(full(shape))
+    assert schema["description"].startswith((get_origin(shape) or shape).__doc__.splitlines()[0])
+
+
+@pytest.mark.parametrize("site", ENUM_SITES, ids=str)
+def test_a_new_value_of_an_enumeration_is_kept(site: Any) -> None:
+    read = TypeAdapter(site.root).validate_json(changed(site, as_json(site.shape, NEW)))
+    assert value_at(site, read) == NEW
+    assert not value_at(site, read).is_known
+
+
+def test_a_schema_does_not_close_an_enumeration() -> None:
+    schema = TypeAdapter(ContractData).json_schema()["properties"]["contractStatus"]
+    assert schema["anyOf"] == [{"enum": ["ACTIVE", "INACTIVE"]}, {"type": "string"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "problem"),
+    [
+        ({"cancelationReasonId": 1}, ("cancelationDate",), "Field required"),
+        (
+            {"cancelationDate": 1767139200, "cancelationReasonId": 1},
+            ("cancelationDate",),
+            "expected text, not a number",
+        ),
+        ({"cancelationDate": "soon", "cancelationReasonId": 1}, ("cancelationDate",), "valid date"),
+        ({"cancelationDate": "2026-01-31", "cancelationReasonId": "1"}, ("cancelationReasonId",), "valid integer"),
+        ({"cancelationDate": "2026-01-31", "cancelationReasonId": True}, ("cancelationReasonId",), "valid integer"),
+        ({"cancelationDate": "2026-01-31", "cancelationReasonId": 0}, (), "cancelation_reason_id must be from 1 to"),
+    ],
+)
+def test_a_misfit_is_refused_with_its_place(body: Any, place: Any, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(AdditionalModuleContractCancelation).validate_python(body)
+    [error] = caught.value.errors()
+    assert error["loc"] == place
+    assert problem in error["msg"]
+
+
+@pytest.mark.parametrize("wrong", ["Active", {}, {"name": 1}, 1, None])
+def test_what_is_no_enumeration_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Subscription).validate_python(full(Subscription) | {"status": wrong})
+
+
+def test_a_moment_without_an_offset_is_refused() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        TypeAdapter(Subscription).validate_python(full(Subscription) | {"startDate": "2024-05-04T09:42:00"})
+
+
+def test_raw_json_with_fractions_can_be_sent_again() -> None:
+    read = TypeAdapter(Subscription).validate_json(json.dumps(full(Subscription) | {"offer": {"a": [1.25]}}))
+    assert read.offer == {"a": [Decimal("1.25")]}
+    assert b'"offer":{"a":[1.25]}' in to_json(read)
+
+
+def test_a_model_is_a_field_of_a_pydantic_model() -> None:
+    class Bill(BaseModel):
+        total: Money
+        rest: Price | None = None
+
+    bill = Bill(total=Money(amount=Decimal("20.50"), currency="EUR"))
+    assert bill.model_dump() == {"total": {"amount": Decimal("20.50"), "currency": "EUR"}, "rest": None}
+    assert bill.model_dump_json() == '{"total":{"amount":"20.50","currency":"EUR"},"rest":null}'
+    assert Bill.model_validate_json(bill.model_dump_json()) == bill
+
+
+# -- FastAPI -----------------------------------------------------------------------------------------------------------
+
+CONTRACT = value_of(ContractData)
+app = FastAPI()
+
+
+@app.get("/contracts")
+async def contracts() -> list[ContractData]:
+    return [CONTRACT]
+
+
+@app.get("/page")
+async def page() -> Page[SubscriptionListItem]:
+    page: Page[SubscriptionListItem] = value_of(Page[SubscriptionListItem])
+    return page
+
+
+@app.post("/cancel")
+async def cancel(body: Annotated[MainContractCancelation, Body()]) -> str:
+    return f"{body.contract_id} {body.cancelation_date!r}"
+
+
+@pytest.fixture
+async def ask() -> Any:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        yield http
+
+
+async def test_a_route_answers_the_api_s_json(ask: httpx.AsyncClient) -> None:
+    answer = await ask.get("/contracts")
+    assert answer.json() == [with_text_amounts(full(ContractData))]
+    assert (await ask.get("/page")).json() == with_text_amounts(full(Page[SubscriptionListItem]))
+
+
+async def test_openapi_names_the_models(ask: httpx.AsyncClient) -> None:
+    document = (await ask.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    assert {"ContractData", "PriceDetails", "Money", "Page_SubscriptionListItem_", "Price"} <= set(schemas)
+    [answer] = document["paths"]["/contracts"]["get"]["responses"]["200"]["content"].values()
+    assert answer["schema"]["items"] == {"$ref": "#/components/schemas/ContractData"}
+    assert schemas["ContractData"]["required"] == ["id", "startDate", "rateName", "contractStatus", "priceDetails"]
+    assert schemas["ContractData"]["properties"]["priceDetails"] == {"$ref": "#/components/schemas/PriceDetails"}
+    assert schemas["Money"]["properties"]["amount"]["type"] == "string"
+
+
+async def test_a_route_takes_a_model(ask: httpx.AsyncClient) -> None:
+    body = {"contractId": 2002, "cancelationDate": "2026-01-31", "cancelationReasonId": 1}
+    assert (await ask.post("/cancel", json=body)).json() == f"2002 {date(2026, 1, 31)!r}"
+    refused = await ask.post("/cancel", json=body | {"cancelationDate": 0})
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "cancelationDate"])
+
+
+@pytest.mark.parametrize("package", ["membership_sdk", "cloudcockpit_sdk"])
+def test_nothing_of_pydantic_is_imported_before_it_asks(package: str) -> None:
+    code = f"import sys, {package}; sys.exit(any(name.startswith('pydantic') for name in sys.modules))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=60).returncode == 0
