@@ -1,6 +1,9 @@
 """Async SDK for the Membership Self-service API: contracts, cancelations and their withdrawal, additional modules."""
 
-from membership_sdk import models, operations, workflows
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from membership_sdk import models, operations
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
 from sdk_core.call import Reply
@@ -36,7 +39,20 @@ from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.transport.multipart import Document
 from sdk_core.transport.session import Connection
 from sdk_core.version import __version__
-from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
+
+if TYPE_CHECKING:
+    from membership_sdk import workflows
+    from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import the workflows, and what they end with, when they are first asked for: a call needs neither."""
+        if name == "workflows":
+            return import_module(f"{__name__}.workflows")
+        if name in __all__:
+            return getattr(import_module("sdk_core.workflow"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "AnsweredError",
