@@ -22,7 +22,7 @@ from sdk_core.errors import RateLimitError, SdkError
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
-from sdk_core.retry import Retries, RetryPolicy
+from sdk_core.retry import RetryPolicy, begin_retries
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.transport.exchange import Exchange
 from sdk_core.transport.session import Connection, LoopSession, Sessions
@@ -248,7 +248,7 @@ class Client:
         """Wait until it is time for another attempt; False if there is to be none."""
         policy = call.options.retry
         if call.retries is None:
-            call.retries = Retries(policy, call.deadline)
+            call.retries = await begin_retries(policy, call.deadline)
         delay = call.retries.delay_after(failure)
         if delay is None:
             return False
