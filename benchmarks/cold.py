@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from benchmarks.payloads import API_KEY
@@ -72,7 +73,7 @@ def _once(command: tuple[str, ...], url: str, environment: dict[str, str]) -> tu
     return wall * 1e3, (used.ru_utime + used.ru_stime) * 1e3
 
 
-def measure(commands: dict[str, tuple[str, ...]], url: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
+def measure(commands: Mapping[str, tuple[str, ...]], url: str, rounds: int) -> dict[str, list[tuple[float, float]]]:
     """Run all commands so many times, in turn, and return their milliseconds; once more before that to warm up."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as compiled:
@@ -115,7 +116,9 @@ def main() -> int:
     _table(imports, "import membership_sdk")
     first = statistics.median(ratio(calls, "membership_sdk", "naive aiohttp"))
     shown = statistics.median(ratio(imports, "python -m membership_sdk --help", "import membership_sdk"))
-    print(f"\nfirst typed answer / naive: {first:.2f}, target {TARGET}; --help / import: {shown:.2f}, target {HELP_TARGET}")
+    print(
+        f"\nfirst typed answer / naive: {first:.2f}, target {TARGET}; --help / import: {shown:.2f}, target {HELP_TARGET}"
+    )
     return int(first > TARGET or shown > HELP_TARGET)
 
 

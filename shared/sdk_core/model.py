@@ -53,4 +53,5 @@ class Model:
 
 def _fields(model: Model) -> "tuple[attrs.Attribute[Any], ...]":
     kind: type[Any] = type(model)
-    return attrs.fields(kind)
+    found: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
+    return found
