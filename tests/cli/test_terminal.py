@@ -96,6 +96,19 @@ async def test_missing_settings_are_asked_for_and_a_secret_is_not_echoed(
     assert await end_of(process) == 0
 
 
+async def test_a_login_asks_in_order_and_echoes_no_secret(start: Start, tmp_path: Path) -> None:
+    process = start("auth", "login", PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
+    await process.expect("URL of the API.*: ", async_=True)
+    process.sendline("https://acme.open-api.magicline.com")
+    await process.expect("API key: ", async_=True)
+    process.sendline("a-secret-key")
+    await process.expect("stored as profile default", async_=True)
+    assert "a-secret-key" not in process.before
+    assert await end_of(process) == 0
+    (kept,) = tmp_path.rglob("profiles.toml")
+    assert 'api_key = "a-secret-key"' in kept.read_text()
+
+
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}], ids=["no colour", "dumb", "colour"])
 async def test_colours_can_be_switched_off(
     environment: dict[str, str], start: Start, sandbox: MembershipSandbox

@@ -81,23 +81,19 @@ def _option(setting: Setting) -> inspect.Parameter | None:
 
 def _login(program: Program, output: Output, profile: str, given: dict[str, str | None], *, with_token: bool) -> Exit:
     profiles = Profiles(program.name)
-    secret = next(setting for setting in program.settings if setting.name == program.login)
     values = profiles.read(profile, secrets=False) | {name: value for name, value in given.items() if value}
-    can_ask = sys.stdin.isatty() and sys.stderr.isatty()
-    if with_token:
-        values[secret.name] = sys.stdin.readline().strip()
-        can_ask = False
-    elif can_ask:
-        values[secret.name] = ask_for(secret)
-    for setting in missing(program, {name: value for name, value in values.items() if value}):
-        if not can_ask:
+    values.pop(program.login, None)
+    if with_token and (token := sys.stdin.readline().strip()):
+        values[program.login] = token
+    for setting in missing(program, values):
+        if with_token or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise MissingSettingError(program, setting)
         values[setting.name] = ask_for(setting)
     if not all(value.isprintable() for value in values.values()):
         return output.refused("settings must not hold control characters")
     # What a client refuses is not stored.
     program.connect(program.client, values, {})
-    place = profiles.write(profile, values, secret.name)
+    place = profiles.write(profile, values, program.login)
     output.say(f"stored as profile {profile}; the secret is in {place}. `{program.name} doctor` tries it", "green")
     return Exit.DONE
 
