@@ -62,7 +62,7 @@ def print_overview(app: App, console: Console, about: str, notes: Mapping[str, S
 
 def _print_paragraphs(console: Console, width: int, *texts: str) -> None:
     for text in texts:
-        for line in textwrap.wrap(text, min(_WIDEST, width), break_on_hyphens=False, break_long_words=False):
+        for line in _wrapped(text, min(_WIDEST, width)):
             console.print(Text(line))
         console.print()
 
@@ -75,7 +75,7 @@ def _print_columns(console: Console, width: int, title: str, entries: Sequence[t
     left = min(max(len(name) for name, _ in entries), max(_NARROWEST, width // 4))
     for name, said in entries:
         room = min(_WIDEST, max(_NARROWEST, width - left - 4))
-        lines = textwrap.wrap(said, room, break_on_hyphens=False, break_long_words=False)
+        lines = _wrapped(said, room)
         if len(name) > left or not lines:
             lines.insert(0, "")
         for begin, end in zip([name, *[""] * len(lines)], lines, strict=False):
@@ -83,6 +83,11 @@ def _print_columns(console: Console, width: int, title: str, entries: Sequence[t
             text.rstrip()
             console.print(text)
     console.print()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # Words are kept whole: a URL or an option that is broken can't be copied.
+    return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
 
 
 def _names(entry: "HelpEntry") -> str:
