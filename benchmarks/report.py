@@ -26,7 +26,7 @@ from benchmarks.rows import (
     not_installed,
 )
 
-__all__ = ["Costs", "Run", "Spread", "Target"]
+__all__ = ["Costs", "Run", "Spread", "Target", "table", "target_table"]
 
 _UNDISTURBED: Final = 0.85
 """The share of its core a client has at least, while nobody else wants it."""
@@ -216,7 +216,7 @@ class Run:
         parts += ["## The first call, and what a call leaves", self._once()]
         if self.costs is not None:
             parts += ["## Beside the calls", self._costs(self.costs)]
-        parts += ["## Targets", self._targets()]
+        parts += ["## Targets", target_table(self.targets())]
         parts += [f"Skipped: {what}, {why}." for what, why in self.skipped.items()]
         parts += [f"**Failed**: {failure}" for failure in self.failed]
         return "\n\n".join(parts) + "\n"
@@ -239,7 +239,7 @@ class Run:
             )
 
         head = ("", "CPU / B", "calls/s / B", "CPU us", "calls/s", "p50 ms", "p99 ms", "peak RSS MB")
-        return _table(head, [line(row) for row in self.rounds if row.baseline in self.rounds])
+        return table(head, [line(row) for row in self.rounds if row.baseline in self.rounds])
 
     def _once(self) -> str:
         def line(row: Row) -> tuple[str, ...]:
@@ -257,7 +257,7 @@ class Run:
             "modules it imports",
             "objects left in reference cycles per call",
         )
-        return _table(head, [line(row) for row in self.rounds])
+        return table(head, [line(row) for row in self.rounds])
 
     def _costs(self, costs: Costs) -> str:
         lines: list[tuple[str, str]] = []
@@ -277,14 +277,7 @@ class Run:
         if costs.growth is not None:
             figures = f"{costs.growth['early_mb']:.1f} MB after a tenth, {costs.growth['late_mb']:.1f} MB in the end"
             lines.append((f"{costs.calls:,} calls in sequence", figures))
-        return _table(("", ""), lines)
-
-    def _targets(self) -> str:
-        lines = [
-            (target.text, f"{'≥' if target.at_least else '≤'} {target.limit:g}", str(target.measured), _met(target))
-            for target in self.targets()
-        ]
-        return _table(("", "target", "measured", "met"), lines)
+        return table(("", ""), lines)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -306,11 +299,22 @@ def _is_disturbed(measured: Mapping[str, float]) -> bool:
     return measured["cpu_us"] * measured["calls_per_second"] / 1e6 < _UNDISTURBED
 
 
-def _met(target: Target) -> str:
-    return "yes" if target.met else "**no**"
+def target_table(targets: Iterable[Target]) -> str:
+    """Return promises, and what became of them, as a table."""
+    lines = [
+        (
+            target.text,
+            f"{'≥' if target.at_least else '≤'} {target.limit:g}",
+            str(target.measured),
+            "yes" if target.met else "**no**",
+        )
+        for target in targets
+    ]
+    return table(("", "target", "measured", "met"), lines)
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as a Markdown table: text to the left, figures to the right."""
     every = [head, ["---"] + ["---:"] * (len(head) - 1), *lines]
     widths = [max(len(line[column]) for line in every) for column in range(len(head))]
     padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in every)

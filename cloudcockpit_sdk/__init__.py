@@ -10,6 +10,7 @@ from cloudcockpit_sdk.models import *  # noqa: F403  models.__all__ is the list 
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
+from sdk_core.deadline import deadline_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.deviation import Deviation
@@ -20,6 +21,7 @@ from sdk_core.errors import (
     BadRequestError,
     CallTimeoutError,
     ClientClosedError,
+    ClientThrottledError,
     ConfigurationError,
     ConflictError,
     ConnectionFailedError,
@@ -30,6 +32,7 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
     ServiceUnavailableError,
+    ThrottledError,
 )
 from sdk_core.model_json import from_json, to_dict, to_json
 from sdk_core.operation import Effect, Operation
@@ -38,20 +41,28 @@ from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 from sdk_core.version import __version__
 
 if TYPE_CHECKING:
     from cloudcockpit_sdk import workflows
+    from sdk_core.problem import Problem, to_problem
     from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
 else:
+    _LATER = {
+        "Problem": "sdk_core.problem",
+        "to_problem": "sdk_core.problem",
+        **dict.fromkeys(
+            ("Change", "NotOfferedError", "NotSettledError", "Settled", "WorkflowError"), "sdk_core.workflow"
+        ),
+    }
 
     def __getattr__(name: str) -> object:
-        """Import the workflows, and what they end with, when they are first asked for: a call needs neither."""
+        """Import what a call does not need when it is first asked for."""
         if name == "workflows":
             return import_module(f"{__name__}.workflows")
-        if name in __all__:
-            return getattr(import_module("sdk_core.workflow"), name)
+        if name in _LATER:
+            return getattr(import_module(_LATER[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -71,6 +82,7 @@ __all__ = [
     "Change",
     "ClientClosedError",
     "ClientCredentials",
+    "ClientThrottledError",
     "CloudCockpitClient",
     "ConfigurationError",
     "ConflictError",
@@ -90,6 +102,7 @@ __all__ = [
     "Outcome",
     "Paginator",
     "PermissionDeniedError",
+    "Problem",
     "Query",
     "RateLimitError",
     "RateLimiter",
@@ -101,15 +114,18 @@ __all__ = [
     "ServiceUnavailableError",
     "Settled",
     "Telemetry",
+    "ThrottledError",
     "TokenCredential",
     "WorkflowError",
     "__version__",
     "correlation_scope",
+    "deadline_scope",
     "from_json",
     "models",
     "operations",
     "to_dict",
     "to_json",
+    "to_problem",
     "workflows",
 ]
 __all__ += models.__all__

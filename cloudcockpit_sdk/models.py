@@ -8,7 +8,7 @@ Enumerations are written as `{"name": ...}` and are open: unknown values are kep
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from attrs import field, frozen
@@ -61,6 +61,9 @@ class SubscriptionStatus(OpenEnumObject):
     DISABLED = "Disabled"
     DELETED = "Deleted"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class TermDuration(OpenEnumObject):
     """Length of the commitment."""
@@ -70,6 +73,9 @@ class TermDuration(OpenEnumObject):
     ONE_YEAR = "OneYear"
     THREE_YEARS = "ThreeYears"
     FIVE_YEARS = "FiveYears"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class BillingFrequency(OpenEnumObject):
@@ -81,6 +87,9 @@ class BillingFrequency(OpenEnumObject):
     TRIENNIAL = "Triennial"
     NONE = "None"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class Segment(OpenEnumObject):
     """Market segment."""
@@ -89,6 +98,9 @@ class Segment(OpenEnumObject):
     EDUCATION = "Education"
     GOVERNMENT = "Government"
     NON_PROFIT = "NonProfit"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class OfferType(OpenEnumObject):
@@ -103,6 +115,9 @@ class OfferType(OpenEnumObject):
     AZURE_LEGACY = "AzureLegacy"
     AZURE_SAVINGS_PLAN = "AzureSavingsPlan"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class MarginRule(OpenEnumObject):
     """How a margin is computed."""
@@ -112,6 +127,9 @@ class MarginRule(OpenEnumObject):
     SPLIT_MARGIN = "SplitMargin"
     ERP_MINUS_DISCOUNT = "ErpMinusDiscount"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class Currency(OpenEnumObject):
     """Currency of a price, by its ISO 4217 code as far as known. No list is documented: these are common ones."""
@@ -120,6 +138,9 @@ class Currency(OpenEnumObject):
     EUR = "EUR"
     GBP = "GBP"
     USD = "USD"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
 from sdk_core.call import Reply
 from sdk_core.correlation import correlation_scope
+from sdk_core.deadline import deadline_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.deviation import Deviation
@@ -18,6 +19,7 @@ from sdk_core.errors import (
     BadRequestError,
     CallTimeoutError,
     ClientClosedError,
+    ClientThrottledError,
     ConfigurationError,
     ConflictError,
     ConnectionFailedError,
@@ -28,6 +30,7 @@ from sdk_core.errors import (
     SdkError,
     ServerError,
     ServiceUnavailableError,
+    ThrottledError,
 )
 from sdk_core.model_json import from_json, to_dict, to_json
 from sdk_core.operation import Effect, Operation
@@ -36,21 +39,29 @@ from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry
+from sdk_core.transport.connection import Connection
 from sdk_core.transport.multipart import Document
-from sdk_core.transport.session import Connection
 from sdk_core.version import __version__
 
 if TYPE_CHECKING:
     from membership_sdk import workflows
+    from sdk_core.problem import Problem, to_problem
     from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
 else:
+    _LATER = {
+        "Problem": "sdk_core.problem",
+        "to_problem": "sdk_core.problem",
+        **dict.fromkeys(
+            ("Change", "NotOfferedError", "NotSettledError", "Settled", "WorkflowError"), "sdk_core.workflow"
+        ),
+    }
 
     def __getattr__(name: str) -> object:
-        """Import the workflows, and what they end with, when they are first asked for: a call needs neither."""
+        """Import what a call does not need when it is first asked for."""
         if name == "workflows":
             return import_module(f"{__name__}.workflows")
-        if name in __all__:
-            return getattr(import_module("sdk_core.workflow"), name)
+        if name in _LATER:
+            return getattr(import_module(_LATER[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -64,6 +75,7 @@ __all__ = [
     "CallTimeoutError",
     "Change",
     "ClientClosedError",
+    "ClientThrottledError",
     "ConfigurationError",
     "ConflictError",
     "Connection",
@@ -83,6 +95,7 @@ __all__ = [
     "OperationDeprecatedWarning",
     "Outcome",
     "PermissionDeniedError",
+    "Problem",
     "Query",
     "RateLimitError",
     "RateLimiter",
@@ -94,14 +107,17 @@ __all__ = [
     "ServiceUnavailableError",
     "Settled",
     "Telemetry",
+    "ThrottledError",
     "WorkflowError",
     "__version__",
     "correlation_scope",
+    "deadline_scope",
     "from_json",
     "models",
     "operations",
     "to_dict",
     "to_json",
+    "to_problem",
     "workflows",
 ]
 __all__ += models.__all__

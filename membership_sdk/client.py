@@ -64,8 +64,8 @@ class MembershipClient(Client):
         **options: the options of `sdk_core.client.Client`: `session`, `retry` (a 429 that names no delay waits 60 s),
             `attempt_timeout`, `total_timeout` (120 s: enough to wait out one refused minute; a web app sets 10),
             `correlation_id` (the API has no header for it: it is on errors, replies and log records),
-            `rate_limiter` (default: 1000 calls a minute and operation, in this process), `telemetry`, `connection`,
-            `max_response_bytes`, `skip_unreadable_items`, `on_unexpected`.
+            `rate_limiter` (left out: 1000 attempts a minute and operation, in this process; None: no limiter),
+            `telemetry`, `connection`, `max_response_bytes`, `skip_unreadable_items`, `on_unexpected`.
 
     Raises:
         ConfigurationError: a value is invalid; it is a ValueError too.
@@ -78,8 +78,10 @@ class MembershipClient(Client):
             headers = {"Accept": "application/json", "User-Agent": user_agent("membership-sdk")}
             if language is not None:
                 headers["Accept-Language"] = header_text("language", language)
-            if options.get("rate_limiter") is None:
-                options["rate_limiter"] = LocalRateLimiter(_RATE_LIMIT)
+            if "rate_limiter" not in options:
+                # Pauses after a 429 are to end when retries expect it: with a clock of the caller's, on that.
+                retry = instance("retry", options.get("retry") or RetryPolicy(), RetryPolicy)
+                options["rate_limiter"] = LocalRateLimiter(_RATE_LIMIT, clock=retry.clock)
             backend = Backend(
                 base_url=checked_base_url("base_url", base_url),
                 auth=ApiKey("X-API-KEY", api_key),

@@ -7,7 +7,7 @@ to doubt it, the field is optional and its docstring says so. A list that the AP
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
@@ -81,6 +81,9 @@ class TemporalUnit(OpenEnum):
     MONTH = "MONTH"
     YEAR = "YEAR"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class Month(OpenEnum):
     """Month by name."""
@@ -98,12 +101,18 @@ class Month(OpenEnum):
     NOVEMBER = "NOVEMBER"
     DECEMBER = "DECEMBER"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class ContractStatus(OpenEnum):
     """A contract's desired or current status."""
 
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class CancelationStatus(OpenEnum):
@@ -116,6 +125,9 @@ class CancelationStatus(OpenEnum):
     PENDING_WITHDRAWAL_VERIFICATION = "PENDING_WITHDRAWAL_VERIFICATION"
     """The studio has not verified the withdrawal of the cancelation yet."""
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class CancelationOrigin(OpenEnum):
     """Who canceled."""
@@ -123,6 +135,9 @@ class CancelationOrigin(OpenEnum):
     STUDIO = "STUDIO"
     """The studio; also for cancelations by dunning and by contract switches."""
     CUSTOMER = "CUSTOMER"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class PaymentFrequencyType(OpenEnum):
@@ -138,6 +153,9 @@ class PaymentFrequencyType(OpenEnum):
     """Paid on given days: `month_days_to_prices`."""
     TERM_BASED = "TERM_BASED"
     """Paid per term: `terms_to_prices`."""
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 @frozen(kw_only=True)
@@ -336,6 +354,9 @@ class IdleTemporalUnit(OpenEnum):
     MONTH = "MONTH"
     """Full months from the first."""
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class ReferencePeriod(OpenEnum):
     """The year to which `max_term_per_reference_period` applies."""
@@ -344,6 +365,9 @@ class ReferencePeriod(OpenEnum):
     """January to December."""
     CONTRACT_YEAR = "CONTRACT_YEAR"
     """From the contract's start, or its last anniversary."""
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class IdlePeriodCreationStatus(OpenEnum):
@@ -356,6 +380,9 @@ class IdlePeriodCreationStatus(OpenEnum):
     CHANGES_WITHOUT_VERIFICATION = "CHANGES_WITHOUT_VERIFICATION"
     """Changes take effect at once."""
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class IdlePeriodState(OpenEnum):
     """State of an idle period."""
@@ -363,6 +390,9 @@ class IdlePeriodState(OpenEnum):
     PENDING_VERIFICATION = "PENDING_VERIFICATION"
     """An amendment that the studio has not verified yet."""
     ACCEPTED = "ACCEPTED"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class IdlePeriodFeeCalculationType(OpenEnum):
@@ -375,6 +405,9 @@ class IdlePeriodFeeCalculationType(OpenEnum):
     TERM_BASED = "TERM_BASED"
     """By the length of the term."""
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
 
 class ChargeType(OpenEnum):
     """Kind of a previewed charge."""
@@ -385,6 +418,9 @@ class ChargeType(OpenEnum):
     IDLE_PERIOD_CHARGE = "IDLE_PERIOD_CHARGE"
     TRIAL_PERIOD_CHARGE = "TRIAL_PERIOD_CHARGE"
     FLAT_FEE = "FLAT_FEE"
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 class IdlePeriodValidationStatus(OpenEnum):
@@ -415,6 +451,9 @@ class IdlePeriodValidationStatus(OpenEnum):
     IDLEPERIOD_ENDDATE_BEFORE_STARTDATE = "IDLEPERIOD_ENDDATE_BEFORE_STARTDATE"
     IDLEPERIOD_ENDDATE_ONLY_FOR_SHORTENING = "IDLEPERIOD_ENDDATE_ONLY_FOR_SHORTENING"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
     @property
     def is_positive(self) -> bool:
         """Whether the request would be accepted."""
@@ -431,6 +470,9 @@ class AdditionalModuleValidationStatus(OpenEnum):
     ADDITIONAL_MODULE_NOT_ONLINE_PURCHASABLE = "ADDITIONAL_MODULE_NOT_ONLINE_PURCHASABLE"
     ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE = "ADDITIONAL_MODULE_TRIAL_PERIOD_NOT_BOOKABLE"
 
+    if TYPE_CHECKING:
+        _UNLISTED = ""
+
     @property
     def is_positive(self) -> bool:
         """Whether the purchase would be accepted."""
@@ -444,6 +486,9 @@ class ExtensionType(OpenEnum):
     """It is extended after the cancelation period."""
     NEW = "NEW"
     """A new module replaces it after the cancelation period."""
+
+    if TYPE_CHECKING:
+        _UNLISTED = ""
 
 
 @frozen(kw_only=True)

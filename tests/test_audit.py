@@ -186,15 +186,15 @@ def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.Monke
 
 
 def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = sdk_core.transport.session.Sessions.current
+    opened = sdk_core.admission.Admission._open
     first: list[sdk_core.transport.session.LoopSession] = []
 
-    def whichever(sessions: sdk_core.transport.session.Sessions) -> sdk_core.transport.session.LoopSession | None:
-        if not first and (found := here(sessions)) is not None:
-            first.append(found)
-        return first[0] if first else None
+    async def whichever(admission: sdk_core.admission.Admission, call: Any) -> sdk_core.transport.session.LoopSession:
+        if not first:
+            first.append(await opened(admission, call))
+        return first[0]
 
-    monkeypatch.setattr(sdk_core.transport.session.Sessions, "current", whichever)
+    monkeypatch.setattr(sdk_core.admission.Admission, "_open", whichever)
     assert audit(1, QUICK[:50], "runs").counts[Lie.FOREIGN_ERROR]
 
 

@@ -1,18 +1,19 @@
 """What a call waits for before it is sent: the rate limiter, a credential, a slot for its connection."""
 
 import logging
-from asyncio import CancelledError, timeout
-from collections.abc import Awaitable, Mapping
+from asyncio import CancelledError, get_running_loop, timeout
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from sdk_core.arguments import INT64_MAX
 from sdk_core.auth import Auth
 from sdk_core.call import Call
-from sdk_core.errors import ClientClosedError, RateLimitError, SdkError
+from sdk_core.errors import ClientClosedError, ClientThrottledError, RateLimitError, SdkError
 from sdk_core.hooks import answer_of, notify
 from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
+from sdk_core.telemetry import Observer
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
 
@@ -29,13 +30,17 @@ class Admission:
     Args:
         sessions: where the slots are.
         auth: where the credential comes from.
-        limiter: asked before the first attempt of each call; None: nobody is.
+        limiter: asked before each attempt; None: nobody is.
+        observer: told when the limiter makes a call wait.
     """
 
-    def __init__(self, sessions: Sessions, auth: Auth, limiter: RateLimiter | None) -> None:
+    def __init__(
+        self, sessions: Sessions, auth: Auth, limiter: RateLimiter | None, observer: Observer | None = None
+    ) -> None:
         self._sessions = sessions
         self._auth = auth
         self._limiter = limiter
+        self._observer = observer
 
     async def admit(self, call: Call[Any]) -> tuple[LoopSession, Mapping[str, str]]:
         """Wait until an attempt may be sent.
@@ -44,29 +49,39 @@ class Admission:
             The session to send with, of which a slot is taken and has to be released, and the credential's headers.
 
         Raises:
-            CallTimeoutError: what is needed can't be had within the total timeout.
+            ClientThrottledError: the limiter has no slot within the total timeout.
+            CallTimeoutError: what else is needed can't be had within it.
             ClientClosedError: there is nothing to send with any more.
             SdkError: no token could be fetched.
         """
-        # Only the first attempt asks the limiter: retries have waited already.
-        if self._limiter is not None and call.retries is None:
+        if self._limiter is not None:
             patience = call.deadline - call.options.retry.clock()
             try:
-                wait = self._limiter.acquire(call.operation.name, patience)
-                must_wait = bool(wait != 0.0)
+                said = self._limiter.acquire(call.operation.name, patience)
+                must_wait = bool(said != 0.0)
             # Nothing is waited for here: that something was cancelled is a failure of the limiter's.
             except (Exception, CancelledError) as error:  # noqa: BLE001  which is not a reason to fail the call
                 _note_failure(error)
-                wait, must_wait = 0.0, False
+                said, must_wait = 0.0, False
             if must_wait:
-                await self._wait_for_limiter(call, self._limiter, wait, patience)
-        here = self._sessions.current() or await self._open(call)
-        headers = self._auth.headers or await self.fetch_token(call, here)
+                await self._wait_for_limiter(call, self._limiter, said, patience)
+        here = self._sessions.of_loop.get(get_running_loop())
+        if here is None or here.owner.closed:
+            here = await self._open(call)
+        if (headers := self._auth.headers) is None:
+            headers = await self.fetch_token(call, here)
         if not here.slots.take():
             await self._wait_for_slot(call, here)
             # The token may have been refused meanwhile, and replaced.
             headers = self._auth.headers or headers
         return here, headers
+
+    async def wait_for_limiter(self, call: Call[Any]) -> None:
+        """Wait until another request of an attempt may be sent; ClientThrottledError if that is beyond the deadline."""
+        if self._limiter is not None:
+            patience = call.remaining()
+            said = _ask(self._limiter.acquire, call.operation.name, patience)
+            await self._wait_for_limiter(call, self._limiter, said, patience)
 
     async def fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
         """Return the headers of a credential that must be fetched; SdkError, with the facts of `call`, if it can't."""
@@ -109,29 +124,60 @@ class Admission:
             raise call.closed(error.message) from None
 
     async def _wait_for_limiter(
-        self, call: Call[Any], limiter: RateLimiter, wait: float | Awaitable[float], patience: float
+        self, call: Call[Any], limiter: RateLimiter, said: float | Awaitable[float], patience: float
     ) -> None:
-        if isinstance(wait, Awaitable):
-            within = min(_HOOK_TIMEOUT, patience)
-            wait = await answer_of(wait, otherwise=0.0, patience=within, on_failure=_note_failure)
-        # A limiter is the caller's own, and may say anything.
-        said: object = wait
-        if not isinstance(said, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-            _log.error("the rate limiter's answer is no number; going on without it")
-            return
-        # A subclass may compare in its own way, an int be larger than any float, and JSON knows no infinity.
-        wait = min(float.__float__(said) if isinstance(said, float) else max(0, int.__int__(said)), float(INT64_MAX))
-        if wait > patience:
-            what = "the rate limiter asks for a longer wait than the total timeout leaves"
-            raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True, retry_after=wait)
-        if wait > 0:
-            clock = call.options.retry.clock
-            start = clock() + wait
-            try:
-                await call.options.retry.sleep(wait)
-            except BaseException:
-                await _tell(limiter.give_back, call.operation.name, start - clock())
-                raise
+        """Sleep as long as the limiter says, and ask it again: a 429 may have come meanwhile."""
+        while (wait := await _seconds(said, patience)) > 0:
+            if wait > patience:
+                raise _throttled(call, wait)
+            await self._sleep_until_slot(call, limiter, wait)
+            patience = call.remaining()
+            said = _ask(limiter.confirm, call.operation.name, patience)
+
+    async def _sleep_until_slot(self, call: Call[Any], limiter: RateLimiter, wait: float) -> None:
+        clock = call.options.retry.clock
+        start = clock() + wait
+        _log.info(
+            "%s waits %.2f s for the rate limiter (correlation id %s)", call.operation.name, wait, call.correlation_id
+        )
+        try:
+            if self._observer is not None and call.info is not None:
+                await self._observer.wait(call.info, wait)
+            await call.options.retry.sleep(wait)
+        except BaseException:
+            await _tell(limiter.give_back, call.operation.name, start - clock())
+            raise
+
+
+def _throttled(call: Call[Any], wait: float) -> ClientThrottledError:
+    what = "the rate limiter has no slot within the total timeout"
+    error = call.fail(ClientThrottledError, what, Outcome.NOT_SENT, retryable=True, retry_after=wait)
+    error.__cause__ = call.last_failure
+    return error
+
+
+def _ask(
+    limiter: Callable[[str, float], float | Awaitable[float]], operation: str, patience: float
+) -> float | Awaitable[float]:
+    try:
+        return limiter(operation, patience)
+    except (Exception, CancelledError) as error:  # noqa: BLE001  as in `admit`
+        _note_failure(error)
+        return 0.0
+
+
+async def _seconds(said: float | Awaitable[float], patience: float) -> float:
+    """Return what a limiter said; 0.0, and log it, if that is no number."""
+    if isinstance(said, Awaitable):
+        within = min(_HOOK_TIMEOUT, patience)
+        said = await answer_of(said, otherwise=0.0, patience=within, on_failure=_note_failure)
+    # A limiter is the caller's own, and may say anything.
+    number: object = said
+    if not isinstance(number, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        _log.error("the rate limiter's answer is no number; going on without it")
+        return 0.0
+    # A subclass may compare in its own way, an int be larger than any float, and JSON knows no infinity.
+    return min(float.__float__(number) if isinstance(number, float) else max(0, int.__int__(number)), float(INT64_MAX))
 
 
 def _note_failure(error: BaseException) -> None:

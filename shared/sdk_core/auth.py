@@ -10,6 +10,7 @@ import time
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from types import MappingProxyType
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -52,8 +53,13 @@ class Auth(Protocol):
     """Adds the credential to a request."""
 
     @property
+    def constant(self) -> Mapping[str, str]:
+        """Headers to send with every request that never change."""
+        ...
+
+    @property
     def headers(self) -> Mapping[str, str] | None:
-        """The headers to send; None: a token must be fetched first."""
+        """The other headers to send; None: a token must be fetched first."""
         ...
 
     async def fetch(self, token_session: TokenSession, /) -> Mapping[str, str]:
@@ -68,11 +74,13 @@ class Auth(Protocol):
 class FixedToken:
     """A credential that never changes: always the same header, and a 401 is final."""
 
+    headers: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self, header: str, value: str) -> None:
-        self.headers: Mapping[str, str] = {istr(header): value}
+        self.constant: Mapping[str, str] = {istr(header): value}
 
     async def fetch(self, _token_session: TokenSession, /) -> Mapping[str, str]:
-        """Return the header: there is nothing to fetch."""
+        """Return no header: there is nothing to fetch."""
         return self.headers
 
     def reject(self, _headers: Mapping[str, str], /) -> bool:
@@ -80,7 +88,7 @@ class FixedToken:
         return False
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({next(iter(self.headers))}: ***)"
+        return f"{type(self).__name__}({next(iter(self.constant))}: ***)"
 
 
 class ApiKey(FixedToken):
@@ -122,6 +130,8 @@ class BearerToken:
     fetch; a failed one fails those who waited, once. A token is replaced shortly before it expires, and when the
     server refuses it - unless another call has replaced it already.
     """
+
+    constant: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source

@@ -16,7 +16,7 @@ from sdk_core.errors import ConfigurationError
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy
 from sdk_core.telemetry import Telemetry
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 from sdk_core.version import __version__
 
 __all__ = ["Backend", "ClientOptions", "configuring", "user_agent"]

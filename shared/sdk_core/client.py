@@ -16,6 +16,7 @@ from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
+from sdk_core.deadline import end_of_scope, within_scope
 from sdk_core.deprecation import Deprecations
 from sdk_core.deviation import Deviation
 from sdk_core.errors import RateLimitError, SdkError
@@ -24,8 +25,9 @@ from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, begin_retries
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
+from sdk_core.transport.connection import Connection
 from sdk_core.transport.exchange import Exchange
-from sdk_core.transport.session import Connection, LoopSession, Sessions
+from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.verdict import accept, refuse
 
 __all__ = ["Client"]
@@ -58,7 +60,7 @@ class Client:
         total_timeout: seconds for the whole call: attempts, waits between them, tokens, waiting for a connection.
         correlation_id: called once a call for its correlation id, unless a `correlation_scope` names one.
             None: a fresh UUID.
-        rate_limiter: asked before each call.
+        rate_limiter: asked before each attempt; None: nobody is.
         telemetry: told what happens in each call.
         connection: TLS, proxy and pool of the sessions the client opens itself; not together with `session`.
         max_response_bytes: the largest answer to accept, after decompression.
@@ -97,14 +99,14 @@ class Client:
             attempt_timeout=seconds("attempt_timeout", attempt_timeout),
             total_timeout=seconds("total_timeout", total_timeout),
             max_response_bytes=positive_int("max_response_bytes", max_response_bytes),
-            headers=CIMultiDict(backend.headers),
+            headers=CIMultiDict({**backend.headers, **backend.auth.constant}),
             skip_unreadable_items=instance("skip_unreadable_items", skip_unreadable_items, bool),
             on_unexpected=on_unexpected,
         )
         self._provide_correlation_id = correlation_id
         self._observer = None if telemetry is None else Observer(telemetry)
         self._sessions = Sessions(connection or Connection(), session, self._options.headers, backend.base_url)
-        self._admission = Admission(self._sessions, backend.auth, rate_limiter)
+        self._admission = Admission(self._sessions, backend.auth, rate_limiter, self._observer)
         exchange = Exchange(backend, self._sessions)
         self._send = exchange.send if self._observer is None else _observed(exchange, self._observer)
         self._deprecations = Deprecations(type(self).__module__)
@@ -169,38 +171,29 @@ class Client:
             ValueError: an argument's value can't be sent; nothing was sent.
             SdkError: the call failed; `outcome` tells what is known of its effect.
         """
-        _call, _answer, value = await self._perform(operation, arguments)
-        return value
+        call = self._begin(operation, arguments)
+        return await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
 
     async def call_with_reply(self, operation: Operation[T], /, **arguments: object) -> Reply[T]:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
-        call, answer, value = await self._perform(operation, arguments)
-        call.record(None, answer.status)
-        return Reply(value, answer.status, answer.headers, call.attempts, call.correlation_id)
+        call = self._begin(operation, arguments)
+        value = await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
+        status, headers = call.answer.status, call.answer.headers
+        call.record(None, status)
+        return Reply(value, status, headers, call.attempts, call.correlation_id)
 
-    async def _perform(self, operation: Operation[T], arguments: Mapping[str, object]) -> tuple[Call[T], Answer, T]:
-        """Check the arguments, make the call, and report its start and end to telemetry."""
-        options, given_id = self._options, current_correlation_id()
+    def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
+        """Check the arguments, and start the clock."""
+        options, correlation_id = self._options, current_correlation_id()
         path, query, body = operation.request(arguments)
-        if given_id is None and self._provide_correlation_id is not None:
-            given_id = checked_correlation_id(self._provide_correlation_id())
+        if correlation_id is None and self._provide_correlation_id is not None:
+            correlation_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:
             self._deprecations.warn(operation, operation.deprecated)
-        deadline = options.retry.clock() + options.total_timeout
-        call = Call(operation, path, query, body, options, deadline, given_id)
-        if self._observer is None:
-            answer, value = await self._attempts(call)
-        else:
-            call.info = CallInfo(operation, call.correlation_id)
-            answer, value = await self._observer.call(call.info, partial(self._attempts, call))
-        budget = options.retry.budget
-        if budget is not None and not budget.is_full:
-            budget.deposit()
-        if _DEPRECATION in answer.headers or _SUNSET in answer.headers:
-            self._deprecations.warn_after_success(operation)
-        return call, answer, value
+        limit = options.total_timeout if end_of_scope() is None else within_scope(options.total_timeout)
+        return Call(operation, path, query, body, options, options.retry.clock() + limit, correlation_id)
 
-    async def _attempts(self, call: Call[T]) -> tuple[Answer, T]:
+    async def _attempts(self, call: Call[T]) -> T:
         """Make attempts until one succeeds, or another would not help."""
         try:
             while True:
@@ -213,11 +206,10 @@ class Client:
                     finally:
                         here.slots.release()
                     if 200 <= answer.status < 300:
-                        return answer, accept(call, answer, self._backend)
+                        value = accept(call, answer, self._backend)
+                        break
                     raise refuse(call, answer, self._backend)
                 except SdkError as failure:
-                    if isinstance(failure, RateLimitError):
-                        await self._admission.note_rate_limit(call, failure)
                     if not await self._pause_before_retry(call, failure):
                         raise
         except SdkError:
@@ -231,6 +223,24 @@ class Client:
         finally:
             # The failure's traceback refers to this frame, which refers to the call: that would be a reference cycle.
             call.last_failure = None
+        call.answer = answer
+        budget, headers = call.options.retry.budget, answer.headers
+        is_noted = not (budget is None or budget.is_full) or _DEPRECATION in headers or _SUNSET in headers
+        if is_noted or _log.isEnabledFor(logging.DEBUG):
+            self._note_success(call, headers)
+        return value
+
+    def _note_success(self, call: Call[Any], headers: Mapping[str, str]) -> None:
+        if call.options.retry.budget is not None:
+            call.options.retry.budget.deposit()
+        if _DEPRECATION in headers or _SUNSET in headers:
+            self._deprecations.warn_after_success(call.operation)
+        if _log.isEnabledFor(logging.DEBUG):
+            call.log_success(call.answer.status)
+
+    async def _observed(self, call: Call[T], observer: Observer) -> T:
+        call.info = CallInfo(call.operation, call.correlation_id, self._backend.base_url)
+        return await observer.call(call.info, partial(self._attempts, call))
 
     def _may_reauthenticate(self, call: Call[Any], refused: Mapping[str, str]) -> bool:
         """Drop the credential that was refused; return whether to try another."""
@@ -242,10 +252,13 @@ class Client:
         call.reauthenticated, call.delay = True, 0.0
         # Another call may have replaced the token meanwhile.
         headers = self._backend.auth.headers or await self._admission.fetch_token(call, here)
+        await self._admission.wait_for_limiter(call)
         return await self._send(call, here, headers)
 
     async def _pause_before_retry(self, call: Call[Any], failure: SdkError) -> bool:
         """Wait until it is time for another attempt; False if there is to be none."""
+        if isinstance(failure, RateLimitError):
+            await self._admission.note_rate_limit(call, failure)
         policy = call.options.retry
         if call.retries is None:
             call.retries = await begin_retries(policy, call.deadline)
@@ -259,6 +272,7 @@ class Client:
             len(call.attempts),
             type(failure).__name__,
             call.correlation_id,
+            extra=call.log_fields(failure.outcome.value, attempt=len(call.attempts)),
         )
         if self._observer is not None and call.info is not None:
             await self._observer.retry(call.info, failure, delay)

@@ -1,11 +1,11 @@
-"""An API's own error body in the words both APIs share, and what of it may be shown."""
+"""What errors are made of: their facts, and an API's own error body, with what of it may be shown."""
 
 import re
-from typing import Any
+from typing import Any, TypedDict
 
 from attrs import field, frozen
 
-__all__ = ["ErrorDetails", "FieldError", "safe_code"]
+__all__ = ["ErrorDetails", "Facts", "FieldError", "safe_code"]
 
 # Only what looks like a code or an id is shown, kept in pickles and logged: no sentence, no e-mail address.
 _CODE = re.compile(r"[\w.\-\[\]/:]{1,128}", re.ASCII)
@@ -49,3 +49,26 @@ class ErrorDetails:
     """The whole JSON body, or None if it was no JSON."""
     body: bytes = field(default=b"", repr=False)
     """The body as received; of an error status its first 2 KiB."""
+
+
+class Facts(TypedDict, total=False):
+    """What an error is made of beside its message: JSON data, which the properties of the errors explain."""
+
+    operation: str
+    request: str
+    """Method and path template: they go into the text."""
+    outcome: str
+    retryable: bool
+    retry_after: float | None
+    retry_at_once: bool
+    retries_suppressed: bool
+    correlation_id: str | None
+    correlation_ids: list[str]
+    attempts: list[dict[str, Any]]
+    cause: str | None
+    limit: str
+    status: int
+    problems: list[str]
+    details: dict[str, Any]
+    maybe_own_previous_attempt: bool
+    state: str

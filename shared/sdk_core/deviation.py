@@ -24,7 +24,8 @@ class Deviation:
 
 def tell(on_unexpected: Callable[[Deviation], None] | None, deviation: Deviation) -> None:
     """Tell of a deviation. What the callback raises is logged by its type: the answer is good all the same."""
-    _log.info("%s: %s at %s", deviation.operation, deviation.kind, deviation.path)
+    fields = {"sdk_operation": deviation.operation}
+    _log.info("%s: %s at %s", deviation.operation, deviation.kind, deviation.path, extra=fields)
     if on_unexpected is None:
         return
     try:

@@ -7,9 +7,9 @@ neither into `str`, `repr`, `to_dict()` nor into a pickle.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
-from sdk_core.details import ErrorDetails, FieldError, safe_code
+from sdk_core.details import ErrorDetails, Facts, FieldError, safe_code
 from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "BadRequestError",
     "CallTimeoutError",
     "ClientClosedError",
+    "ClientThrottledError",
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",
@@ -30,31 +31,9 @@ __all__ = [
     "SdkError",
     "ServerError",
     "ServiceUnavailableError",
+    "ThrottledError",
     "api_error_class",
 ]
-
-
-class Facts(TypedDict, total=False):
-    """What an error is made of beside its message: JSON data, which the properties of the errors explain."""
-
-    operation: str
-    request: str
-    """Method and path template: they go into the text."""
-    outcome: str
-    retryable: bool
-    retry_after: float | None
-    retry_at_once: bool
-    retries_suppressed: bool
-    correlation_id: str | None
-    correlation_ids: list[str]
-    attempts: list[dict[str, Any]]
-    cause: str | None
-    limit: str
-    status: int
-    problems: list[str]
-    details: dict[str, Any]
-    maybe_own_previous_attempt: bool
-    state: str
 
 
 class SdkError(Exception):
@@ -175,8 +154,16 @@ class CallTimeoutError(SdkError, TimeoutError):
 
     @property
     def limit(self) -> str | None:
-        """`"attempt_timeout"` or `"total_timeout"`."""
+        """`"attempt_timeout"` or `"total_timeout"`, also if a `deadline_scope` had left less of it."""
         return self._facts.get("limit")
+
+
+class ThrottledError(SdkError):
+    """Too many requests, says the server or our own limiter; `retry_after`: when to try again, if anybody knows."""
+
+
+class ClientThrottledError(ThrottledError):
+    """The client's rate limiter has no slot within `total_timeout`: this attempt was not sent."""
 
 
 class AnsweredError(SdkError):
@@ -270,8 +257,8 @@ class ConflictError(ApiError):
     """409: the state does not allow it, or somebody changed it at the same time."""
 
 
-class RateLimitError(ApiError):
-    """429: too many requests; `retry_after` says when to try again, if anybody knows."""
+class RateLimitError(ApiError, ThrottledError):
+    """429: too many requests."""
 
 
 class ServerError(ApiError):

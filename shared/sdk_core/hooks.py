@@ -11,8 +11,12 @@ T = TypeVar("T")
 
 def is_cancelled() -> bool:
     """Return whether it was this task that somebody cancelled, not something it waited for."""
+    return _cancellations() > 0
+
+
+def _cancellations() -> int:
     task = current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 async def answer_of(
@@ -27,16 +31,20 @@ async def answer_of(
         on_failure: told of the failure.
 
     Raises:
-        CancelledError: the calling task was cancelled; what only the hook waited for is a failure like any other.
+        CancelledError: the calling task was cancelled, even if the hook has swallowed that (`asyncio.wait_for` does,
+            before Python 3.12); what only the hook waited for is a failure like any other.
     """
+    before, result = _cancellations(), otherwise
     try:
         async with timeout(patience):
-            return await answer
+            result = await answer
     except (Exception, CancelledError) as error:
         if isinstance(error, CancelledError) and is_cancelled():
             raise
         on_failure(error)
-        return otherwise
+    if _cancellations() > before:
+        raise CancelledError
+    return result
 
 
 async def notify(

@@ -1,5 +1,6 @@
 """Models leave the process, and come back: as JSON, with the API's own names and every digit of its amounts."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdk_core.codec import NotJsonError, ShapeError, dump, load
@@ -13,8 +14,8 @@ __all__ = ["from_json", "to_dict", "to_json"]
 T = TypeVar("T")
 
 
-def to_json(model: "AttrsInstance | list[Any] | tuple[Any, ...]") -> bytes:
-    """Return a model, or a list of models, as the API's JSON.
+def to_json(model: "AttrsInstance | Sequence[AttrsInstance]") -> bytes:
+    """Return a model, or a list or tuple of models, as the API's JSON.
 
     Amounts are numbers, written digit by digit; dates and UUIDs are text; fields that are None or empty by default are
     left out.
@@ -46,10 +47,13 @@ def from_json(shape: type[T], text: bytes | str) -> T:
     Raises:
         ValueError: it is no JSON of that model; the text names the JSON paths that do not fit, and shows no value.
     """
+    problem = "it is no JSON"
     try:
-        return load(text.encode() if isinstance(text, str) else text, shape)
+        # An answer may be empty where there is nothing to list; a text that was kept is not.
+        if text.strip():
+            return load(text.encode() if isinstance(text, str) else text, shape)
     except NotJsonError:
-        problem = "it is no JSON"
+        pass
     except ShapeError as error:
         problem = ", ".join(error.problems)
     # Outside of the handlers, so that no error that shows a value becomes the context of this one.

@@ -16,7 +16,7 @@ from attrs import Factory, field, frozen
 from attrs.validators import optional
 
 from sdk_core import codec
-from sdk_core.arguments import instance, mapping, non_empty, of_type, valid
+from sdk_core.arguments import INT64_MAX, instance, int64_id, mapping, non_empty, of_type, valid
 from sdk_core.path import Check, PathTemplate, parse
 from sdk_core.query import Query
 from sdk_core.returns import readable
@@ -177,20 +177,25 @@ class Operation(Generic[T]):
         if not self.arguments.issuperset(arguments):
             unknown = min(arguments.keys() - self.arguments)
             raise TypeError(f"{self.name}() got an unexpected argument {unknown!r}")
-        try:
-            filled = self._path.fill(arguments)
-        except KeyError as error:
-            raise self._missing(str(error.args[0])) from None
+        path = self._path.head
+        for name, check, tail in self._path.pieces:
+            if name not in arguments:
+                raise self._missing(name)
+            value = arguments[name]
+            # Nearly all are ids as they should be. They are on the way of every call: no function for each of them.
+            if check is not int64_id or type(value) is not int or not 0 < value <= INT64_MAX:
+                value = check(name, value)
+            path += f"{value}{tail}"
         query = self._encode_query(arguments) if self.query or self.open_query else _NO_QUERY
         if self.body is None:
-            return filled, query, None
+            return path, query, None
         if "body" not in arguments:
             raise self._missing("body")
         body = codec.dump(instance("body", arguments["body"], self.body))
         if not self.multipart:
-            return filled, query, body
+            return path, query, body
         document = arguments.get("document")
-        return filled, query, Multipart(body, None if document is None else instance("document", document, Document))
+        return path, query, Multipart(body, None if document is None else instance("document", document, Document))
 
     def _missing(self, argument: str) -> TypeError:
         return TypeError(f"{self.name}() needs the argument {argument!r}")

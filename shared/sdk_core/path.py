@@ -1,4 +1,4 @@
-"""The path of an operation: a template with typed slots, parsed once and filled for each call."""
+"""The path of an operation: a template with typed slots, parsed once; `Operation.request` fills it for each call."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from sdk_core.arguments import INT64_MAX, int64_id, sendable_text, uuid_id
+from sdk_core.arguments import int64_id, sendable_text, uuid_id
 
 __all__ = ["PathTemplate", "parse"]
 
@@ -42,17 +42,6 @@ class PathTemplate:
     """The text up to the first slot."""
     pieces: tuple[tuple[str, Check, str], ...]
     """For each place of a slot its name, its check, and the text up to the next."""
-
-    def fill(self, arguments: Mapping[str, object]) -> str:
-        """Return the path with each value percent-encoded; KeyError names the first slot without a value."""
-        path = self.head
-        for name, check, tail in self.pieces:
-            value = arguments[name]
-            # Nearly all are ids as they should be. They are on the way of every call: no function for each of them.
-            if check is not int64_id or type(value) is not int or not 0 < value <= INT64_MAX:
-                value = check(name, value)
-            path += f"{value}{tail}"
-        return path
 
 
 def parse(template: str) -> PathTemplate:

@@ -1,4 +1,4 @@
-"""What pydantic has to know of a model. Imported when pydantic asks a model, and never before.
+"""What pydantic (2.11 or later) has to know of a model. Imported when pydantic asks a model, and never before.
 
 Pydantic reads the JSON names and types of the API, and refuses what a model can't be made of, each misfit with its
 place. It converts nothing but what its own JSON makes necessary: amounts come as text, too, because that is how
@@ -8,7 +8,7 @@ pydantic writes them. Unknown keys are ignored and unknown values of enumeration
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from types import GenericAlias
+from types import GenericAlias, NoneType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import attrs
@@ -59,7 +59,7 @@ def _reference(shape: Any) -> str:
 def _annotated(kind: Any) -> Any:
     """Return the annotation by which pydantic reads what the codec reads as `kind`."""
     if is_optional(kind):
-        return _annotated(get_args(kind)[0]) | None
+        return _annotated(next(member for member in get_args(kind) if member is not NoneType)) | None
     if get_origin(kind) is tuple:
         return GenericAlias(tuple, (_annotated(get_args(kind)[0]), ...))
     return _enumeration(kind) if is_enum(kind) else _ANNOTATED.get(kind, kind)
@@ -74,15 +74,16 @@ def _enumeration(kind: Any) -> Any:
 
 
 def _name(value: dict[str, Any]) -> str:
-    if not isinstance(name := value.get("name"), str):
-        raise ValueError('expected an object {"name": "..."}')  # noqa: TRY004  pydantic reports ValueErrors only
+    name = value.get("name")
+    if type(name) is not str:
+        raise ValueError('expected an object {"name": "..."}')
     return name
 
 
 def _no_number(value: object) -> object:
     """Refuse a timestamp: nobody knows whether it counts seconds, or whose midnight decides the day."""
-    if isinstance(value, int | float | Decimal):
-        raise ValueError("expected text, not a number")  # noqa: TRY004  pydantic reports ValueErrors only
+    if type(value) in {int, float, Decimal, bool}:
+        raise ValueError("expected text, not a number")
     return value
 
 

@@ -1,5 +1,6 @@
 """Staying under the server's limit instead of running into it."""
 
+import math
 import random
 import time
 from bisect import insort
@@ -12,21 +13,33 @@ from attrs import define, field
 from sdk_core.arguments import positive_int, seconds
 from sdk_core.transport.fork import Lock
 
-__all__ = ["LocalRateLimiter", "RateLimiter"]
+__all__ = ["LocalRateLimiter", "RateLimiter", "spread"]
 
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """Decides when a call may start. It is asked once a call, before its first attempt, and never sleeps itself.
+    """Decides when an attempt may start. Each attempt takes a slot, retries too; the limiter never sleeps itself.
+
+        acquire -> 0.0: the attempt starts
+                -> more: the call sleeps so long, then asks confirm -> 0.0: it starts
+                                                                    -> more: the call sleeps again, and asks again
 
     Each method may be `async`: for limiters that have to ask elsewhere. One that raises, or takes longer than a second,
-    holds nobody up: it is logged, and the call goes on without it.
+    holds nobody up: it is logged, and the attempt goes on without it.
     """
 
     def acquire(self, operation: str, patience: float) -> float | Awaitable[float]:
         """Reserve the next slot of `operation` and return the seconds until it.
 
-        If that is more than `patience`, nothing is reserved, and the call is not made.
+        If that is more than `patience`, nothing is reserved, and the attempt is not made.
+        """
+        ...
+
+    def confirm(self, operation: str, patience: float) -> float | Awaitable[float]:
+        """Return 0.0 if the attempt whose slot is due now may start.
+
+        If a 429 came meanwhile it may not: its slot is freed, and the next one after the pause reserved in its place,
+        on the terms of `acquire`.
         """
         ...
 
@@ -39,24 +52,36 @@ class RateLimiter(Protocol):
         ...
 
 
+def spread() -> float:
+    """Return a random number from 0 to 1, rarely a small one: where in a second after a pause an attempt starts.
+
+    Few are the first, so that few are refused if the server refuses still: the pause that follows holds the others.
+    """
+    return math.sqrt(random.random())
+
+
 @define(eq=False, repr=False)
 class _Lane:
     starts: deque[float] = field(factory=deque[float])
     """In order: of the last period, and those to come."""
     paused_until: float = 0.0
 
+    def free(self, moment: float) -> None:
+        """Free the slot nearest to `moment`: some time has passed since the caller looked at the clock."""
+        if self.starts:
+            self.starts.remove(min(self.starts, key=lambda start: abs(start - moment)))
+
 
 class LocalRateLimiter:
-    """At most `limit` new calls of an operation in any `period` seconds, in this process.
+    """At most `limit` attempts of an operation in any `period` seconds, in this process.
 
-    A 429 pauses new calls of that operation for all that share the limiter, and releases them spread over a second.
-    Retries are not held back: they have waited as long as the server asked. Safe to share between clients, tasks and
-    threads.
+    A 429 pauses that operation for all that share the limiter, also those that wait for their slot already, and
+    releases them spread over a second. Safe to share between clients, tasks and threads.
 
     Args:
-        limit: calls per period and operation.
+        limit: attempts per period and operation.
         period: seconds.
-        clock: monotonic seconds.
+        clock: monotonic seconds; with a clock of yours in the `RetryPolicy`, the same.
     """
 
     def __init__(self, limit: int, period: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -75,7 +100,7 @@ class LocalRateLimiter:
             if lane.paused_until > now:
                 pause = lane.paused_until - now
                 # A little later, so that those who were held back do not come in one instant; within their patience.
-                start += pause + random.random() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
+                start += pause + spread() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
             if len(starts) >= self._limit:
                 start = max(start, starts[-self._limit] + self._period)
                 while starts and starts[0] + self._period <= now:
@@ -88,8 +113,17 @@ class LocalRateLimiter:
                     starts.append(start)
         return start - now
 
+    def confirm(self, operation: str, patience: float) -> float:
+        """Return 0.0 for a slot that is due, if `operation` is not paused; else reserve one after the pause for it."""
+        with self._lock.held:
+            lane, now = self._lanes[operation], self._clock()
+            if lane.paused_until <= now:
+                return 0.0
+            lane.free(now)
+        return self.acquire(operation, patience)
+
     def on_rate_limited(self, operation: str, retry_after: float) -> None:
-        """Hold back new calls of `operation` for `retry_after` seconds."""
+        """Hold back attempts of `operation` for `retry_after` seconds."""
         with self._lock.held:
             lane = self._lanes[operation]
             lane.paused_until = max(lane.paused_until, self._clock() + retry_after)
@@ -97,8 +131,12 @@ class LocalRateLimiter:
     def give_back(self, operation: str, wait: float) -> None:
         """Free the slot of `operation` that is `wait` seconds away."""
         with self._lock.held:
-            starts = self._lanes[operation].starts
-            moment = self._clock() + wait
-            if starts:
-                # The nearest: some time has passed since the caller looked at the clock.
-                starts.remove(min(starts, key=lambda start: abs(start - moment)))
+            self._lanes[operation].free(self._clock() + wait)
+
+    def count(self, operation: str, wait: float) -> None:
+        """Count an attempt of `operation` that another limiter lets start in `wait` seconds."""
+        with self._lock.held:
+            starts, now = self._lanes[operation].starts, self._clock()
+            insort(starts, now + wait)
+            while starts[0] + self._period <= now:
+                starts.popleft()

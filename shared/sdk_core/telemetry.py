@@ -1,12 +1,14 @@
-"""Watching calls from outside: hooks for metrics, logs and traces. `sdk_core.opentelemetry` is made of them."""
+"""Watching calls from outside: hooks for metrics, logs and traces, of which `integrations.opentelemetry` is made."""
 
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
+from yarl import URL
 
 from sdk_core.arguments import header_text
 from sdk_core.errors import SdkError
@@ -34,6 +36,8 @@ class CallInfo:
 
     operation: Operation[Any]
     correlation_id: str
+    base_url: URL = field(repr=False)
+    """The API's. Its host may name the tenant."""
 
 
 class Telemetry:
@@ -41,7 +45,8 @@ class Telemetry:
 
     A hook that raises, or takes longer than a second, never fails a call: it is logged, once per client and hook.
     Hooks run inside the call's own task; what they wait comes on top of its timeouts. They are told of no credential,
-    no body and no answer. For each start there is an end, whatever happens.
+    no body and no answer. For each start there is an end, whatever happens. Times are of `time.perf_counter`: the retry
+    policy's clock is the caller's, and a call that was made must not fail because that does.
     """
 
     def on_call_start(self, call: CallInfo) -> Awaitable[None] | None:
@@ -54,12 +59,15 @@ class Telemetry:
         """
 
     def on_attempt_end(
-        self, call: CallInfo, number: int, status: int | None, error: BaseException | None
+        self, call: CallInfo, number: int, status: int | None, error: BaseException | None, elapsed: float
     ) -> Awaitable[None] | None:
-        """It was answered with this HTTP status, or ended in this error.
+        """It was answered with this HTTP status, or ended in this error, after `elapsed` seconds.
 
-        That is an SdkError, a CancelledError, or what reading the caller's document raised.
+        The error is an SdkError, a CancelledError, or what reading the caller's document raised.
         """
+
+    def on_wait(self, call: CallInfo, delay: float) -> Awaitable[None] | None:
+        """The rate limiter holds the call's next attempt back for so many seconds."""
 
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> Awaitable[None] | None:
         """The call failed, and is tried again after so many seconds."""
@@ -67,8 +75,11 @@ class Telemetry:
     def on_give_up(self, call: CallInfo, error: SdkError) -> Awaitable[None] | None:
         """The call failed for good: this is what is raised."""
 
-    def on_call_end(self, call: CallInfo, error: BaseException | None) -> Awaitable[None] | None:
-        """The call is over: it returned (no error), failed, or was cancelled."""
+    def on_call_end(self, call: CallInfo, error: BaseException | None, elapsed: float) -> Awaitable[None] | None:
+        """The call is over after `elapsed` seconds: it returned (no error), failed, or was cancelled.
+
+        Waits and hooks are a part of it.
+        """
 
 
 class _Answered(Protocol):
@@ -85,6 +96,7 @@ class Observer:
 
     async def call(self, call: CallInfo, attempts: Callable[[], Awaitable[T]]) -> T:
         """Make a call's attempts."""
+        start = perf_counter()
         try:
             await self._tell("on_call_start", call)
             result = await attempts()
@@ -93,22 +105,29 @@ class Observer:
                 if isinstance(error, SdkError):
                     await self._tell("on_give_up", call, error)
             finally:
-                await self._tell("on_call_end", call, error)
+                await self._tell("on_call_end", call, error, perf_counter() - start)
             raise
-        await self._tell("on_call_end", call, None)
+        await self._tell("on_call_end", call, None, perf_counter() - start)
         return result
 
     async def attempt(self, call: CallInfo, number: int, send: Callable[[Mapping[str, str]], Awaitable[A]]) -> A:
         """Make one attempt: `send` is to send the headers that the telemetry adds."""
         added: dict[str, str] = {}
+        start = perf_counter()
         try:
             await self._tell("on_attempt_start", call, number, added)
+            # What the hook took is no part of the request.
+            start = perf_counter()
             answer = await send(self._sendable(added))
         except BaseException as error:
-            await self._tell("on_attempt_end", call, number, None, error)
+            await self._tell("on_attempt_end", call, number, None, error, perf_counter() - start)
             raise
-        await self._tell("on_attempt_end", call, number, answer.status, None)
+        await self._tell("on_attempt_end", call, number, answer.status, None, perf_counter() - start)
         return answer
+
+    async def wait(self, call: CallInfo, delay: float) -> None:
+        """Tell of a wait for the rate limiter."""
+        await self._tell("on_wait", call, delay)
 
     async def retry(self, call: CallInfo, error: SdkError, delay: float) -> None:
         """Tell of a retry."""

@@ -1,9 +1,9 @@
 """What an answer means: a value, or an error with its outcome. Nothing is sent or waited for here.
 
-Answer -> accept -> value                   2xx that is what the API documents
--> InvalidResponseError    2xx that can't be read
--> refuse -> ApiError                4xx and 5xx, with or without the API's own error body
--> InvalidResponseError    1xx and 3xx, which the APIs do not document
+Answer --- 2xx --------> accept --> value                   it is what the API documents
+|                        --> InvalidResponseError    it can't be read
+|-- any other --> refuse --> ApiError                4xx and 5xx, with or without the API's own error body
+--> InvalidResponseError    1xx and 3xx, which the APIs do not document
 """
 
 import logging
@@ -38,6 +38,22 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
         InvalidResponseError: it can't be read. If it is JSON, which comes from the API, it said yes: APPLIED, but
             REJECTED of a READ, which has no effect. UNKNOWN if it is none: it may be a page of something in between.
     """
+    shape: Any = call.operation.returns
+    content = answer.content
+    if content is not None:
+        try:
+            if isinstance(shape, type) and issubclass(shape, Empty):
+                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
+            value: T = codec.READERS[shape](content)
+        except Exception:  # noqa: BLE001, S110  whatever it is, the exact reader decides, below and not in here
+            pass
+        else:
+            if not isinstance(value, Checked) or value.misfit(call.query) is None:
+                return value
+    return _accept_exactly(call, answer, backend)
+
+
+def _accept_exactly(call: Call[T], answer: Answer, backend: Backend) -> T:
     operation, content = call.operation, answer.content
     shape: Any = operation.returns
     problems: tuple[str, ...] = ()
@@ -46,9 +62,12 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
         try:
             if isinstance(shape, type) and issubclass(shape, Empty):
                 return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-            note = partial(_note, call)
-            value = codec.load(
-                content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note
+            value = codec.read_exactly(
+                content,
+                operation.returns,
+                lone_item=operation.lone_item,
+                unwrap=backend.unwrap,
+                tell=partial(_note, call),
             )
             if not isinstance(value, Checked) or (misfit := value.misfit(call.query)) is None:
                 return value
@@ -59,7 +78,8 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
             pass
     if readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
-        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id)
+        fields = call.log_fields("success", attempt=len(call.attempts) + 1)
+        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id, extra=fields)
         return cast("T", readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
     raise _unreadable(call, answer, problems, readable)

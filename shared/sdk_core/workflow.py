@@ -4,7 +4,8 @@
 
 - A request whose outcome is UNKNOWN is not sent again, unless the caller asked for that with `resend_after`.
 - `timeout` is the whole of it. Each call inside gets what is left. Nothing is sent after the deadline; a last read
-  begins at the deadline and has `LAST_READ` seconds and one attempt.
+  begins at the deadline and has `LAST_READ` seconds and one attempt. (A `deadline_scope` that is over leaves no time
+  for it.)
 - Once a request may have had an effect, nothing but the deadline or a state that rules it out ends the run: a read that
   fails is repeated. Whatever is raised then is an SdkError that says so.
 
@@ -22,6 +23,7 @@ from attrs import evolve, frozen
 
 from sdk_core.call import Reply
 from sdk_core.client import Client
+from sdk_core.deadline import within_scope
 from sdk_core.details import safe_code
 from sdk_core.errors import Facts, SdkError
 from sdk_core.operation import Operation
@@ -127,8 +129,8 @@ class Run:
         """Start the clock: the client's, as its retry policy has it."""
         self._client = client
         self._policy = client.retry_policy
-        self.timeout = timeout
-        self._deadline = self._policy.clock() + timeout
+        self.timeout = within_scope(timeout)
+        self._deadline = self._policy.clock() + self.timeout
         self.is_last_read = False
         self.correlation_ids: list[str] = []
         self.last_request: Facts = {}

@@ -94,7 +94,7 @@ async def test_retries_are_told_on_stderr_and_attempts_if_asked(
             ended = await run_beside(MEMBERSHIP, *READ, "--json", *more)
             assert "retrying get_contract_data" in ended.err
             assert "my-id" in ended.err
-            assert ("attempt 2 of get_contract_data: 200" in ended.err) == attempts
+            assert ("attempt 2 of get_contract_data: 200 after" in ended.err) == attempts
             assert len(json.loads(ended.out)) == 2
 
 

@@ -35,7 +35,7 @@ from cloudcockpit_sdk import (
 from membership_sdk import MembershipClient
 from sdk_core.auth import BearerToken, Token, TokenSession, jwt_expiry
 from sdk_core.operation import Effect, Operation
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 CUSTOMER, SUBSCRIPTION = UUID(int=1), UUID(int=2)
 SECRET = "CANARY-client-secret"

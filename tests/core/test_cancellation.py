@@ -20,8 +20,8 @@ from membership_sdk import LocalRateLimiter, MembershipClient, SdkError, VoidRes
 from sdk_core.client import Client
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
+from sdk_core.transport.connection import Connection
 from sdk_core.transport.multipart import Document
-from sdk_core.transport.session import Connection
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 WRITE = Operation(name="write_it", method="POST", path="/it", body=dict, returns=VoidResult, effect=Effect.WRITE)
@@ -137,6 +137,10 @@ class AskingLimiter:
         await asyncio.sleep(0)
         return 0.0
 
+    async def confirm(self, _operation: str, _patience: float) -> float:
+        await asyncio.sleep(0)
+        return 0.0
+
     async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
         await asyncio.sleep(0)
 
@@ -206,7 +210,9 @@ async def settle(server: WireServer) -> int:
 
 async def assert_nothing_is_held(server: WireServer, client: Client, requests: int) -> None:
     """The pool's only connection is free, and nothing but the probe goes out any more."""
-    connector: Any = (client._sessions.current() or await client._sessions.open()).session.connector
+    connector: Any = (
+        client._sessions.of_loop.get(asyncio.get_running_loop()) or await client._sessions.open()
+    ).session.connector
     assert not connector._acquired
     assert not connector._waiters
     server.script[:] = [CannedAnswer()]

@@ -22,7 +22,7 @@ from membership_sdk import MembershipClient
 from membership_sdk.models import ContractCancelationReason, IdleTemporalUnit, TemporalUnit, VoidResult
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.deprecation import OperationDeprecatedWarning
-from sdk_core.errors import AuthenticationError, CallTimeoutError, ConfigurationError, SdkError, ServerError
+from sdk_core.errors import AuthenticationError, ClientThrottledError, ConfigurationError, SdkError, ServerError
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
 from sdk_core.query import Query
@@ -153,7 +153,7 @@ async def test_with_options_changes_nothing_of_the_client(fake_time: FakeTime) -
         calls = [failure(view.call(READ)) for _ in range(10) for view in (client, once)]
         errors = await asyncio.gather(*calls)
         assert [len(error.attempts) for error in errors] == [3, 1] * 10
-        assert await client._sessions.open() is once._sessions.current()
+        assert once._sessions is client._sessions
 
 
 async def test_with_options_keeps_what_is_not_named(fake_time: FakeTime) -> None:
@@ -699,8 +699,8 @@ async def test_slot_beyond_the_deadline_is_not_waited_for(fake_time: FakeTime) -
         await client.call(READ)
         error = await failure(client.call(READ))
         assert len(server.requests) == 1
-    assert isinstance(error, CallTimeoutError)
-    assert (error.limit, error.outcome, error.retryable) == ("total_timeout", Outcome.NOT_SENT, True)
+    assert type(error) is ClientThrottledError
+    assert (error.outcome, error.retryable) == (Outcome.NOT_SENT, True)
     assert (error.retry_after, error.attempts, fake_time.sleeps) == (60, (), [])
 
 
@@ -708,6 +708,9 @@ class BrokenLimiter:
     """A limiter whose store is gone."""
 
     async def acquire(self, _operation: str, _patience: float) -> float:
+        raise ConnectionError("no store")
+
+    async def confirm(self, _operation: str, _patience: float) -> float:
         raise ConnectionError("no store")
 
     async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
@@ -723,7 +726,7 @@ async def test_failing_limiter_never_fails_a_call(fake_time: FakeTime, caplog: p
         async with membership(server, rate_limiter=BrokenLimiter(), retry=policy(fake_time)) as client:
             await client.call(READ)
         assert len(server.requests) == 2
-    assert sum("rate limiter failed" in record.message for record in caplog.records) == 2
+    assert sum("rate limiter failed" in record.message for record in caplog.records) == 3
 
 
 class Limiter:
@@ -735,6 +738,9 @@ class Limiter:
     def acquire(self, _operation: str, _patience: float) -> Any:
         return self._give_later() if self._later else self._give()
 
+    def confirm(self, _operation: str, _patience: float) -> Any:
+        return self._later_nothing() if self._later else 0
+
     def on_rate_limited(self, _operation: str, _retry_after: float) -> Any:
         return self._give_later() if self._later else self._give()
 
@@ -745,6 +751,10 @@ class Limiter:
         if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer
+
+    async def _later_nothing(self) -> int:
+        await asyncio.sleep(0)
+        return 0
 
     async def _give_later(self) -> Any:
         await asyncio.sleep(0)
@@ -771,7 +781,7 @@ async def test_limiter_may_answer_at_once_or_later(limiter: Limiter, waits: list
         async with membership(server, **options) as client:
             await client.call(READ)
         assert len(server.requests) == 2
-    assert fake_time.sleeps == [*waits, 0]
+    assert fake_time.sleeps == [*waits, 0, *waits]
 
 
 async def test_cancelled_wait_for_a_slot_sends_nothing() -> None:

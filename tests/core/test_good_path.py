@@ -24,7 +24,7 @@ from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import LocalRateLimiter, MembershipClient, RetryPolicy, SdkError
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 SUBSCRIPTION = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
 

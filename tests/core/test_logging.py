@@ -1,5 +1,7 @@
 """R-25: what the SDKs log, and how loud. (What never stands in a record: test_secrets.py.)"""
 
+import io
+import json
 import logging
 import os
 import subprocess
@@ -8,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from wire import DROP, CannedAnswer, FakeTime, WireServer
 
-from membership_sdk import MembershipClient, RetryPolicy, SdkError, VoidResult
+from membership_sdk import MembershipClient, RetryPolicy, SdkError, VoidResult, correlation_scope
+from sdk_core.call import Call
 from sdk_core.operation import Effect, Operation
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +76,102 @@ async def test_warning_tells_what_is_needed(caplog: pytest.LogCaptureFixture, fa
     # Arguments are apart from the text, so that log collectors can group by it.
     assert "search_it" not in record.msg
     assert record.exc_info is None
+
+
+FIELDS = ("sdk_operation", "sdk_attempt", "sdk_outcome", "sdk_correlation_id")
+
+
+def fields_of(record: logging.LogRecord) -> tuple[object, ...]:
+    return tuple(getattr(record, name) for name in FIELDS)
+
+
+async def test_records_carry_their_facts_as_fields(caplog: pytest.LogCaptureFixture, fake_time: FakeTime) -> None:
+    """So that a log collector needs to parse no text: the retries, and what became of the call in the end."""
+    caplog.set_level(logging.DEBUG, "sdk_core")
+    script = (CannedAnswer(429, headers={"Retry-After": "1"}), CannedAnswer(500), CannedAnswer(body=ANSWER))
+    with correlation_scope("order-7"):
+        assert await use(fake_time, *script) is None
+    assert [(record.levelname, record.name, *fields_of(record)) for record in our_records(caplog)] == [
+        ("WARNING", "sdk_core.client", "search_it", 1, "rejected", "order-7"),
+        ("WARNING", "sdk_core.client", "search_it", 2, "unknown", "order-7"),
+        ("DEBUG", "sdk_core.client", "search_it", 3, "success", "order-7"),
+    ]
+
+
+async def test_success_is_one_line_at_debug(caplog: pytest.LogCaptureFixture, fake_time: FakeTime) -> None:
+    """With the status, the time and the id; of a reply too."""
+    caplog.set_level(logging.DEBUG, "sdk_core")
+    async with WireServer(CannedAnswer(body=ANSWER)) as server, MembershipClient(server.url, "key") as client:
+        reply = await client.call_with_reply(SEARCH)
+    [record] = our_records(caplog)
+    took = f"{reply.attempts[0].elapsed:.3f}"
+    assert record.getMessage() == (
+        f"search_it succeeded with 200 in attempt 1, which took {took} s (correlation id {reply.correlation_id})"
+    )
+    assert fields_of(record) == ("search_it", 1, "success", reply.correlation_id)
+
+
+async def test_success_does_no_work_for_a_log_that_is_off(
+    fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr(Call, "log_success")
+    caplog.set_level(logging.INFO, "sdk_core")
+    assert await use(fake_time, CannedAnswer(body=ANSWER)) is None
+
+
+async def test_an_applications_logging_fails_no_call(fake_time: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
+    """A record factory that knows the common names of such fields, and a filter that raises once the call is made."""
+    caplog.set_level(logging.DEBUG, "sdk_core")
+    make_record, calls = logging.getLogRecordFactory(), logging.getLogger("sdk_core.client")
+
+    def with_common_names(*arguments: Any, **more: Any) -> logging.LogRecord:
+        record = make_record(*arguments, **more)
+        record.__dict__ |= dict.fromkeys(("operation", "attempt", "outcome", "correlation_id"), "mine")
+        return record
+
+    def refuse(record: logging.LogRecord) -> bool:
+        if record.levelno == logging.DEBUG:
+            raise RuntimeError
+        return True
+
+    logging.setLogRecordFactory(with_common_names)
+    calls.addFilter(refuse)
+    try:
+        assert await use(fake_time, CannedAnswer(500), CannedAnswer(body=ANSWER)) is None
+    finally:
+        logging.setLogRecordFactory(make_record)
+        calls.removeFilter(refuse)
+    [record] = our_records(caplog)
+    assert fields_of(record)[:3] == ("search_it", 1, "unknown")
+
+
+_JSON = structlog.processors.JSONRenderer(sort_keys=True)
+
+
+async def test_structlog_gets_the_fields(fake_time: FakeTime) -> None:
+    """As its documentation has it for records of the standard library: one JSON object a line."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    shared = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()]
+    render = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _JSON]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=render))
+    logger = logging.getLogger("sdk_core")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with correlation_scope("order-7"):
+            await use(fake_time, CannedAnswer(500), CannedAnswer(body=ANSWER))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [{name: line[name] for name in ("level", "logger", *FIELDS)} for line in lines] == [
+        {"level": level, "logger": name, **dict(zip(FIELDS, ("search_it", attempt, outcome, "order-7"), strict=True))}
+        for level, name, attempt, outcome in (
+            ("warning", "sdk_core.client", 1, "unknown"),
+            ("debug", "sdk_core.client", 2, "success"),
+        )
+    ]
 
 
 _IMPORTED = """

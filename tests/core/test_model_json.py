@@ -117,6 +117,14 @@ def test_a_text_that_does_not_fit_is_refused_by_its_path_and_never_shown(text: A
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
+@pytest.mark.parametrize("text", ["", b" "])
+def test_no_text_at_all_is_no_list(text: Any) -> None:
+    """Unlike an answer, which may be empty where there is nothing to list."""
+    with pytest.raises(ValueError, match="it is no JSON"):
+        from_json(list[ContractData], text)
+    assert from_json(list[ContractData], "[]") == []
+
+
 def test_a_page_names_itself_with_its_items() -> None:
     with pytest.raises(ValueError, match=r"SubscriptionListItem\]: \$.items: required"):
         from_json(Page[SubscriptionListItem], "{}")

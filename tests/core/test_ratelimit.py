@@ -1,16 +1,36 @@
-"""R-24: the limiter with several threads, and with calls that change their minds. (Its window: test_client.py.)"""
+"""R-24: each attempt takes a slot; the limiter with several threads, and with calls that change their minds.
+
+(Its window: test_client.py.)
+"""
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
+import pickle
 import signal
 import threading
 from typing import Any
 
 import pytest
-from wire import FakeTime, WireServer
+from wire import CannedAnswer, FakeTime, WireServer
 
-from membership_sdk import CallTimeoutError, LocalRateLimiter, MembershipClient, RetryBudget, RetryPolicy, VoidResult
+from cloudcockpit_sdk import CloudCockpitClient
+from membership_sdk import (
+    CallInfo,
+    ClientThrottledError,
+    LocalRateLimiter,
+    MembershipClient,
+    Outcome,
+    RateLimitError,
+    RetryBudget,
+    RetryPolicy,
+    SdkError,
+    Telemetry,
+    ThrottledError,
+    VoidResult,
+)
 from sdk_core.operation import Effect, Operation
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
@@ -38,6 +58,218 @@ def test_one_slot_is_not_given_to_two_threads() -> None:
     first, second = sorted(waits)
     assert first == 0
     assert 59 < second <= 60
+
+
+def client_for(server: WireServer, time: FakeTime, **options: Any) -> MembershipClient:
+    retry = RetryPolicy(sleep=time.sleep, clock=time.clock, max_attempts=5, backoff_base=0)
+    return MembershipClient(server.url, "key", **{"retry": retry, "total_timeout": 999, **options})
+
+
+# -- Attempts ----------------------------------------------------------------------------------------------------------
+
+
+async def test_each_attempt_takes_a_slot(fake_time: FakeTime) -> None:
+    """Three attempts of one call are three requests to the server, and it counts them."""
+    limiter = LocalRateLimiter(2, 60, clock=fake_time.clock)
+    async with (
+        WireServer(CannedAnswer(500), CannedAnswer(500), CannedAnswer()) as server,
+        client_for(server, fake_time, rate_limiter=limiter) as client,
+    ):
+        await client.call(READ)
+    assert fake_time.sleeps == [0, 0, 60]
+
+
+async def test_attempt_with_another_token_takes_a_slot(fake_time: FakeTime) -> None:
+    """After a 401 nothing is slept, but the request counts."""
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    tokens = iter(["old", "new"])
+
+    async def token() -> str:
+        return next(tokens)
+
+    options: dict[str, Any] = {"retry": RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)}
+    async with (
+        WireServer(CannedAnswer(401), CannedAnswer()) as server,
+        CloudCockpitClient("t.example", token, base_url=server.url, rate_limiter=limiter, **options) as client,
+    ):
+        await client.call(READ)
+        assert len(server.requests) == 2
+    assert fake_time.sleeps == [60]
+
+
+async def test_pause_that_begins_while_a_call_waits_holds_it_back(fake_time: FakeTime) -> None:
+    """It wakes up within the pause, frees its slot, and takes one after the pause."""
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    limiter.acquire(READ.name, 0)
+    begun = fake_time.now
+
+    async def sleep(seconds: float) -> None:
+        if not fake_time.sleeps:
+            limiter.on_rate_limited(READ.name, 100)
+        await fake_time.sleep(seconds)
+
+    retry = RetryPolicy(sleep=sleep, clock=fake_time.clock)
+    async with WireServer() as server, client_for(server, fake_time, rate_limiter=limiter, retry=retry) as client:
+        await client.call(READ)
+    first, second = fake_time.sleeps
+    assert first == 60
+    assert 40 <= second <= 41
+    # Of the two starts that are noted, one was at the beginning: nothing is left of the slot within the pause.
+    assert list(limiter._lanes[READ.name].starts) == [begun + first + second]
+
+
+def test_pause_moves_those_who_wait_to_its_end_and_no_more_than_the_limit(fake_time: FakeTime) -> None:
+    """All slots within the pause are taken anew: never more than the limit in a period after it either."""
+    limiter = LocalRateLimiter(3, 60, clock=fake_time.clock)
+    waits = [limiter.acquire("a", 999) for _ in range(9)]
+    assert waits == [0, 0, 0, 60, 60, 60, 120, 120, 120]
+    limiter.on_rate_limited("a", 130)
+    begun, starts = fake_time.now, []
+    for wait in waits[3:]:
+        fake_time.now = begun + wait
+        starts.append(wait + limiter.confirm("a", 999))
+    assert all(start >= 130 for start in starts)
+    assert all(sum(start <= other < start + 60 for other in starts) <= 3 for start in starts)
+    assert limiter.confirm("b", 0) == 0
+
+
+async def test_pause_beyond_the_patience_of_who_waits_is_an_error_at_once(fake_time: FakeTime) -> None:
+    """The slot was within the total timeout, the end of the pause is not: nothing is sent, nothing more is slept."""
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    limiter.acquire(READ.name, 0)
+
+    async def sleep(seconds: float) -> None:
+        limiter.on_rate_limited(READ.name, 200)
+        await fake_time.sleep(seconds)
+
+    options: dict[str, Any] = {"retry": RetryPolicy(sleep=sleep, clock=fake_time.clock), "total_timeout": 100}
+    async with WireServer() as server, client_for(server, fake_time, rate_limiter=limiter, **options) as client:
+        with pytest.raises(ClientThrottledError) as caught:
+            await client.call(READ)
+        assert (server.requests, fake_time.sleeps) == ([], [60])
+    assert caught.value.retry_after is not None
+    assert 140 <= caught.value.retry_after <= 141
+
+
+async def test_refusal_of_the_limiter_and_429_are_caught_together(fake_time: FakeTime) -> None:
+    """One `except`; each says when to come back; ours is no timeout, was not sent, and travels whole."""
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    told: list[SdkError] = []
+    refusal = CannedAnswer(429, headers={"Retry-After": "7"})
+    once = RetryPolicy(max_attempts=1, clock=fake_time.clock)
+    options: dict[str, Any] = {"rate_limiter": limiter, "retry": once, "total_timeout": 10}
+    async with WireServer(refusal) as server, client_for(server, fake_time, **options) as client:
+        for _ in range(2):
+            try:
+                await client.call(READ)
+            except ThrottledError as error:
+                told.append(error)
+        assert len(server.requests) == 1
+    theirs, ours = told
+    assert (type(theirs), theirs.retry_after, theirs.outcome) == (RateLimitError, 7, Outcome.REJECTED)
+    assert (type(ours), ours.retry_after, ours.outcome) == (ClientThrottledError, 60, Outcome.NOT_SENT)
+    assert ours.retryable
+    assert not isinstance(ours, TimeoutError)
+    arrived = pickle.loads(pickle.dumps(ours))
+    assert (type(arrived), arrived.to_dict()) == (ClientThrottledError, ours.to_dict())
+
+
+async def test_retry_that_gets_no_slot_names_the_failure_before_it(fake_time: FakeTime) -> None:
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    options: dict[str, Any] = {"rate_limiter": limiter, "total_timeout": 10}
+    async with WireServer(CannedAnswer(500)) as server, client_for(server, fake_time, **options) as client:
+        with pytest.raises(ClientThrottledError) as caught:
+            await client.call(READ)
+    # The first attempt may have reached the server, though a READ has no effect; all of it is told.
+    assert [attempt.status for attempt in caught.value.attempts] == [500]
+    assert isinstance(caught.value.__cause__, SdkError)
+    assert caught.value.retryable
+
+
+# -- Waits are seen ----------------------------------------------------------------------------------------------------
+
+
+async def test_waits_are_told_and_logged(fake_time: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
+    """Before the wait: `on_wait`, and a line at INFO with the id that is on the reply too."""
+    caplog.set_level(logging.INFO, "sdk_core")
+    told: list[tuple[str, float, list[float]]] = []
+
+    class Watching(Telemetry):
+        async def on_wait(self, call: CallInfo, delay: float) -> None:
+            await asyncio.sleep(0)
+            told.append((call.correlation_id, delay, [*fake_time.sleeps]))
+
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    async with (
+        WireServer() as server,
+        client_for(server, fake_time, rate_limiter=limiter, telemetry=Watching()) as client,
+    ):
+        await client.call(READ)
+        assert (told, caplog.records) == ([], [])
+        reply = await client.call_with_reply(READ)
+    assert told == [(reply.correlation_id, 60, [])]
+    [record] = caplog.records
+    assert (record.levelname, record.name) == ("INFO", "sdk_core.admission")
+    assert record.getMessage() == (
+        f"read_it waits 60.00 s for the rate limiter (correlation id {reply.correlation_id})"
+    )
+
+
+async def test_call_cancelled_in_on_wait_gives_its_slot_back(fake_time: FakeTime) -> None:
+    hooked = asyncio.Event()
+
+    class Hanging(Telemetry):
+        async def on_wait(self, call: CallInfo, delay: float) -> None:
+            hooked.set()
+            await asyncio.Event().wait()
+
+    limiter = LocalRateLimiter(1, 60, clock=fake_time.clock)
+    limiter.acquire(READ.name, 0)
+    options: dict[str, Any] = {"rate_limiter": limiter, "telemetry": Hanging()}
+    async with WireServer() as server, client_for(server, fake_time, **options) as client:
+        call = asyncio.create_task(client.call(READ))
+        await hooked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert limiter.acquire(READ.name, 60) == 60
+
+
+async def test_cancellation_that_a_limiter_swallows_still_ends_the_call() -> None:
+    """As `asyncio.wait_for` does before Python 3.12, when the answer comes in the same turn of the loop."""
+
+    class Swallowing(LocalRateLimiter):
+        def acquire(self, operation: str, patience: float) -> Any:
+            return self._later()
+
+        async def _later(self) -> float:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return 0.0
+
+    async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Swallowing(1)) as client:
+        call = asyncio.create_task(client.call(READ))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert not server.requests
+
+
+# -- On, off, and left out ---------------------------------------------------------------------------------------------
+
+
+async def test_no_limiter_is_none_and_left_out_is_the_default(fake_time: FakeTime) -> None:
+    """1001 calls in no time: without a limiter all are sent at once; with the default, the last one waits a minute."""
+    async with WireServer() as server:
+        async with client_for(server, fake_time, rate_limiter=None) as client:
+            for _ in range(1001):
+                await client.call(READ)
+        assert fake_time.sleeps == []
+        async with client_for(server, fake_time) as client:
+            for _ in range(1001):
+                await client.call(READ)
+        assert fake_time.sleeps == [60]
 
 
 # -- Slots that are given back -----------------------------------------------------------------------------------------
@@ -207,8 +439,8 @@ async def test_limiter_that_never_has_a_slot(answer: Any) -> None:
             return answer
 
     async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Never(1)) as client:
-        with pytest.raises(CallTimeoutError) as caught:
+        with pytest.raises(ClientThrottledError) as caught:
             await client.call(READ)
-    assert "a longer wait than the total timeout leaves" in str(caught.value)
+    assert "no slot within the total timeout" in str(caught.value)
     json.dumps(caught.value.to_dict(), allow_nan=False)
     assert not server.requests

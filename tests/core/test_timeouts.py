@@ -20,7 +20,7 @@ from sdk_core.errors import CallTimeoutError, ConnectionFailedError, RateLimitEr
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 WRITE = Operation(name="write_it", method="POST", path="/it", returns=VoidResult, effect=Effect.WRITE)
@@ -310,6 +310,9 @@ async def test_total_timeout_bounds_a_rate_limiter_that_hangs() -> None:
     class Hanging:
         async def acquire(self, _operation: str, _patience: float) -> float:
             await asyncio.Event().wait()
+            return 0.0
+
+        async def confirm(self, _operation: str, _patience: float) -> float:
             return 0.0
 
         async def on_rate_limited(self, _operation: str, _retry_after: float) -> None:

@@ -110,6 +110,8 @@ async def test_unreadable_items_are_left_out_where_that_is_asked_for(caplog: pyt
         assert "get_contract_data" in record.getMessage()
         assert "$[1].id: expected a whole number, $[2].endDate: expected a date" in record.getMessage()
         assert SECRET not in caplog.text
+        fields = [getattr(record, f"sdk_{name}") for name in ("operation", "attempt", "outcome")]
+        assert fields == ["get_contract_data", 1, "success"]
         assert await client.get_contract_data(customer_id=1) == []
         with pytest.raises(InvalidResponseError) as caught:
             await client.get_contract_data(customer_id=1)

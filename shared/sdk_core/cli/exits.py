@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Final
 
-from sdk_core.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, RateLimitError, SdkError
+from sdk_core.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, SdkError, ThrottledError
 from sdk_core.outcome import Outcome
 
 __all__ = ["EXPLAINED", "Exit", "exit_of"]
@@ -49,7 +49,7 @@ def exit_of(error: Exception, *, changes: bool) -> Exit:
             return Exit.USAGE
         case AuthenticationError() | PermissionDeniedError():
             return Exit.CREDENTIAL
-        case RateLimitError():
+        case ThrottledError():
             return Exit.RATE_LIMITED
         case _:
             return Exit.FAILED

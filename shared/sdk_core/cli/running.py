@@ -25,7 +25,7 @@ from sdk_core.correlation import correlation_scope
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.errors import SdkError
 from sdk_core.retry import RetryPolicy
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 __all__ = ["Task", "client_of", "perform"]
 

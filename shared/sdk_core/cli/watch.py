@@ -10,6 +10,7 @@ from sdk_core.telemetry import CallInfo, Telemetry
 
 __all__ = ["Watch"]
 
+_NOTICED: Final = 1.0
 _TOLD: Final = {
     Outcome.APPLIED: "applied: the API said yes to {operation}",
     Outcome.UNKNOWN: "UNKNOWN: {operation} was sent, and may have happened: read the state before you repeat it",
@@ -53,11 +54,18 @@ class Watch(Telemetry):
             what = f"{call.operation} (attempt {number}, correlation id {call.correlation_id})"
             self._output.say(what, "dim")
 
-    def on_attempt_end(self, call: CallInfo, number: int, status: int | None, error: BaseException | None) -> None:
+    def on_attempt_end(
+        self, call: CallInfo, number: int, status: int | None, error: BaseException | None, elapsed: float
+    ) -> None:
         """Tell how an attempt ended; what that means is told by the call."""
         if self._verbose:
             end = status if error is None else type(error).__name__
-            self._output.say(f"attempt {number} of {call.operation.name}: {end}", "dim")
+            self._output.say(f"attempt {number} of {call.operation.name}: {end} after {elapsed:.2f} s", "dim")
+
+    def on_wait(self, call: CallInfo, delay: float) -> None:
+        """Say why nothing happens."""
+        if delay >= _NOTICED:
+            self._output.say(f"{call.operation.name} waits {delay:.0f} s for the rate limit", "yellow")
 
     def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> None:  # noqa: ARG002  the log tells it
         """What was sent so far is known; it is sent again."""
@@ -67,7 +75,7 @@ class Watch(Telemetry):
         """What was sent is known."""
         self._seen[call].known = error.outcome
 
-    def on_call_end(self, call: CallInfo, error: BaseException | None) -> None:
+    def on_call_end(self, call: CallInfo, error: BaseException | None, elapsed: float) -> None:  # noqa: ARG002  no matter
         """Keep that it succeeded; how a failure ended was told before."""
         if error is None:
             self._seen[call].known = Outcome.APPLIED

@@ -43,6 +43,7 @@ from sdk_core.codec.twins import READERS
 from sdk_core.codec.write import dump, encode_datetime
 
 __all__ = [
+    "READERS",
     "NotJsonError",
     "OpenEnum",
     "OpenEnumObject",
@@ -57,6 +58,7 @@ __all__ = [
     "load",
     "parse",
     "parse_or_none",
+    "read_exactly",
     "structure",
 ]
 
@@ -93,8 +95,20 @@ def load(
         pass
     else:
         return value
+    return read_exactly(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
+
+
+def read_exactly(
+    text: bytes,
+    shape: type[T],
+    *,
+    lone_item: bool = False,
+    unwrap: Unwrap | None = None,
+    tell: Callable[[str, str], None] | None = None,
+) -> T:
+    """Like `load`, but by the exact reader alone: for who has asked the fast one, `READERS[shape](text)`, already."""
     reading = Reading()
-    is_list = get_origin(kind) is list
+    is_list = get_origin(shape) is list
     found = None if is_list and not text.strip() else parse(text)
     try:
         return structure(as_items(found, reading, lone_item, unwrap) if is_list else found, shape, reading)

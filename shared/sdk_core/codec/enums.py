@@ -10,6 +10,13 @@ class OpenEnum(StrEnum):
     """An enumeration the API may extend: an unknown value becomes a member with `is_known == False`.
 
     Such a member keeps its value, equals and hashes like the text, pickles, and is sent back unchanged.
+
+    Type checkers take an enumeration for closed: they would call a branch for unknown values unreachable, and accept
+    `assert_never` in its place, which fails on the first new value. So each subclass has a member that exists for type
+    checkers only, and stands for every value that is not listed:
+
+        if TYPE_CHECKING:
+            _UNLISTED = ""
     """
 
     @classmethod

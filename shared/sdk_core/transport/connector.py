@@ -2,9 +2,8 @@
 
 aiohttp keeps connections, and reuses one without a look at what happened to it meanwhile. A server or a proxy may have
 sent something that nobody asked for: an answer twice, or a 408 before it hangs up. The next request would take that for
-its answer, and one member would be shown the contract of another. Or the server has
-closed the connection, and the event loop, busy or standing still, has not noticed: then a write would fail, and nobody
-knew whether it took effect.
+its answer, and one member would be shown the contract of another. Or the server has closed the connection, and the
+event loop, busy or standing still, has not noticed: then a write would fail, and nobody knew whether it took effect.
 
     connect() --> new connection ------------------------------------------> use it
               --> kept connection --> under suspicion? ---------- yes --> abort it, take another
@@ -12,16 +11,17 @@ knew whether it took effect.
                                   --------------------------------------> use it
 
 Before Python 3.12, aiohttp writes a request with a body one turn of the event loop after it took the connection. So
-such a body looks once more, when it is written.
+such a body looks when it is written; what the event loop has read before then is looked for in any case.
 """
 
 import os
 import select
 import socket
-from asyncio import BaseTransport, Task, WriteTransport, current_task
+import sys
+from asyncio import BaseTransport, WriteTransport
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final, cast
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
@@ -36,7 +36,11 @@ __all__ = [
     "CheckedPayload",
     "DisturbedError",
     "KnownConnection",
+    "Use",
 ]
+
+
+_WRITES_BODIES_LATER: Final = sys.version_info < (3, 12)
 
 
 class KnownConnection:
@@ -46,30 +50,38 @@ class KnownConnection:
         protocol: aiohttp's end of it.
     """
 
-    __slots__ = ("_look", "_protocol", "_transport", "is_kept", "was_refused")
+    __slots__ = ("_look", "_protocol", "_transport", "is_closing", "is_kept")
 
     def __init__(self, protocol: ResponseHandler) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
         self._look = _look_into(protocol.transport)
+        self.is_closing = _yes if protocol.transport is None else protocol.transport.is_closing
+        """Whether it will not be used again."""
         self.is_kept: bool = False
         """Whether an earlier request used it."""
-        self.was_refused: bool = False
-        """Whether a body was not written to it: what came over it is no answer to that request."""
 
-    def is_disturbed(self) -> bool:
-        """Return whether something is on it that nobody asked for: bytes, an end or an error."""
-        # What the event loop has read is in the protocol, what it has not read yet in the socket.
-        return self._protocol.should_close or bool(self._look())
+    def reuse(self, *, looks_later: bool) -> bool:
+        """Count as kept, and return whether a request may go over it.
 
-    def holds_part_of_head(self) -> bool:
-        """Return whether the beginning of an answer was read; only before a request, whose own parser starts afresh."""
+        Args:
+            looks_later: whether the request itself asks `is_disturbed()`, when it is written.
+        """
+        self.is_kept = True
+        # The beginning of an answer that was read would be lost: the parser of the next request starts afresh.
         # Private, therefore guarded; a test fails when the attribute goes away. Nothing else tells of such bytes.
         parser = getattr(self._protocol, "_parser", None)
         try:
-            return parser is not None and parser.feed_eof() is not None
+            if parser is not None and parser.feed_eof() is not None:
+                return False
         except Exception:  # noqa: BLE001  whatever it holds, it is no end of an answer
-            return True
+            return False
+        # What the event loop has read is in the protocol, what it has not read yet in the socket.
+        return not (self._protocol.should_close or (not looks_later and self._look()))
+
+    def is_disturbed(self) -> bool:
+        """Return whether something is on it that nobody asked for: bytes, an end or an error."""
+        return self._protocol.should_close or bool(self._look())
 
     def is_writing(self) -> bool:
         """Return whether something is not on its way yet."""
@@ -77,22 +89,17 @@ class KnownConnection:
 
     def suspect(self) -> None:
         """Count as disturbed from now on."""
-        self._look = _suspicious
+        self._look = _yes
 
     def abort(self) -> None:
-        """Close it at once: an orderly end of TLS would wait up to 30 s for a peer that hangs, and read on."""
+        """Close it at once.
+
+        Closed in order, it would stay open until the peer has read the rest of a request that it answered early, or has
+        closed TLS on its side: up to 30 s, in which what a hanging or hostile peer sends is read on.
+        """
         abort: Callable[[], None] | None = getattr(self._transport, "abort", None)
         if abort is not None:
             abort()
-
-    def end_use(self, *, complete: bool, with_body: bool) -> None:
-        """Abort the connection if it is not as a complete exchange leaves it.
-
-        Closed in order, it would stay open until the peer has read the rest of a request that it answered early, or has
-        closed TLS on its side.
-        """
-        if not complete or self.is_over or (with_body and self.is_writing()):
-            self.abort()
 
     def disown(self) -> None:
         """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
@@ -103,14 +110,30 @@ class KnownConnection:
             os.dup2(ended.fileno(), shared.fileno())
             ended.close()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it will not be used again."""
-        return not self._protocol.is_connected()
-
 
 class DisturbedError(OSError):
     """Something came over the kept connection before the request was written: nothing was sent."""
+
+
+class Use(ClientTimeout):
+    """The time limits of one request, which also tell the connection that it was given.
+
+    aiohttp hands a request's `ClientTimeout` on to the connector, so that `CheckedConnector` can note the connection in
+    it. It tells the connection of an answer by itself, but not of a failure.
+    """
+
+    total = sock_connect = sock_read = None
+    connect: float | None = None
+    """Seconds."""
+    ceil_threshold = float("inf")
+    """Beyond it, aiohttp would round limits up."""
+    connection: KnownConnection | None = None
+    """None: there was none yet, or it is of another connector."""
+    was_refused = False
+    """Whether the body was not written: what came is no answer to this request."""
+
+    # Not frozen, so that each request's own can be made quickly: by `Use.__new__(Use)`, without a constructor.
+    __setattr__ = object.__setattr__
 
 
 class CheckedConnector(TCPConnector):
@@ -119,9 +142,6 @@ class CheckedConnector(TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
         self._known: dict[ResponseHandler, KnownConnection] = {}
-        self.in_use: dict[Task[Any] | None, KnownConnection | None] = {}
-        """Of each task that asks for it by an entry: which connection it was given. aiohttp itself names the connection
-        of an answer, but not of a failure. By tasks, since several of them may share a context."""
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
@@ -130,24 +150,25 @@ class CheckedConnector(TCPConnector):
             protocol = connection.protocol
             if protocol is None:
                 return connection
+            body: object = req.body
+            # Not isinstance(), which takes long for abstract classes.
+            looks_later = _WRITES_BODIES_LATER and CheckedPayload in type(body).__mro__
             known = self._known.get(protocol)
             if known is None:
                 known = self._remember(protocol)
-            elif known.is_disturbed() or known.holds_part_of_head():
+            elif not known.reuse(looks_later=looks_later):
                 known.abort()
                 connection.close()
                 continue
-            else:
-                known.is_kept = True
-            if (task := current_task()) in self.in_use:
-                self.in_use[task] = known
-            if isinstance(req.body, CheckedPayload):
-                req.body.connection = known
+            if isinstance(timeout, Use):
+                timeout.connection = known
+                if looks_later:
+                    cast("CheckedPayload", body).use = timeout
             return connection
 
     def _remember(self, protocol: ResponseHandler) -> KnownConnection:
         # A pool opens few connections: then is the time to forget those that are over.
-        self._known = {other: known for other, known in self._known.items() if not known.is_over}
+        self._known = {other: known for other, known in self._known.items() if not known.is_closing()}
         known = self._known[protocol] = KnownConnection(protocol)
         return known
 
@@ -170,14 +191,14 @@ class CheckedConnector(TCPConnector):
 class CheckedPayload(Payload):
     """A base of bodies that are not written to a kept connection that is disturbed."""
 
-    connection: KnownConnection | None = None
-    """What it goes over; None: a connection that is not ours."""
+    use: Use | None = None
+    """None: nothing needs to be looked at."""
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
-        connection = self.connection
-        if connection is not None and connection.is_kept and connection.is_disturbed():
-            connection.was_refused = True
+        use = self.use
+        if use is not None and use.connection is not None and use.connection.is_kept and use.connection.is_disturbed():
+            use.was_refused = True
             raise DisturbedError
         await super().write_with_length(writer, content_length)
 
@@ -186,14 +207,14 @@ class CheckedBody(CheckedPayload, BytesPayload):
     """A body of bytes."""
 
 
-def _suspicious() -> bool:
+def _yes() -> bool:
     return True
 
 
 def _look_into(transport: BaseTransport | None) -> Callable[[], object]:
     connected = None if transport is None else transport.get_extra_info("socket")
     if connected is None:
-        return _suspicious
+        return _yes
     if not hasattr(select, "poll"):
         return lambda: select.select([connected], [], [], 0)[0]
     poll = select.poll()

@@ -3,14 +3,13 @@
 Calls get an `Answer` or an SdkError from here, never a response or an exception of aiohttp.
 """
 
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from aiohttp import ClientResponse, ClientTimeout, MultipartWriter, hdrs
+from aiohttp import ClientResponse, MultipartWriter, hdrs
 from multidict import CIMultiDict
 
 from sdk_core.backend import Backend
@@ -19,7 +18,7 @@ from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkErro
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
-from sdk_core.transport.connector import CheckedBody, DisturbedError, KnownConnection
+from sdk_core.transport.connector import CheckedBody, DisturbedError, KnownConnection, Use
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
@@ -32,7 +31,6 @@ Python raises, a machine without another thread for the resolver, and the middle
 
 _CONNECT_GRACE: Final = 0.05
 """Seconds by which the limit of connecting passes before that of the attempt."""
-_NEVER: Final = float("inf")
 _JSON: Final = "application/json"
 _NO_TIME_LEFT: Final = "the total timeout passed before it was sent"
 _NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
@@ -78,16 +76,34 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
-        request = self._request(call, here, credential, added)
+        body, options, method = call.body, call.options, call.operation.method
+        # With telemetry all of them are ours to send, so that no hook can put others in their place.
+        headers = here.headers_beside(options.headers, credential, all_of_them=call.info is not None)
+        if self._correlation_header is not None:
+            headers[self._correlation_header] = call.correlation_id
+        if here.is_injected and type(body) is bytes:
+            # It may have a Content-Type for all its requests, which would go before that of the body.
+            headers[hdrs.CONTENT_TYPE] = _JSON
+        if added:
+            ours, headers = headers, CIMultiDict(added)
+            headers.update(ours)
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
+        request: dict[str, Any] = {
+            "method": method,
+            "url": url.with_query(call.query) if call.query else url,
+            "headers": headers,
+            "allow_redirects": False,
+            "raise_for_status": False,
+        }
+        if type(body) is bytes:
+            request["data"] = CheckedBody(body, content_type=_JSON)
+        elif body is None and method in _METHODS_WITH_BODY:
+            request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
             try:
-                if not isinstance(call.body, Multipart):
-                    return await self._transfer(call, here, request)
-                async with AsyncExitStack() as stack:
-                    parts = await _opened(call, call.body, here, stack)
-                    if not self._sessions.is_usable(here):
-                        raise call.closed("the client was closed while a file was opened")
-                    return await self._transfer(call, here, {**request, "data": parts})
+                if isinstance(body, Multipart):
+                    return await self._transfer_opened(call, body, here, request)
+                return await self._transfer(call, here, request)
             except DisturbedError:
                 # Nothing was sent: that was no attempt, and another connection is taken.
                 continue
@@ -96,33 +112,15 @@ class Exchange:
                 failure.__context__ = None
                 raise
 
-    def _request(
-        self, call: Call[Any], here: LoopSession, credential: Mapping[str, str], added: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """Return what aiohttp is to send, without its time limit."""
-        body, method = call.body, call.operation.method
-        headers = CIMultiDict(credential)
-        # With telemetry they are sent for each request, so that no hook can put others in their place.
-        if call.info is not None or not here.sends(call.options.headers):
-            headers.update(call.options.headers)
-        if self._correlation_header is not None:
-            headers[self._correlation_header] = call.correlation_id
-        if type(body) is bytes:
-            # Here too: an injected session may have a Content-Type for all its requests, which would go before.
-            headers[hdrs.CONTENT_TYPE] = _JSON
-        if added:
-            for name, value in added.items():
-                headers.setdefault(name, value)
-        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
-        return {
-            "method": method,
-            "url": url.with_query(call.query) if call.query else url,
-            "headers": headers,
-            "data": CheckedBody(body, content_type=_JSON) if type(body) is bytes else None,
-            "skip_auto_headers": _NO_CONTENT_TYPE if body is None and method in _METHODS_WITH_BODY else None,
-            "allow_redirects": False,
-            "raise_for_status": False,
-        }
+    async def _transfer_opened(
+        self, call: Call[Any], body: Multipart, here: LoopSession, request: Mapping[str, Any]
+    ) -> Answer:
+        """Like `_transfer`, with a body that is opened for one attempt."""
+        async with AsyncExitStack() as stack:
+            parts = await _opened(call, body, here, stack)
+            if not self._sessions.is_usable(here):
+                raise call.closed("the client was closed while a file was opened")
+            return await self._transfer(call, here, {**request, "data": parts})
 
     async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
         """Send the request and read the answer; the connection is given back in any case.
@@ -141,36 +139,39 @@ class Exchange:
             raise call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
         head: ClientResponse | None = None
         content: bytes | None = None
-        in_use, task = here.in_use, current_task()
-        in_use[task] = None
+        use = Use.__new__(Use)
+        use.connect = allowed
         sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
             call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
-                head = await sender.request(timeout=_limit_of_connecting(allowed), **request)
-                if call.body is not None and _was_refused(in_use[task]):
+                head = await sender.request(timeout=use, **request)
+                if call.body is not None and use.was_refused:
                     raise DisturbedError
                 content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
             self._sessions.may_reuse_connection = True
             return Answer(head.status, head.headers, content)
         except EXCHANGE_ERRORS as error:
-            if _was_refused(in_use[task]):
+            if use.was_refused:
                 call.is_under_way = False
                 raise DisturbedError from None
             call.elapsed = clock() - started
             # An error status says what it says without its body; a success is one only with all of it.
             if head is not None and head.status >= 400:
                 return Answer(head.status, head.headers, None)
-            raise self._failure(call, here, error, started, in_use[task])  # noqa: B904  `send` takes aiohttp's exception off
+            raise self._failure(call, here, error, started, use.connection)  # noqa: B904  `send` takes aiohttp's exception off
         except CancelledError:
             # Closing a session, aiohttp cancels those who wait for a connection, though nobody cancelled their tasks.
             if not here.session.closed or is_cancelled():
                 raise
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
-            if (connection := in_use.pop(task)) is not None:
-                connection.end_use(complete=content is not None, with_body=call.body is not None)
+            connection = use.connection
+            if connection is not None and (
+                content is None or connection.is_closing() or (call.body is not None and connection.is_writing())
+            ):
+                connection.abort()
             if sender is not here.session:
                 sender.detach()
 
@@ -213,10 +214,6 @@ class Exchange:
         return failure
 
 
-def _was_refused(connection: KnownConnection | None) -> bool:
-    return connection is not None and connection.was_refused
-
-
 async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
     """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
     content = response.content
@@ -251,9 +248,3 @@ async def _opened(call: Call[Any], body: Multipart, here: LoopSession, stack: As
     if cause is None:
         raise call.timed_out("total_timeout", Outcome.NOT_SENT, what, retryable=True)
     raise call.fail(SdkError, f"{what}: {cause}", Outcome.NOT_SENT, retryable=False, cause=cause)
-
-
-@lru_cache(maxsize=64)
-def _limit_of_connecting(seconds: float) -> ClientTimeout:
-    # aiohttp would round long limits up.
-    return ClientTimeout(total=None, connect=seconds, ceil_threshold=_NEVER)

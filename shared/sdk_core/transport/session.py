@@ -13,80 +13,91 @@ leaks nothing.
 
 import copy
 import sys
-from asyncio import AbstractEventLoop, Task, get_running_loop
-from collections.abc import AsyncGenerator
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import nullcontext
-from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import ClientSession, DummyCookieJar, ThreadedResolver
-from attrs import Factory, field, frozen
-from attrs.validators import optional
+from attrs import field, frozen
 from multidict import CIMultiDict
 from yarl import URL
 
-from sdk_core.arguments import http_url, of_type, positive_int, seconds, valid, whole_number
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
-from sdk_core.transport.connector import CheckedConnector, KnownConnection
+from sdk_core.transport.connection import FIELD_BYTES, Connection
+from sdk_core.transport.connector import CheckedConnector
 from sdk_core.transport.fork import Lock, reset_in_child
 from sdk_core.transport.proxy import proxy_for
-from sdk_core.transport.slots import Slots
 from sdk_core.transport.timer import Timer
 
-__all__ = ["Connection", "LoopSession", "Sessions"]
+__all__ = ["LoopSession", "Sessions", "Slots"]
 
 _METHODS_AIOHTTP_REPLAYS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-
-
-_HEADER_BYTES_MIN: Final = 8190
-_HEADER_BYTES_MAX: Final = 2**24
-_FIELD_BYTES: Final = 64
-"""On average, a header field of an answer is not shorter."""
-
-
-def _tls(name: str, value: object) -> None:
-    if not isinstance(value, SSLContext | bool):
-        raise TypeError(
-            f"{name} must be an ssl.SSLContext or a bool, not {type(value).__name__}: of a file of authorities, "
-            "ssl.create_default_context(cafile=...) makes one"
-        )
-
-
-def _header_bytes(name: str, value: object) -> None:
-    whole_number(name, value, _HEADER_BYTES_MIN, _HEADER_BYTES_MAX)
-
-
-@frozen(kw_only=True)
-class Connection:
-    """How the sessions a client opens itself connect.
-
-    Raises:
-        TypeError: a value is of another type.
-        ValueError: a value can't be right; no proxy's password is shown.
-    """
-
-    ssl: SSLContext | bool = field(default=True, validator=valid(_tls))
-    """A ready-made context for a private CA or client certificates. (False would switch verification off.)"""
-    proxy: str | None = field(default=None, repr=False, validator=optional(valid(http_url)))
-    """URL of an HTTP proxy, with `user:password@` if it wants them, percent-encoded."""
-    trust_env: bool = field(default=False, validator=valid(of_type(bool)))
-    """Whether to use the proxy that HTTPS_PROXY and NO_PROXY name when the client is built; `proxy` goes before it.
-
-    One that can't be a proxy's URL is a ConfigurationError. A .netrc is never read, not for proxies either: the login
-    in it would go to the API and the token endpoint beside the SDK's own credential."""
-    limit: int = field(default=100, validator=valid(positive_int))
-    """Connections at a time; further calls wait in line, within their `total_timeout`."""
-    keepalive_timeout: float = field(default=50.0, validator=valid(seconds))
-    """Seconds an idle connection is kept: less than the 60 s after which common load balancers hang up."""
-    max_header_bytes: int = field(default=2**15, validator=valid(_header_bytes))
-    """The longest status line or header field of an answer to take in, from 8190 bytes to 16 MiB; and one field for
-    each 64 of them. An answer with more is an InvalidResponseError."""
 
 
 _inherited: list[Any] = []
 """What a forked child inherited. Closing it would unregister the parent's sockets from the selector both share, so it
 is kept from the garbage collector."""
+
+
+class Slots:
+    """A number of slots for connections, and a queue of those who wait for one: first come, first served.
+
+    It is a semaphore whose `take` and `release` are plain functions.
+
+    An `asyncio.Semaphore` would cost a coroutine and a generator in each call, though there is nearly always a free
+    slot.
+
+        if not slots.take():
+            await slots.wait()
+        ...
+        slots.release()
+    """
+
+    __slots__ = ("_free", "_waiting")
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a free slot; False if there is none."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait until a slot is released to us."""
+        turn = get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            # If the slot was given to us in the very moment in which we gave up, the next in the queue gets it.
+            if not turn.cancel() and not turn.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Hand a slot over to whoever has waited longest, or make it free."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            # Those who gave up waiting are still in the queue.
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def close(self) -> None:
+        """Give everybody a slot, now and from now on: their calls will find that the client is closed."""
+        self._free = sys.maxsize
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)
+        self._waiting.clear()
 
 
 @frozen(eq=False)
@@ -104,37 +115,37 @@ class LoopSession:
     proxy: URL | None = field(repr=False)
     """What requests to the API go through, if that is ours to say."""
     _headers: CIMultiDict[str] | None = field(repr=False)
-    """What the session adds to each request by itself."""
-    _owner: ClientSession | CheckedConnector
-    """What is closed together with the session: our own connector, or the injected session."""
+    """What the session adds to each request by itself: the very headers that it was opened with, or none.
+
+    aiohttp copies and joins headers in Python, one by one, for each request, so constant ones are given to it once."""
+    owner: ClientSession | CheckedConnector
+    """What is closed together with the session, and tells it: our own connector, or the injected session."""
     is_injected: bool
-    in_use: dict[Task[Any] | None, KnownConnection | None] = field(
-        init=False, repr=False, default=Factory(lambda self: _in_use(self._owner), takes_self=True)
-    )
-    """See `CheckedConnector`; of another connector, nothing is known."""
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be sent any more."""
-        return self._owner.closed
+    def headers_beside(
+        self, constant: CIMultiDict[str], credential: Mapping[str, str], *, all_of_them: bool
+    ) -> CIMultiDict[str]:
+        """Return the headers of a request that the session does not add by itself.
 
-    def sends(self, headers: CIMultiDict[str]) -> bool:
-        """Whether the session adds these constant headers to each request by itself.
-
-        Only those very headers that it was opened with: aiohttp copies and joins headers in Python, one by one, for
-        each request, so constant ones are given to the session once.
+        Args:
+            constant: those of all requests.
+            credential: those of this request's credential, which may have changed since the session was opened.
+            all_of_them: whether to leave nothing to the session.
         """
-        return headers is self._headers
+        headers = CIMultiDict(credential)
+        if all_of_them or constant is not self._headers:
+            headers.update(constant)
+        return headers
 
     def suspect_kept_connections(self) -> None:
         """Use none of the connections again that are open now, if they are ours."""
-        if isinstance(self._owner, CheckedConnector):
-            self._owner.suspect_kept()
+        if isinstance(self.owner, CheckedConnector):
+            self.owner.suspect_kept()
 
     def disown_connections(self) -> None:
         """In a forked child, let go of the parent's connections, if they are ours."""
-        if isinstance(self._owner, CheckedConnector):
-            self._owner.disown()
+        if isinstance(self.owner, CheckedConnector):
+            self.owner.disown()
 
     def sender(self, method: str) -> ClientSession:
         """Return what sends each request once: the session itself, or a copy, which is to be detached after use.
@@ -148,10 +159,6 @@ class LoopSession:
         view = copy.copy(self.session)
         _switch_replay_off(view)
         return view
-
-
-def _in_use(owner: ClientSession | CheckedConnector) -> dict[Task[Any] | None, KnownConnection | None]:
-    return owner.in_use if isinstance(owner, CheckedConnector) else {}
 
 
 class Sessions:
@@ -170,17 +177,14 @@ class Sessions:
         self.closed: bool = False
         """Whether `aclose()` was called."""
         self._lock = Lock()
-        self._open: dict[AbstractEventLoop, tuple[AsyncGenerator[LoopSession, None], LoopSession]] = {}
+        self.of_loop: dict[AbstractEventLoop, LoopSession] = {}
+        """What was opened on each event loop; it may be closed by now."""
+        self._lifetimes: dict[AbstractEventLoop, AsyncGenerator[LoopSession, None]] = {}
         reset_in_child(self)
-
-    def current(self) -> LoopSession | None:
-        """Return what is open on the running loop, if anything is."""
-        entry = self._open.get(get_running_loop())
-        return None if entry is None or entry[1].closed else entry[1]
 
     def is_usable(self, session: LoopSession) -> bool:
         """Return whether neither `session` nor the client was closed, while something was waited for."""
-        return not (self.closed or session.closed)
+        return not (self.closed or session.owner.closed)
 
     async def open(self) -> LoopSession:
         """Open a session on the running loop, or take the injected one; ClientClosedError if that can't be any more."""
@@ -193,31 +197,31 @@ class Sessions:
         else:
             lifetime = _lifetime_of_injected(self._injected)
         # It does not give way to another task, so a loop never gets two sessions.
-        entry = lifetime, await anext(lifetime)
+        session, here = await anext(lifetime), get_running_loop()
         with self._lock.held:
             # A session knows its loop, so the loops of finished `asyncio.run()`s would be kept alive with it.
-            for loop in [loop for loop, (_, opened) in self._open.items() if opened.closed or loop.is_closed()]:
-                del self._open[loop]
-            self._open[get_running_loop()] = entry
-        return entry[1]
+            for loop in [loop for loop, opened in self.of_loop.items() if opened.owner.closed or loop.is_closed()]:
+                del self.of_loop[loop], self._lifetimes[loop]
+            self.of_loop[here], self._lifetimes[here] = session, lifetime
+        return session
 
     async def aclose(self) -> None:
         """Close what we opened, on every loop; again is harmless. An injected session is not touched."""
         self.closed = True
         with self._lock.held:
-            current = self._open.pop(get_running_loop(), None)
+            lifetime = self._lifetimes.pop(get_running_loop(), None)
+            self.of_loop.clear()
             # A session of another loop is dropped, and so closed by that loop, in that loop's thread.
-            self._open.clear()
-        if current is not None:
-            lifetime, _session = current
+            self._lifetimes.clear()
+        if lifetime is not None:
             await lifetime.aclose()
 
     def reset_after_fork(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
-        for _lifetime, session in self._open.values():
+        for session in self.of_loop.values():
             session.disown_connections()
-        _inherited.append(self._open)
-        self._open = {}
+        _inherited.append((self.of_loop, self._lifetimes))
+        self.of_loop, self._lifetimes = {}, {}
         self.may_reuse_connection = False
 
 
@@ -243,7 +247,7 @@ async def _lifetime(
             proxy=way,
             max_line_size=connection.max_header_bytes,
             max_field_size=connection.max_header_bytes,
-            max_headers=connection.max_header_bytes // _FIELD_BYTES,
+            max_headers=connection.max_header_bytes // FIELD_BYTES,
             **more,
         )
         _switch_replay_off(session)

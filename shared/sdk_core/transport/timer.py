@@ -8,7 +8,7 @@ from asyncio import AbstractEventLoop, CancelledError, Task, TimerHandle, curren
 from types import TracebackType
 from typing import Any
 
-from attrs import define, field
+from msgspec import Struct
 
 __all__ = ["Limit", "Timer"]
 
@@ -24,8 +24,8 @@ class Timer:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop: AbstractEventLoop = loop
-        self.limits: dict[Limit, None] = {}
-        """Those that are running."""
+        self.limits: dict[Limit, Task[Any]] = {}
+        """Those that are running, and whose they are."""
         self.due: float = _NEVER
         """When it goes off, in the loop's time."""
         self._handle: TimerHandle | None = None
@@ -45,50 +45,46 @@ class Timer:
     def _look(self) -> None:
         self.due, self._handle = _NEVER, None
         now, next_due = self.loop.time(), _NEVER
-        for limit in self.limits:
-            if limit.due <= now:
-                limit.interrupt()
-            else:
+        for limit, task in self.limits.items():
+            if limit.due > now:
                 next_due = min(next_due, limit.due)
+            elif not limit.passed:
+                limit.passed = True
+                task.cancel()
         if next_due < _NEVER:
             self.set(max(next_due, now + _PAUSE))
 
 
-@define(eq=False, repr=False)
-class Limit:
-    """Ends the block under `with` by TimeoutError after so many seconds.
+class Limit(Struct, eq=False):
+    """Ends the block under `with` by TimeoutError after so many seconds: `Limit(timer, seconds)`.
 
     A cancellation from outside stays one, even in the very moment the limit passes.
     """
 
-    _timer: Timer
-    _seconds: float
-    due: float = field(init=False)
+    timer: Timer
+    seconds: float
+    due: float = _NEVER
     """In the loop's time."""
-    _task: Task[Any] = field(init=False)
-    _cancelling: int = field(init=False)
-    _passed: bool = field(init=False, default=False)
+    cancelling: int = 0
+    """How many cancellations the task had asked for before the block."""
+    passed: bool = False
+
+    __repr__ = object.__repr__
 
     def __enter__(self) -> None:
-        self.due = self._timer.loop.time() + self._seconds
-        task = current_task(self._timer.loop)
+        timer = self.timer
+        task = current_task(timer.loop)
         if task is None:
             raise RuntimeError("a call must be made inside a task")
-        self._task = task
-        self._cancelling = task.cancelling()
-        self._timer.limits[self] = None
-        if self.due < self._timer.due:
-            self._timer.set(self.due)
+        self.due = due = timer.loop.time() + self.seconds
+        self.cancelling = task.cancelling()
+        timer.limits[self] = task
+        if due < timer.due:
+            timer.set(due)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        del self._timer.limits[self]
-        if self._passed and self._task.uncancel() <= self._cancelling and kind is CancelledError:
+        task = self.timer.limits.pop(self)
+        if self.passed and task.uncancel() <= self.cancelling and kind is CancelledError:
             raise TimeoutError from error
-
-    def interrupt(self) -> None:
-        """End the block."""
-        if not self._passed:
-            self._passed = True
-            self._task.cancel()

@@ -148,7 +148,7 @@ async def test_what_comes_before_a_body_is_written_disturbs_it() -> None:
     async with server.running() as url, client_for(url) as client:
         await client.call(READ, n=1)
         await asyncio.sleep(0.01)
-        here = client._sessions.current()
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         connect = here.session.connector.connect  # type: ignore[union-attr]
 
@@ -190,7 +190,7 @@ async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> No
     server = EchoServer(repeat_never)
     async with server.running() as url, client_for(url) as client:
         await client.call(READ, n=1)
-        here = client._sessions.current()
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         connect = here.session.connector.connect  # type: ignore[union-attr]
         twins = [CannedAnswer(body="1").encode()]
@@ -248,7 +248,7 @@ async def test_early_answer_leaves_no_connection_open() -> None:
     async with client_for(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
         with pytest.raises(SdkError):
             await client.call(WRITE, n=1, body={"text": "x" * 20_000_000})
-        here = client._sessions.current()
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         (known,) = here.session.connector._known.values()  # type: ignore[union-attr]
         await asyncio.sleep(0)
@@ -403,7 +403,7 @@ async def test_tls_connections_that_end_badly_are_gone_at_once() -> None:
         async def one(number: int) -> None:
             with pytest.raises(SdkError):
                 await client.call(READ, n=number)
-            here = client._sessions.current()
+            here = client._sessions.of_loop[asyncio.get_running_loop()]
             assert here is not None
             ours.append(len(here.session.connector._acquired))  # type: ignore[union-attr]
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import traceback
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -176,7 +177,8 @@ async def test_memory_that_ends_while_an_answer_is_read(monkeypatch: pytest.Monk
     def load(*_arguments: Any, **_options: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr("sdk_core.verdict.codec.load", load)
+    monkeypatch.setattr("sdk_core.verdict.codec.READERS", defaultdict(lambda: load))
+    monkeypatch.setattr("sdk_core.verdict.codec.read_exactly", load)
     async with (
         WireServer(CannedAnswer(body=[])) as server,
         MembershipClient(server.url, "key", retry=AT_ONCE) as client,

@@ -554,7 +554,9 @@ async def test_one_document_serves_several_calls_at_once(tmp_path: Path, kind: s
         document = Document(source=given, content_type=PDF)
         async with (
             WireServer(*[LIMITED] * 5, CREATED) as server,
-            client_for(server, retry=policy(fake_time), rate_limiter=LocalRateLimiter(1000)) as client,
+            client_for(
+                server, retry=policy(fake_time), rate_limiter=LocalRateLimiter(1000, clock=fake_time.clock)
+            ) as client,
         ):
             await asyncio.gather(*(create(client, document) for _ in range(10)))
     assert [sent(request) == content for request in server.requests] == [True] * 15

@@ -32,7 +32,7 @@ from sdk_core.errors import ClientClosedError, ConfigurationError, InvalidRespon
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 ROOT = Path(__file__).parents[3]
 
@@ -252,7 +252,7 @@ def run_python(code: str, *arguments: str, **environment: str) -> None:
 _RUNS = """
 import asyncio, ssl, sys
 from membership_sdk import MembershipClient
-from sdk_core.transport.session import Connection
+from sdk_core.transport.connection import Connection
 
 url, authority, runs, how = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority) if authority else True
@@ -431,7 +431,7 @@ async def test_cookies_of_one_request_are_not_sent_with_others() -> None:
     """Whoever puts them there: something between aiohttp and us, or a source of tokens."""
     async with WireServer(CannedAnswer()) as server, client_for(server) as client, client_for(server) as other:
         await client.call(GET)
-        here = client._sessions.current()
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         async with here.token_session(URL(server.url)) as lent:
             for session in (here.session, lent):
@@ -480,7 +480,7 @@ async def test_session_that_somebody_closed_is_replaced() -> None:
     """Our own, by whatever means."""
     async with WireServer(CannedAnswer()) as server, client_for(server) as client:
         await client.call(GET)
-        here = client._sessions.current()
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         await here.session.close()
         await client.call(GET)

@@ -10,7 +10,7 @@ from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdk_core.transport.slots import Slots
+from sdk_core.transport.session import Slots
 
 
 class Visitors:

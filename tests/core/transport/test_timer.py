@@ -229,7 +229,12 @@ def test_cancellation_in_the_moment_the_limit_passes(cancelled_first: bool) -> N
         task = asyncio.create_task(block(timer))
         await asyncio.sleep(0.5)
         [limit] = timer.limits
-        first, second = (task.cancel, limit.interrupt) if cancelled_first else (limit.interrupt, task.cancel)
+
+        def pass_limit() -> None:
+            limit.passed = True
+            task.cancel()
+
+        first, second = (task.cancel, pass_limit) if cancelled_first else (pass_limit, task.cancel)
         first()
         second()
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,56 @@
+"""What type checkers are told: an enumeration that an API may extend is not closed."""
+
+import os
+import re
+import subprocess
+import sys
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from model_json import ENUMS
+
+ROOT = Path(__file__).parents[2]
+PATHS = os.pathsep.join((str(ROOT), str(ROOT / "shared")))
+REFUSED = "    assert_never(value)  # a new value would crash here"
+
+
+def branches(enum: type[Enum]) -> str:
+    """Return a program with a branch for every known value: in one function, with one for all others."""
+    name = enum.__name__
+    cases = "".join(f"        case {name}.{member.name}:\n            return 1\n" for member in enum)
+    conditions = "".join(f"    if value is {name}.{member.name}:\n        return 1\n" for member in enum)
+    return (
+        f"\nfrom {enum.__module__} import {name}\n\n"
+        f"def match_{name}(value: {name}) -> int:\n    match value:\n{cases}        case _:\n            return 2\n\n"
+        f"def compare_{name}(value: {name}) -> int:\n{conditions}    return 2\n\n"
+        f"def fail_{name}(value: {name}) -> int:\n{conditions}{REFUSED}\n"
+    )
+
+
+PROGRAM = "from typing import assert_never\n" + "".join(map(branches, ENUMS))
+
+
+@pytest.mark.parametrize(
+    "checker",
+    [["mypy", "--strict", "--warn-unreachable", "--cache-dir", "cache"], ["pyright", "--pythonpath", sys.executable]],
+    ids=["mypy", "pyright"],
+)
+def test_a_branch_for_unknown_values_is_reachable_and_can_not_be_ruled_out(checker: list[str], tmp_path: Path) -> None:
+    """Of every enumeration of both SDKs."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "-m", *checker, "program.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": PATHS, "MYPYPATH": PATHS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = PROGRAM.splitlines()
+    found = [lines[int(number) - 1] for number in re.findall(r"program\.py:(\d+)\S* (?:- )?error", done.stdout)]
+    assert found == [REFUSED] * len(ENUMS), done.stdout + done.stderr
+
+
+def test_the_member_for_type_checkers_is_none() -> None:
+    assert [enum.__name__ for enum in ENUMS if hasattr(enum, "_UNLISTED")] == []

@@ -1,0 +1,457 @@
+"""Celery tasks that make calls: real workers, a real Redis, and what becomes of a task whose call failed."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from attrs import frozen
+from celery import Celery
+from celery.exceptions import Retry
+from redis_server import redis_server
+from workers import PATIENCE, ROOT, Studio, WorkerProcess, program, worker
+
+from membership_sdk import NotFoundError, NotSettledError, Outcome, RateLimitError, SdkError, correlation_scope
+from membership_sdk.sandbox import Fault
+from sdk_core.integrations import celery as celery_module
+from sdk_core.integrations.celery import configure, sdk_task
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills the processes that Linux lists in /proc"),
+]
+WORKER = (
+    "-m",
+    "celery",
+    "--app",
+    "celery_tasks",
+    "worker",
+    "--concurrency",
+    "1",
+    "--without-gossip",
+    "--without-mingle",
+)
+
+
+@frozen
+class Running:
+    """A worker with the tasks of `celery_tasks`, and the studio that they talk to."""
+
+    studio: Studio
+    worker: WorkerProcess
+    tasks: ModuleType
+    environment: dict[str, str]
+    unsettled: Any
+    """A workflow whose request was lost. It takes seconds, and so is sent before the others."""
+
+    async def result(self, sent: Any) -> Any:
+        """Wait for the end of a task: its value is returned, its error is raised."""
+        return await asyncio.to_thread(sent.get, timeout=PATIENCE)
+
+
+def run_program(text: str, *arguments: str) -> str:
+    """Run a program by itself, and return what it prints."""
+    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared"))
+    done = subprocess.run(
+        [sys.executable, "-c", text, *arguments],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+async def in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run what runs tasks: the event loop of the test is none of theirs."""
+
+    def run() -> Any:
+        try:
+            return function(*arguments)
+        finally:
+            celery_module._loops.runner.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return await asyncio.get_running_loop().run_in_executor(thread, run)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[Running]:
+    with redis_server() as redis:
+        async with Studio(contracts=20) as studio:
+            environment = {"REDIS_URL": redis.url, **studio.environment}
+            with worker(*WORKER, environment=environment) as process, program("celery_tasks", environment) as tasks:
+                studio.faults[5007] = [Fault.drop()]
+                try:
+                    yield Running(studio, process, tasks, environment, tasks.settle.delay(5007))
+                finally:
+                    tasks.app.close()
+
+
+async def test_a_refusal_brings_the_task_back(running: Running) -> None:
+    """As long as it is asked to wait, with the same correlation id, which was carried over the queue."""
+    running.studio.faults[5001] = [Fault.status(429, retry_after=0.1), Fault.status(429, retry_after=0.1)]
+    with correlation_scope("order-7"):
+        sent = running.tasks.withdraw.delay(5001)
+    assert await running.result(sent) == "order-7"
+    assert running.studio.requests_for(5001) == 3
+    assert running.studio.withdrawn.count(5001) == 1
+
+
+async def test_a_refusal_that_stays_is_the_tasks_end(running: Running) -> None:
+    """With the error as it was raised in the worker."""
+    running.studio.faults[5002] = [Fault.status(429, retry_after=0.1)] * 5
+    with pytest.raises(RateLimitError) as caught:
+        await running.result(running.tasks.withdraw.delay(5002))
+    assert (caught.value.outcome, caught.value.retry_after) == (Outcome.REJECTED, 0.1)
+    assert running.studio.requests_for(5002) == 3
+
+
+async def test_a_write_of_unknown_outcome_is_not_repeated(running: Running) -> None:
+    """Whether it was applied or not: the task fails, and its error says so."""
+    for contract, fault in ((5004, Fault.drop(after_applying=True)), (5005, Fault.drop())):
+        running.studio.faults[contract] = [fault]
+        with pytest.raises(SdkError) as caught:
+            await running.result(running.tasks.withdraw.delay(5004 if fault.applies else 5005))
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert running.studio.requests_for(contract) == 1
+
+
+async def test_a_refusal_for_good_is_not_repeated(running: Running) -> None:
+    with pytest.raises(NotFoundError):
+        await running.result(running.tasks.withdraw.delay(77))
+    assert running.studio.requests_for(77) == 1
+
+
+async def test_a_workflow_goes_on_waiting_and_asks_for_nothing_more(running: Running) -> None:
+    """Its request was lost, and takes effect late: here, because somebody else withdraws."""
+    running.studio.faults[5006] = [Fault.drop()]
+    running.studio.arrived.clear()
+    sent = running.tasks.settle.delay(5006)
+    await running.studio.arrived.wait()
+    async with running.studio.client() as client:
+        while running.studio.requests_for(5006) < 1 or running.studio.faults[5006]:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # the workflow has given up by then
+        await client.withdraw_contract_cancelation(customer_id=1001, contract_id=5006)
+    assert await running.result(sent) == [False, "none"]
+    assert running.studio.withdrawn.count(5006) == 1
+    assert running.studio.requests_for(5006) == 2
+
+
+async def test_the_event_loop_is_kept_from_task_to_task(running: Running) -> None:
+    seen = [await running.result(running.tasks.where.delay()) for _ in range(3)]
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0] != os.getpid()
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_not_written_on(running: Running) -> None:
+    """Between tasks the loop stands still, and does not learn of it; a write on it would be one of unknown outcome."""
+    running.studio.hang_up_after = 0.02
+    try:
+        for contract in range(5010, 5014):
+            running.studio.hung_up.clear()
+            await running.result(running.tasks.withdraw.delay(contract))
+            await running.studio.hung_up.wait()
+            assert running.studio.requests_for(contract) == 1
+    finally:
+        running.studio.hang_up_after = None
+
+
+async def test_an_id_that_is_none_is_replaced(running: Running) -> None:
+    sent = running.tasks.withdraw.apply_async((5014,), headers={"sdk_correlation_id": "no\nid"})
+    assert len(await running.result(sent)) == 36
+
+
+async def test_a_task_that_is_called_is_a_function(running: Running) -> None:
+    """Nothing is sent to the queue; errors are raised as they are."""
+    assert await in_a_thread(running.tasks.settle, 5015) == (True, "acknowledged")
+    running.studio.faults[5016] = [Fault.status(429, retry_after=0.1)]
+    with pytest.raises(RateLimitError):
+        await in_a_thread(running.tasks.withdraw, 5016)
+
+
+async def test_wrong_arguments_are_refused_before_anything_is_sent(running: Running) -> None:
+    with pytest.raises(TypeError, match="contract_id"):
+        running.tasks.withdraw.delay()
+
+
+async def test_a_workflow_that_never_settles_says_that_nobody_knows(running: Running) -> None:
+    """Not that nothing was sent, which is true of its last run only."""
+    with pytest.raises(NotSettledError) as caught:
+        await running.result(running.unsettled)
+    assert (caught.value.outcome, caught.value.retryable) == (Outcome.UNKNOWN, False)
+    assert running.studio.requests_for(5007) == 1
+
+
+async def test_a_single_write_is_not_repeated_after_its_worker_died(running: Running) -> None:
+    """In the middle of it: it is handed out again at once, and refused."""
+    running.studio.after = 0.5
+    running.studio.arrived.clear()
+    sent = running.tasks.withdraw.delay(5008)
+    await running.studio.arrived.wait()
+    running.worker.kill_children()
+    try:
+        with pytest.raises(SdkError, match=r"died while it ran the task celery_tasks\.withdraw") as caught:
+            await running.result(sent)
+    finally:
+        running.studio.after = 0.0
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert (running.studio.requests_for(5008), running.studio.withdrawn.count(5008)) == (1, 1)
+
+
+async def test_a_task_that_is_there_twice_is_run_once(running: Running) -> None:
+    """As when its worker died between a retry and the acknowledgement. What is known of the first stays."""
+    first = running.tasks.withdraw.delay(5017)
+    assert await running.result(first) is not None
+    running.tasks.withdraw.apply_async((5017,), task_id=first.id)
+    await running.result(running.tasks.where.delay())
+    assert running.studio.requests_for(5017) == 1
+    assert running.tasks.app.AsyncResult(first.id).state == "SUCCESS"
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+async def test_a_single_write_is_not_repeated_though_celery_says_retry(running: Running) -> None:
+    """As it does of a task that it has killed itself, when it lost the broker."""
+    running.studio.after = 0.5
+    running.studio.arrived.clear()
+    sent = running.tasks.withdraw.delay(5018)
+    await running.studio.arrived.wait()
+    running.tasks.app.backend.mark_as_retry(sent.id, Retry("cancelled by Celery"))
+    running.worker.kill_children()
+    try:
+        with pytest.raises(SdkError, match="died while it ran the task"):
+            await running.result(sent)
+    finally:
+        running.studio.after = 0.0
+    assert running.studio.requests_for(5018) == 1
+
+
+# -- Waits -------------------------------------------------------------------------------------------------------------
+
+
+class RefusedTask:
+    """A task that is refused with this Retry-After, in an app whose queue can hold it for 300 s at most."""
+
+    def __init__(self, retry_after: float) -> None:
+        app = celery_app(broker_url="memory://", result_backend="cache+memory://")
+        self.runs = 0
+
+        @sdk_task(app, name="refused", repeatable=True)
+        async def refused() -> None:
+            self.runs += 1
+            raise RateLimitError("", {"outcome": "rejected", "retryable": True, "retry_after": retry_after})
+
+        self._task: Any = refused
+
+    def run(self, headers: dict[str, str]) -> tuple[float, dict[str, str]]:
+        """Run it as a worker does; return the seconds after which it comes back, and with which headers."""
+        self._task.push_request(id="7", headers=headers, called_directly=False, retries=0)
+        try:
+            with pytest.raises(Retry) as caught:
+                self._task.run()
+        finally:
+            self._task.pop_request()
+        options = caught.value.sig.options
+        return options["countdown"], options["headers"]
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_wait_that_redis_can_not_hold_is_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hand the task out twice; and the API is asked no earlier than it wants to be."""
+    now, task = [1000.0], RefusedTask(retry_after=700.0)
+    monkeypatch.setattr(celery_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(celery_module.random, "random", lambda: 0.0)
+    told: list[float] = []
+    headers: dict[str, str] = {"mine": "1"}
+    for _ in range(3):
+        countdown, headers = await in_a_thread(task.run, headers)
+        told.append(countdown)
+        now[0] += countdown
+    assert (told, task.runs, headers["mine"]) == ([300.0, 300.0, 100.0], 1, "1")
+    await in_a_thread(task.run, headers)
+    assert task.runs == 2
+
+
+class SlowTask:
+    """A task that needs more time than there is."""
+
+    def __init__(self, **options: Any) -> None:
+        app = celery_app(broker_url="memory://", result_backend="cache+memory://")
+        app.conf.task_time_limit = 0.1
+        self.told: list[Any] = []
+
+        @sdk_task(app, name="slow", **options)
+        async def slow(*, ask: bool = True, own: float = 60.0) -> None:
+            self.told.append(ask)
+            async with asyncio.timeout(own):
+                await asyncio.Event().wait()
+
+        self.task: Any = slow
+
+    def run(self, **request: Any) -> None:
+        self.task.push_request(id="7", called_directly=False, **request)
+        try:
+            self.task.run(**request.get("kwargs", {}))
+        finally:
+            self.task.pop_request()
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_task_that_runs_too_long_is_settled() -> None:
+    """It may have asked for something; the process that is killed for it could not say so."""
+    slow = SlowTask(max_retries=1)
+    with pytest.raises(Retry) as caught:
+        await in_a_thread(lambda: slow.run(retries=0))
+    assert caught.value.sig.kwargs == {"ask": False}
+    with pytest.raises(SdkError, match="slow was broken off after 0 s") as end:
+        await in_a_thread(lambda: slow.run(retries=1))
+    assert end.value.outcome is Outcome.UNKNOWN
+    assert end.value.__context__ is None
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_timeout_of_the_tasks_own_is_its_own() -> None:
+    slow = SlowTask()
+    with pytest.raises(TimeoutError) as caught:
+        await in_a_thread(lambda: slow.run(retries=0, kwargs={"own": 0.001}))
+    assert not isinstance(caught.value, SdkError)
+
+
+# -- Settings ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_worker_with_other_settings_does_not_start(running: Running) -> None:
+    with worker(*WORKER, environment={**running.environment, "UNDO": "1"}) as process:
+        assert process.wait() != 0
+        assert "task_acks_late is False, not True" in process.log
+
+
+def celery_app(**changes: Any) -> Celery:
+    app = Celery("app", broker="redis://127.0.0.1:1/0", backend="redis://127.0.0.1:1/0", set_as_current=False)
+    configure(app)
+    app.conf.update(changes)
+    return app
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "acknowledges too early": {"task_acks_late": False},
+    "loses killed processes": {"task_reject_on_worker_lost": False},
+    "hoards": {"worker_prefetch_multiplier": 4},
+    "runs beside itself": {"broker_transport_options": {"visibility_timeout": 60}},
+    "runs for ever": {"task_time_limit": None},
+    "is interrupted in the event loop": {"task_soft_time_limit": 10},
+    "does twice what has succeeded": {"worker_deduplicate_successful_tasks": False},
+    "has no backend": {"result_backend": None},
+    "has another backend": {"result_backend": "rpc://"},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+async def test_settings_are_checked_at_start(changes: dict[str, Any]) -> None:
+    from celery.concurrency.prefork import TaskPool  # noqa: PLC0415  it looks for the platform's semaphores
+
+    for app, ends in ((celery_app(**changes), True), (celery_app(), False)):
+        start = SimpleNamespace(app=app, pool_cls=TaskPool)
+        if not ends:
+            celery_module._check_at_start(instance=start, conf=app.conf)
+            continue
+        with pytest.raises(SystemExit, match=next(iter(changes))):
+            celery_module._check_at_start(instance=start, conf=app.conf)
+
+
+async def test_the_applications_own_options_stay() -> None:
+    """Those of its broker, whether they were set before or after."""
+    options = {"global_keyprefix": "mine-"}
+    app = Celery("app", set_as_current=False, broker_transport_options=options, result_backend="redis://127.0.0.1:1/0")
+    configure(app)
+    app.conf.broker_transport_options["health_check_interval"] = 30
+    celery_module._check_at_start(instance=SimpleNamespace(app=app, pool_cls=None), conf=app.conf)
+    assert app.conf.broker_transport_options["global_keyprefix"] == "mine-"
+    assert app.conf.broker_transport_options["visibility_timeout"] == 600
+
+
+async def test_pools_that_replace_sockets_are_refused() -> None:
+    pool = type("TaskPool", (), {"__module__": "celery.concurrency.gevent"})
+    app = celery_app()
+    with pytest.raises(SystemExit, match="gevent"):
+        celery_module._check_at_start(instance=SimpleNamespace(app=app, pool_cls=pool), conf=app.conf)
+
+
+async def test_other_apps_are_not_checked() -> None:
+    other = Celery("other", set_as_current=False)
+    celery_module._check_at_start(instance=SimpleNamespace(app=other, pool_cls=None), conf=other.conf)
+    with pytest.raises(ValueError, match="configure"):
+        sdk_task(other)
+
+
+async def test_arguments_are_checked() -> None:
+    app, odd = celery_app(), dict[str, Any]
+    for options in (odd(max_retries=-1), odd(max_retries="2"), odd(repeatable=1)):
+        with pytest.raises((TypeError, ValueError), match=next(iter(options))):
+            sdk_task(app, **options)
+
+
+async def test_visibility_timeout_must_be_whole_seconds() -> None:
+    wrong: Any
+    for wrong in (0, -1, 1.5, "600"):
+        with pytest.raises((TypeError, ValueError), match="visibility_timeout"):
+            configure(Celery("app", set_as_current=False), visibility_timeout=wrong)
+
+
+_FORKED = """
+import asyncio, os
+from celery import Celery
+from sdk_core.integrations.celery import configure, sdk_task
+
+app = Celery("app", backend="redis://127.0.0.1:1/0")
+configure(app)
+
+@sdk_task(app)
+async def where():
+    await asyncio.to_thread(int)
+    return id(asyncio.get_running_loop())
+
+loop = where()
+child = os.fork()
+if child == 0:
+    os._exit(where() == loop)
+assert os.waitpid(child, 0)[1] == 0
+assert where() == loop
+"""
+
+
+async def test_a_forked_process_has_an_event_loop_of_its_own() -> None:
+    """And takes nothing from that of its parent, which goes on."""
+    await asyncio.to_thread(run_program, _FORKED)
+
+
+_WITHOUT = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+try:
+    __import__(f"sdk_core.integrations.{sys.argv[1]}")
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("library", ["celery", "docket"])
+async def test_libraries_are_optional(library: str) -> None:
+    """The module says what to install."""
+    printed = await asyncio.to_thread(run_program, _WITHOUT, library)
+    assert printed == (f"sdk_core.integrations.{library} needs: pip install 'membership-cloudcockpit-sdk[{library}]'\n")

@@ -1,0 +1,88 @@
+"""What a task queue does about a failed call: decided by what is known of its effect, never by its status."""
+
+from typing import Any
+
+import pytest
+
+from membership_sdk import ConnectionFailedError, NotFoundError, Outcome, RateLimitError, SdkError, ServerError
+from sdk_core.integrations.queues import Action, Decision, broken_off, decide, out_of_time, settles, unsettled
+
+REFUSED: dict[str, Any] = {"outcome": "rejected", "retryable": True}
+LOST: dict[str, Any] = {"outcome": "unknown", "retryable": False}
+QUEUE: dict[str, Any] = {"settles": True, "tried": 0, "most": 5, "longest": 300.0}
+
+DECISIONS: dict[str, tuple[SdkError, dict[str, Any], Decision]] = {
+    "refused for now": (RateLimitError("", {**REFUSED, "retry_after": 60.0}), {}, Decision(Action.RETRY, 60.0, 60.0)),
+    "refused for longer than the queue can wait": (
+        RateLimitError("", {**REFUSED, "retry_after": 3600.0}),
+        {},
+        Decision(Action.RETRY, 3600.0, 300.0),
+    ),
+    "refused too often": (RateLimitError("", {**REFUSED, "retry_after": 60.0}), {"tried": 5}, Decision(Action.GIVE_UP)),
+    "at once": (ConnectionFailedError("", {**REFUSED, "retry_at_once": True}), {}, Decision(Action.RETRY, 0.0, 0.0)),
+    "nobody says when": (ConnectionFailedError("", REFUSED), {}, Decision(Action.RETRY, 1.0, 1.0)),
+    "ever later": (ConnectionFailedError("", REFUSED), {"tried": 4}, Decision(Action.RETRY, 16.0, 16.0)),
+    "but no later": (
+        ConnectionFailedError("", REFUSED),
+        {"tried": 10_000, "most": 20_000},
+        Decision(Action.RETRY, 300.0, 300.0),
+    ),
+    # It is the outcome that decides, whatever the class: a read may be repeated though nobody knows what became of it.
+    "a read of unknown outcome": (ServerError("", {**LOST, "retryable": True}), {}, Decision(Action.RETRY, 1.0, 1.0)),
+    "a write of unknown outcome": (ServerError("", LOST), {}, Decision(Action.SETTLE, 1.0, 1.0)),
+    "an answer that can't be read": (
+        SdkError("", {"outcome": "applied"}),
+        {"settles": False},
+        Decision(Action.PERSON),
+    ),
+    "a write that can't settle": (ServerError("", LOST), {"settles": False}, Decision(Action.PERSON)),
+    "a write that did not settle": (ServerError("", LOST), {"tried": 5}, Decision(Action.PERSON)),
+    "throttled in between, a write": (
+        ServerError("", {**LOST, "retry_after": 30.0}),
+        {},
+        Decision(Action.SETTLE, 30.0, 30.0),
+    ),
+    "refused for good": (NotFoundError("", {"outcome": "rejected"}), {}, Decision(Action.GIVE_UP)),
+    "never sent, for good": (SdkError("", {}), {}, Decision(Action.GIVE_UP)),
+}
+
+
+@pytest.mark.parametrize(("error", "queue", "decision"), DECISIONS.values(), ids=DECISIONS)
+def test_decisions(error: SdkError, queue: dict[str, Any], decision: Decision) -> None:
+    assert decide(error, **{**QUEUE, **queue}) == decision
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("asked", [0.5, 60.0, 3600.0])
+def test_nothing_is_repeated_earlier_than_asked(asked: float, jitter: float) -> None:
+    """But spread: tasks that were refused together must not come back together."""
+    error = RateLimitError("", {**REFUSED, "retry_after": asked})
+    decision = decide(error, **QUEUE, jitter=jitter)
+    assert asked <= decision.delay <= asked + max(1.0, asked / 10)
+    assert (jitter == 0.0) == (decision.delay == asked)
+    assert decision.wait == min(decision.delay, 300.0)
+
+
+def test_a_task_settles_by_its_argument() -> None:
+    async def workflow(contract_id: int, *, ask: bool = True) -> None: ...
+    async def write(contract_id: int) -> None: ...
+    async def positional(contract_id: int, ask: bool = True) -> None: ...
+    def synchronous(contract_id: int) -> None: ...
+
+    assert (settles(workflow), settles(write)) == (True, False)
+    with pytest.raises(TypeError, match="keyword-only"):
+        settles(positional)
+    with pytest.raises(TypeError, match="async def"):
+        settles(synchronous)
+
+
+def test_errors_say_that_nobody_knows() -> None:
+    error = broken_off("withdraw")
+    assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, False)
+    assert "withdraw" in str(error)
+    for repeatable in (True, False):
+        error = out_of_time("withdraw", 216.0, repeatable=repeatable)
+        assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, repeatable)
+        assert "216 s" in str(error)
+    last = unsettled(RateLimitError("", {**REFUSED, "retry_after": 60.0}))
+    assert (last.outcome, last.retryable) == (Outcome.UNKNOWN, False)
