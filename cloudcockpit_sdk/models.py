@@ -280,6 +280,9 @@ class Transition:
     transition_type: str | None = None
     """`transition_only` or `transition_with_license_transfer`."""
     transition_events: tuple[TransitionEvent, ...] = ()
+    original: Mapping[str, Any] | None = field(default=None, repr=False, eq=False, metadata={"original": True})
+    """The JSON object that it was read from. It is sent back as it came, nulls and undocumented fields included, but
+    for the fields that were changed since (`attrs.evolve`)."""
 
 
 @frozen(kw_only=True)

@@ -116,6 +116,8 @@ def bare(shape: Any) -> Any:
 
 def fields_of(shape: Any) -> Iterator[tuple["attrs.Attribute[Any]", Any]]:
     for attribute in attrs.fields(attrs.resolve_types(get_origin(shape) or shape)):
+        if attribute.metadata.get("original"):
+            continue
         given: Any = attribute.type
         kind = bare(given)
         if get_origin(kind) is tuple and isinstance(get_args(kind)[0], TypeVar):

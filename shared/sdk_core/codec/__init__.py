@@ -26,7 +26,8 @@ Two readers give the same values; the fast one is tried first, the exact one dec
 `dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
 
     enums, problems, text <- scalars <- containers <- rules
-    enums <- shapes <- containers, write
+    enums <- shapes <- containers
+    problems, rules, shapes <- write
     scalars, shapes <- twins
     problems <- lists
 """

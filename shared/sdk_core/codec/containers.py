@@ -16,7 +16,7 @@ from cattrs import BaseConverter, StructureHandlerNotFoundError
 from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.problems import EnoughError, MisfitError, WrongTypeError, current_reading
 from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
-from sdk_core.codec.shapes import is_enum, is_optional, json_name, typed_attributes
+from sdk_core.codec.shapes import is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.codec.text import as_list, as_object
 
 __all__ = ["dict_rule", "list_rule", "object_rule", "optional_rule"]
@@ -85,9 +85,10 @@ def object_rule(cls: Any, converter: BaseConverter) -> Rule:
     attributes = [
         _attribute(attribute, Any if kind is None else kind, converter)
         for attribute, kind in typed_attributes(cls)
-        if attribute.init
+        if attribute.init and not attribute.metadata.get("original")
     ]
     make = get_origin(cls) or cls
+    original = original_of(make)
 
     def rule(value: Any, _shape: Any) -> Any:
         if type(value) is not dict:
@@ -112,6 +113,8 @@ def object_rule(cls: Any, converter: BaseConverter) -> Rule:
             path.pop()
         if not fits:
             raise MisfitError
+        if original is not None:
+            arguments[original.alias or original.name] = cast("dict[str, Any]", value)
         return make(**arguments)
 
     return rule

@@ -45,7 +45,7 @@ import msgspec
 
 from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.scalars import as_datetime, as_decimal
-from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, typed_attributes
+from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, original_of, typed_attributes
 
 __all__ = ["READERS"]
 
@@ -223,6 +223,7 @@ def _only_stores(cls: Any) -> bool:
     slots: set[str] = {slot for base in cls.__mro__ for slot in getattr(base, "__slots__", ())}
     return (
         len(fields) > 0
+        and original_of(cls) is None
         and "__attrs_attrs__" in vars(cls)
         and slots - {"__weakref__"} == {a.name for a in fields}
         and all(a.init and a.validator is a.converter is None and not is_factory(a.default) for a in fields)
