@@ -18,7 +18,7 @@ from typing import Any, Final
 from sdk_core import codec
 from sdk_core.details import ErrorDetails, FieldError, safe_code
 
-__all__ = ["field_errors", "foreign_error", "own_code"]
+__all__ = ["field_errors", "foreign_error", "own_code", "tells_failure"]
 
 _MOST_FIELDS: Final = 20
 _MOST_MESSAGES: Final = 5
@@ -32,6 +32,9 @@ _MESSAGES: Final = ("errormessage", "message", "detail", "description", "error_d
 _TRACE_IDS: Final = ("traceid", "trace_id", "correlationid", "requestid", "request-id", "activityid")
 _FIELDS: Final = ("errors", "modelstate", "details")
 _NAMES: Final = ("propertyname", "field", "target", "name")
+_FAILURES: Final = ("error", "errors", "errorcode", "errormessage", "modelstate", "exceptiontype")
+_STATUSES: Final = ("status", "statuscode")
+_ERROR_STATUSES: Final = range(400, 600)
 _TEXTS: Final = ("description", "defaultmessage", "message", "messages")
 
 
@@ -52,6 +55,17 @@ def foreign_error(raw: Any, body: bytes) -> ErrorDetails:
         trace_id=next((text for part in (outer, inner, cause) if (text := _first(_short, part, _TRACE_IDS))), None),
         raw=raw,
         body=body[:2048],
+    )
+
+
+def tells_failure(raw: Any) -> bool:
+    """Return whether a JSON body is an error's, whatever status it came with.
+
+    It has the number of an error status, or something under a key that only error bodies have.
+    """
+    body = _lower(raw)
+    return any(body.get(key) for key in _FAILURES) or any(
+        type(body.get(key)) is int and body[key] in _ERROR_STATUSES for key in _STATUSES
     )
 
 

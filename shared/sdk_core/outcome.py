@@ -20,6 +20,8 @@ before they gave up on it. What they send lacks the API's own error envelope.
 | any other 5xx                                    | anybody            | UNKNOWN  | raise            | raise  |
 | 2xx with JSON of another shape, of a READ        | the API            | REJECTED | raise            |        |
 | 2xx with JSON of another shape, of any other     | the API            | APPLIED  | raise            | raise  |
+| 2xx with an error's body, of a READ              | anybody            | REJECTED | raise            |        |
+| 2xx with an error's body, of any other           | anybody            | UNKNOWN  | raise            | raise  |
 | 2xx that is no JSON; 3xx                         | in between         | UNKNOWN  | raise            | raise  |
 | a head or a compression that can't be read       | anybody            | UNKNOWN  | raise            | raise  |
 """
@@ -110,9 +112,14 @@ def outcome_of_status(
             return Outcome.UNKNOWN, status in _PASSING_SERVER_ERRORS
 
 
-def outcome_of_unreadable(operation: Operation[Any]) -> Outcome:
-    """Return what JSON of another shape says of the effect: the API said yes, and a READ has none."""
-    return Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
+def outcome_of_unreadable(operation: Operation[Any], *, tells_failure: bool = False) -> Outcome:
+    """Return what JSON of another shape, which came with a success, says of the effect. A READ has none.
+
+    The API said yes; unless the body is an error's: then status and body contradict each other.
+    """
+    if operation.effect is Effect.READ:
+        return Outcome.REJECTED
+    return Outcome.UNKNOWN if tells_failure else Outcome.APPLIED
 
 
 def outcome_of_failure(error: BaseException) -> Outcome:

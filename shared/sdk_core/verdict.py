@@ -8,13 +8,16 @@ Answer -> accept -> value                   2xx that is what the API documents
 
 import logging
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
+
+from attrs import evolve
 
 from sdk_core import codec
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.deviation import Deviation, tell
+from sdk_core.envelopes import tells_failure
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
@@ -25,32 +28,32 @@ __all__ = ["accept", "refuse"]
 
 T = TypeVar("T")
 
+_FAILURE: Final = "$: the body of an error"
 _log = logging.getLogger("sdk_core.verdict")
 
 
 def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
     """Return the value of a success (2xx).
 
-    A text that is no JSON is no success, however short, and whatever type it claims: also where the API documents no
-    content, "OK" may come from something in between, and nobody knows whether the API ever saw the request.
+    Also where the API documents no content:
+
+    - A text that is no JSON is no success, however short, and whatever type it claims: "OK" may come from something in
+      between, and nobody knows whether the API ever saw the request.
+    - The body of an error is no success either: some servers send all their errors with status 200.
 
     Raises:
         InvalidResponseError: it can't be read. If it is JSON, which comes from the API, it said yes: APPLIED, but
-            REJECTED of a READ, which has no effect. UNKNOWN if it is none: it may be a page of something in between.
+            REJECTED of a READ, which has no effect. UNKNOWN if it is none, as it may be a page of something in between,
+            or if it is an error's.
     """
     operation, content = call.operation, answer.content
-    shape: Any = operation.returns
     problems: tuple[str, ...] = ()
     readable: Any = None
     if content is not None:
         try:
-            if isinstance(shape, type) and issubclass(shape, Empty):
-                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-            note = partial(_note, call)
-            value = codec.load(
-                content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note
-            )
-            if not isinstance(value, Checked) or (misfit := value.misfit(call.query)) is None:
+            value = _read(call, content, backend)
+            misfit = _misfit(call, content, value)
+            if misfit is None:
                 return value
             problems = (misfit,)
         except codec.ShapeError as error:
@@ -62,19 +65,45 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
         _log.warning(what, operation.name, ", ".join(problems), call.correlation_id)
         return cast("T", readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
-    raise _unreadable(call, answer, problems, readable)
+    raise _unreadable(call, answer, problems, readable, backend)
+
+
+def _read(call: Call[T], content: bytes, backend: Backend) -> T:
+    operation = call.operation
+    shape: Any = operation.returns
+    if isinstance(shape, type) and issubclass(shape, Empty):
+        return cast("T", shape.from_answer(content, lambda: call.correlation_id))
+    note = partial(_note, call)
+    return codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note)
+
+
+def _misfit(call: Call[Any], content: bytes, value: object) -> str | None:
+    """Return what is wrong with a value that has the documented types; None if nothing is."""
+    if isinstance(value, Checked):
+        return value.misfit(call.query)
+    # Where any JSON is an answer, an error's would be one, too.
+    takes_anything = isinstance(value, dict) or (isinstance(value, Empty) and content)
+    return _FAILURE if takes_anything and tells_failure(codec.parse_or_none(content)) else None
 
 
 def _note(call: Call[Any], path: str, kind: str) -> None:
     tell(call.options.on_unexpected, Deviation(call.operation.name, path, kind))
 
 
-def _unreadable(call: Call[Any], answer: Answer, problems: tuple[str, ...], readable: object) -> InvalidResponseError:
-    outcome = outcome_of_unreadable(call.operation) if problems else Outcome.UNKNOWN
+def _unreadable(
+    call: Call[Any], answer: Answer, problems: tuple[str, ...], readable: object, backend: Backend
+) -> InvalidResponseError:
+    details = _unrecognised(answer.content)
+    is_error = bool(problems) and tells_failure(details.raw)
+    if is_error:
+        details = evolve(backend.read_error(details.body), body=details.body)
+    outcome = outcome_of_unreadable(call.operation, tells_failure=is_error) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
+    if is_error:
+        what = f"{_describe_status(answer.status, details)}: a success with the body of an error"
     facts = call.facts(outcome, retryable=False, status=answer.status, problems=list(problems))
-    failure = InvalidResponseError(what, facts).with_details(_unrecognised(answer.content))
+    failure = InvalidResponseError(what, facts).with_details(details)
     failure.readable = readable
     return failure
 
@@ -125,9 +154,7 @@ def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) 
 
 
 def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:
-    text = f"status {status}"
-    if details.code is not None and (code := safe_code(details.code)) is not None:
-        text += f" ({code})"
+    text = _describe_status(status, details)
     if not details.recognised:
         text += ", without the API's error envelope"
     # Something in between, such as a firewall, refuses for reasons of its own.
@@ -136,3 +163,8 @@ def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDeta
     if echo:
         text += "; an earlier attempt of this call may have taken effect and be what it collides with"
     return text
+
+
+def _describe_status(status: int, details: ErrorDetails) -> str:
+    code = safe_code(details.code)
+    return f"status {status}" if code is None else f"status {status} ({code})"

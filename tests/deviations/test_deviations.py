@@ -13,7 +13,7 @@ from cloudcockpit_sdk import CloudCockpitClient, InvalidResponseError, Outcome, 
 from deviations.errors import REFUSALS, STATUSES, Refusal
 from deviations.pages import PAGES, Pages
 from sdk_core.errors import ApiError, RateLimitError, api_error_class
-from sdk_core.operation import Effect
+from sdk_core.operation import Effect, Operation
 from sdk_core.returns import Empty
 
 pytestmark = pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
@@ -88,14 +88,13 @@ async def _read(paginator: Paginator[Any], found: list[str]) -> None:
         found.append(f"{identifier.int:x}")
 
 
-ODD: tuple[tuple[str, bytes], ...] = (
-    ("a number", b"42"),
-    ("a text", b'"OK"'),
-    ("an error of CloudCockpit's", b'{"statusCode": 500, "type": "E", "description": "D"}'),
-    ("an error of Membership's", b'{"errorMessage": "M", "errorCode": "C"}'),
-    ("a problem", b'{"title": "T", "status": 500}'),
-)
+ODD: tuple[tuple[str, bytes], ...] = (("a number", b"42"), ("a text", b'"OK"'), ("an object", b'{"done": true}'))
 """Answers with status 200 that nobody documents."""
+
+
+def takes_anything(operation: Operation[Any]) -> bool:
+    """Whether any JSON is an answer."""
+    return operation.returns is object or issubclass(getattr(operation.returns, "__origin__", operation.returns), Empty)
 
 
 @pytest.mark.parametrize(("what", "body"), ODD)
@@ -104,16 +103,57 @@ async def test_what_cannot_be_read_of_a_read_has_no_effect(api: Api, what: str, 
     """Never APPLIED of a READ, which is not repeated; of a WRITE whose answer says something, always."""
     async with WireServer(CannedAnswer(body=body)) as server, api.client(server.url) as client:
         for operation in api.operations:
-            # Any JSON is an answer to them.
-            if operation.returns is object or issubclass(
-                getattr(operation.returns, "__origin__", operation.returns), Empty
-            ):
+            if takes_anything(operation):
                 continue
             with pytest.raises(InvalidResponseError) as caught:
                 await client.call(operation, **valid_arguments(operation))
             expected = Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
             assert (operation.name, caught.value.outcome) == (operation.name, expected)
             assert (caught.value.retryable, len(caught.value.attempts)) == (False, 1)
+
+
+FAILURES: tuple[tuple[str, Any, str | None], ...] = (
+    ("CloudCockpit's own", {"statusCode": 500, "type": "E", "description": "D"}, "E"),
+    ("CloudCockpit's own, with fields", {"statusCode": 400, "type": None, "errors": [{"propertyName": "f"}]}, None),
+    ("Membership's own", {"errorMessage": "M", "errorCode": "C"}, "C"),
+    ("Membership's own, a message", {"errorMessage": "M"}, None),
+    ("a problem", {"title": "T", "status": 500}, None),
+    ("a problem in PascalCase", {"Title": "T", "Status": 400, "ErrorCode": "E7"}, "E7"),
+    ("ModelState", {"Message": "M", "ModelState": {"Name": ["a"]}}, None),
+    ("a Web API exception", {"Message": "M", "ExceptionType": "X"}, None),
+    ("OData", {"error": {"code": "Denied", "message": "M"}}, "Denied"),
+    ("OAuth", {"error": "invalid_token", "error_description": "D"}, "invalid_token"),
+    ("Spring", {"timestamp": 1, "status": 503, "error": "Service Unavailable", "path": "/"}, None),
+    ("API Management", {"statusCode": 429, "message": "M"}, None),
+    ("errors and nothing else", {"errors": ["a"]}, None),
+)
+"""Bodies of errors that come with status 200, and the code in them."""
+
+
+@pytest.mark.parametrize(("what", "body", "code"), FAILURES)
+@pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
+async def test_error_with_a_status_of_success_is_none(api: Api, what: str, body: Any, code: str | None) -> None:
+    """Status and body contradict each other: nobody knows what a WRITE did, also where any JSON is an answer."""
+    async with WireServer(CannedAnswer(body=as_bytes(body))) as server, api.client(server.url) as client:
+        for operation in api.operations:
+            with pytest.raises(InvalidResponseError) as caught:
+                await client.call(operation, **valid_arguments(operation))
+            error = caught.value
+            expected = Outcome.REJECTED if operation.effect is Effect.READ else Outcome.UNKNOWN
+            assert (operation.name, error.outcome) == (operation.name, expected)
+            assert (error.retryable, len(error.attempts), error.details.code) == (False, 1, code)
+            assert error.details.raw == body
+
+
+@pytest.mark.parametrize(
+    "body", [{"success": True}, {"status": "Accepted"}, {"errors": []}, {"error": None, "status": 202}, {"code": 0}, []]
+)
+@pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
+async def test_what_tells_no_failure_is_a_success(api: Api, body: Any) -> None:
+    """Where the answer carries nothing, what it says otherwise is not known, and not looked at."""
+    async with WireServer(CannedAnswer(body=as_bytes(body))) as server, api.client(server.url) as client:
+        for operation in filter(takes_anything, api.operations):
+            await client.call(operation, **valid_arguments(operation))
 
 
 @pytest.mark.parametrize(
