@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 from sdk_core.arguments import of_type, seconds
 from sdk_core.call import Reply
 from sdk_core.client import Client
-from sdk_core.errors import BadRequestError, ConflictError, Facts, NotFoundError, SdkError
+from sdk_core.errors import BadRequestError, ClientClosedError, ConflictError, Facts, NotFoundError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
 from sdk_core.workflow import Change, NotSettledError, Procedure, Request, Run, Settled, WorkflowError, cannot, shown
@@ -131,6 +131,9 @@ class _Settling(Generic[S]):
         """Read the state; None if that failed, and may be tried again."""
         try:
             reply = await self._procedure.read(self._run)
+        except ClientClosedError:
+            # Nothing can be read any more, however long the run goes on.
+            raise
         except SdkError as error:
             end = self._procedure.end_of(error) if self._may_have_effect else None
             if end is not None:
@@ -184,6 +187,13 @@ class _Settling(Generic[S]):
             lost = self._procedure.answer_says_all and error.outcome is Outcome.APPLIED
             if lost or not (self._may_have_effect or explicable):
                 raise
+            return False
+        except Exception:
+            # Raised before anything was sent, by what is the caller's: a file, a clock. What was sent before may still
+            # take effect, which can be read.
+            if not self._may_have_effect:
+                raise
+            self._times_sent = _MOST_REQUESTS
             return False
         self._note_sent(Outcome.APPLIED)
         self._procedure.accept(reply.value)
