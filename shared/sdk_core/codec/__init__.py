@@ -39,11 +39,12 @@ from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.lists import Unwrap, as_items
 from sdk_core.codec.problems import Reading, ShapeError
 from sdk_core.codec.rules import structure
-from sdk_core.codec.text import NotJsonError, as_list, as_object, as_text, parse, parse_or_none
+from sdk_core.codec.text import LARGE, NotJsonError, as_list, as_object, as_text, parse, parse_or_none, uncollected
 from sdk_core.codec.twins import READERS
 from sdk_core.codec.write import dump, encode_datetime
 
 __all__ = [
+    "LARGE",
     "NotJsonError",
     "OpenEnum",
     "OpenEnumObject",
@@ -72,7 +73,7 @@ def load(
     unwrap: Unwrap | None = None,
     tell: Callable[[str, str], None] | None = None,
 ) -> T:
-    """Return the JSON `text` as `shape`.
+    """Return the JSON `text` as `shape`. It may be called in any thread.
 
     Args:
         text: in any of JSON's encodings. Nothing at all stands for an empty list.
@@ -85,6 +86,15 @@ def load(
         NotJsonError: it is no JSON.
         ShapeError: it does not fit; the paths of the misfits are named.
     """
+    if len(text) < LARGE:
+        return _load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
+    with uncollected(text):
+        return _load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
+
+
+def _load(
+    text: bytes, shape: type[T], *, lone_item: bool, unwrap: Unwrap | None, tell: Callable[[str, str], None] | None
+) -> T:
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     # The slow reading stands below the handler, not in it: there the fast reader's error, whose message may show a
     # value, would become the context of whatever is raised.
