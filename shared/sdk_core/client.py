@@ -15,6 +15,7 @@ from sdk_core.admission import Admission
 from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call, Options, Reply
+from sdk_core.codec import LARGE
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
 from sdk_core.deprecation import Deprecations
 from sdk_core.deviation import Deviation
@@ -26,7 +27,7 @@ from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.transport.exchange import Exchange
 from sdk_core.transport.session import Connection, LoopSession, Sessions
-from sdk_core.verdict import accept, refuse
+from sdk_core.verdict import accept, read_elsewhere, refuse
 
 __all__ = ["Client"]
 
@@ -213,7 +214,9 @@ class Client:
                     finally:
                         here.slots.release()
                     if 200 <= answer.status < 300:
-                        return answer, accept(call, answer, self._backend)
+                        is_large = len(answer.content or b"") >= LARGE
+                        read = await read_elsewhere(call, answer, self._backend) if is_large else None
+                        return answer, accept(call, answer, self._backend, read)
                     raise refuse(call, answer, self._backend)
                 except SdkError as failure:
                     if isinstance(failure, RateLimitError):

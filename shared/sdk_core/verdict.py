@@ -7,6 +7,8 @@ Answer -> accept -> value                   2xx that is what the API documents
 """
 
 import logging
+from asyncio import get_running_loop, wait
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -24,7 +26,7 @@ from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_
 from sdk_core.retry import retry_after_of
 from sdk_core.returns import Checked, Empty
 
-__all__ = ["accept", "refuse"]
+__all__ = ["accept", "read_elsewhere", "refuse"]
 
 T = TypeVar("T")
 
@@ -32,8 +34,8 @@ _FAILURE: Final = "$: the body of an error"
 _log = logging.getLogger("sdk_core.verdict")
 
 
-def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
-    """Return the value of a success (2xx).
+def accept(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T] | None = None) -> T:
+    """Return the value of a success (2xx); `read` gives it, if it was read already.
 
     Also where the API documents no content:
 
@@ -47,56 +49,69 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
             or if it is an error's.
     """
     operation, content = call.operation, answer.content
-    problems: tuple[str, ...] = ()
-    readable: Any = None
+    misfit = codec.ShapeError(())
     if content is not None:
         try:
-            value = _read(call, content, backend)
-            misfit = _misfit(call, content, value)
-            if misfit is None:
-                return value
-            problems = (misfit,)
+            return _read(call, content, backend, partial(_note, call)) if read is None else read()
         except codec.ShapeError as error:
-            problems, readable = error.problems, error.readable
+            # Its traceback refers to this frame, which refers to it.
+            misfit = error.with_traceback(None)
         except (codec.NotJsonError, MemoryError):
             pass
-    if readable is not None and call.options.skip_unreadable_items:
+    if misfit.readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
-        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id)
-        return cast("T", readable)
+        _log.warning(what, operation.name, ", ".join(misfit.problems), call.correlation_id)
+        return cast("T", misfit.readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
-    raise _unreadable(call, answer, problems, readable, backend)
+    raise _unreadable(call, answer, misfit, backend)
 
 
-def _read(call: Call[T], content: bytes, backend: Backend) -> T:
+async def read_elsewhere(call: Call[T], answer: Answer, backend: Backend) -> Callable[[], T] | None:
+    """Read a success in another thread, and return what gives its value, or raises why there is none.
+
+    A MiB of many small objects takes some tenths of a second: meanwhile the event loop goes on, if not as fast. The
+    caller's callbacks are called in this thread all the same. None: there is no other thread to be had.
+    """
+    told: list[tuple[str, str]] = []
+    read = partial(_read, call, answer.content or b"", backend, lambda path, kind: told.append((path, kind)))
+    try:
+        reading = get_running_loop().run_in_executor(None, read)
+    except RuntimeError:
+        return None
+    # If this call is cancelled, nobody else asks what became of it, and asyncio would complain.
+    reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await wait((reading,))
+    for path, kind in told:
+        _note(call, path, kind)
+    return reading.result
+
+
+def _read(call: Call[T], content: bytes, backend: Backend, tell: Callable[[str, str], None]) -> T:
     operation = call.operation
     shape: Any = operation.returns
     if isinstance(shape, type) and issubclass(shape, Empty):
-        return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-    note = partial(_note, call)
-    return codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note)
-
-
-def _misfit(call: Call[Any], content: bytes, value: object) -> str | None:
-    """Return what is wrong with a value that has the documented types; None if nothing is."""
-    if isinstance(value, Checked):
-        return value.misfit(call.query)
-    # Where any JSON is an answer, an error's would be one, too.
-    takes_anything = isinstance(value, dict) or (isinstance(value, Empty) and content)
-    return _FAILURE if takes_anything and tells_failure(codec.parse_or_none(content)) else None
+        value = cast("T", shape.from_answer(content, lambda: call.correlation_id))
+        raw = codec.parse_or_none(content) if content else None
+    else:
+        value = codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=tell)
+        if isinstance(value, Checked) and (misfit := value.misfit(call.query)) is not None:
+            raise codec.ShapeError((misfit,), raw=codec.parse_or_none(content))
+        raw = codec.as_object(value)
+    # Where any JSON is an answer, that of an error would be one, too.
+    if raw and tells_failure(raw):
+        raise codec.ShapeError((_FAILURE,), raw=raw)
+    return value
 
 
 def _note(call: Call[Any], path: str, kind: str) -> None:
     tell(call.options.on_unexpected, Deviation(call.operation.name, path, kind))
 
 
-def _unreadable(
-    call: Call[Any], answer: Answer, problems: tuple[str, ...], readable: object, backend: Backend
-) -> InvalidResponseError:
-    details = _unrecognised(answer.content)
-    is_error = bool(problems) and tells_failure(details.raw)
+def _unreadable(call: Call[Any], answer: Answer, misfit: codec.ShapeError, backend: Backend) -> InvalidResponseError:
+    content, problems = answer.content or b"", misfit.problems
+    details, is_error = ErrorDetails(raw=misfit.raw, body=content), tells_failure(misfit.raw)
     if is_error:
-        details = evolve(backend.read_error(details.body), body=details.body)
+        details = evolve(backend.read_error(content), body=content)
     outcome = outcome_of_unreadable(call.operation, tells_failure=is_error) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
@@ -104,12 +119,8 @@ def _unreadable(
         what = f"{_describe_status(answer.status, details)}: a success with the body of an error"
     facts = call.facts(outcome, retryable=False, status=answer.status, problems=list(problems))
     failure = InvalidResponseError(what, facts).with_details(details)
-    failure.readable = readable
+    failure.readable = misfit.readable
     return failure
-
-
-def _unrecognised(content: bytes | None) -> ErrorDetails:
-    return ErrorDetails(raw=codec.parse_or_none(content or b""), body=content or b"")
 
 
 def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
@@ -119,7 +130,8 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         call.record(Outcome.UNKNOWN, status)
         what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
         failure = call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
-        return failure.with_details(_unrecognised(answer.content))
+        content = answer.content or b""
+        return failure.with_details(ErrorDetails(raw=codec.parse_or_none(content), body=content))
     details = backend.read_error(answer.content or b"")
     outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
     # It may be how the server answers what an earlier attempt of this call did.

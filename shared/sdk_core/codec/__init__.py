@@ -109,6 +109,9 @@ def _load(
     found = None if is_list and not text.strip() else parse(text)
     try:
         return structure(as_items(found, reading, lone_item, unwrap) if is_list else found, shape, reading)
+    except ShapeError as error:
+        error.raw = found
+        raise
     finally:
         if tell is not None:
             for path, deviation in reading.deviations:

@@ -12,7 +12,7 @@ Numbers with a fraction or an exponent become `Decimal`, made from their digits 
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final, NoReturn
@@ -40,7 +40,7 @@ LARGE: Final = 2**16
 
 
 @contextmanager
-def uncollected(text: bytes) -> Iterator[None]:
+def uncollected(text: bytes) -> Generator[None, None, None]:
     """Have no garbage collected while a large text is read, in all threads.
 
     What JSON holds has no cycles, so that there is nothing to find. But Python would search the growing number of new

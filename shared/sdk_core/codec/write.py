@@ -85,12 +85,12 @@ def _to_object(cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]
     return write if original is None else lambda value: _sent_back(value, getattr(value, original.name), write)
 
 
-def _sent_back(value: Any, original: Mapping[str, Any] | None, write: Callable[[Any], dict[str, Any]]) -> Any:
+def _sent_back(value: object, original: Mapping[str, Any] | None, write: Callable[[Any], dict[str, Any]]) -> Any:
     """Return an object as it came, with the fields that were changed since, and without those that were emptied."""
     now = write(value)
     if original is None:
         return now
-    before = write(structure(original, type(value), Reading()))
+    before = write(structure(original, value.__class__, Reading()))
     kept = {key: item for key, item in original.items() if key in now or key not in before}
     return kept | {key: item for key, item in now.items() if item != before.get(key)}
 
