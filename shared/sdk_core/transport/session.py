@@ -15,6 +15,7 @@ import copy
 import sys
 from asyncio import AbstractEventLoop, Task, get_running_loop
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from ssl import SSLContext
 from typing import Any, Final
@@ -214,8 +215,11 @@ class Sessions:
 
     def reset_after_fork(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
-        for _lifetime, session in self._open.values():
+        for loop, (_lifetime, session) in self._open.items():
             session.disown_connections()
+            # The threads of the loop's pool are the parent's, too. The pool in the child counts on them all the same:
+            # what is given to it, such as the name of a host to resolve, would wait for ever.
+            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         _inherited.append(self._open)
         self._open = {}
         self.may_reuse_connection = False

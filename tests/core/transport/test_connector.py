@@ -346,12 +346,14 @@ if server == 0:
     async def main():
         async def answer(request):
             await asyncio.sleep(0.001)
-            return CannedAnswer(body=request.target.rpartition("/")[2])
+            number = int(request.target.rpartition("/")[2])
+            return CannedAnswer(body=[number] * (100_000 if number % 30 == 0 else 1))
         async with WireServer(answer) as it:
             os.write(writing, it.url.encode() + b"\\n")
             await asyncio.sleep(30)
     asyncio.run(main())
-url = os.read(reading, 100).decode().strip()
+# Threads resolve the name, and read long answers: those of the parent do not exist in the child.
+url = os.read(reading, 100).decode().strip().replace("127.0.0.1", "localhost")
 loop = asyncio.new_event_loop()
 client = MembershipClient(url, "key", rate_limiter=None)
 
@@ -360,7 +362,7 @@ async def calls(first):
     for start in range(first, first + 60, 3):
         numbers = range(start, start + 3)
         answers = await asyncio.gather(*(client.call(READ, n=n) for n in numbers))
-        right += sum(a == n for a, n in zip(answers, numbers, strict=True))
+        right += sum(a[0] == n for a, n in zip(answers, numbers, strict=True))
     return right
 
 loop.run_until_complete(calls(1))
