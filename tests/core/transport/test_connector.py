@@ -368,6 +368,8 @@ async def calls(first):
     return right
 
 loop.run_until_complete(calls(1))
+# Until the thread waits for work again.
+loop.run_until_complete(asyncio.sleep(0.1))
 child = os.fork()
 if child == 0:
     os.write(1, f"child {loop.run_until_complete(calls(10_000))}\\n".encode())
