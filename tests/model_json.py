@@ -190,6 +190,8 @@ def tolerated(site: "Site") -> list[tuple[Any, Any]]:
         read.append((value.value if is_object else {"name": value.value}, value))
         read.append((CANARY if is_object else {"name": CANARY}, CANARY))
     if site.is_nullable:
+        if is_enum(shape):
+            read.append(({"name": ""}, None))
         read += [("", None)] if shape is not str and shape is not Any else []
         if is_enum(shape) and issubclass(shape, codec.OpenEnumObject):
             read.append(({}, None))

@@ -1,17 +1,24 @@
 """Every row of the tables, through the real clients over a socket, for every operation that it concerns."""
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_origin
 from uuid import UUID
 
+import attrs
 import pytest
 from both_apis import APIS, Api, valid_arguments
+from model_json import Site, full, is_enum, sites, value_at
 from wire import CannedAnswer, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient, InvalidResponseError, Outcome, Paginator, RetryPolicy
 from deviations.errors import REFUSALS, STATUSES, Refusal
+from deviations.fields import FIELDS, UNREADABLE, Field
 from deviations.pages import PAGES, Pages
+from membership_sdk import AdditionalModuleContract, RemainingIdlePeriods
+from sdk_core.codec import OpenEnumObject
+from sdk_core.deviation import Deviation
 from sdk_core.errors import ApiError, RateLimitError, api_error_class
 from sdk_core.operation import Effect, Operation
 from sdk_core.returns import Empty
@@ -32,8 +39,9 @@ def as_bytes(body: Any) -> bytes:
 def test_there_are_as_many_rows_as_promised() -> None:
     """A row is a body with a status for an API; each has a name of its own."""
     rows = [f"{row.what} {status}" for row in REFUSALS for status in STATUSES] + [row.what for row in PAGES]
-    assert len(set(rows)) == len(rows) >= 150
-    assert {row.mark for row in (*REFUSALS, *PAGES)} == {"V", "3P", "T", "INF", "-"}
+    rows += [name for _row, name in FIELD_ROWS]
+    assert len(set(rows)) == len(rows) >= 250
+    assert {row.mark for row in (*REFUSALS, *PAGES, *FIELDS)} == {"V", "3P", "T", "INF", "-"}
 
 
 @pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.what)
@@ -110,6 +118,95 @@ async def test_what_cannot_be_read_of_a_read_has_no_effect(api: Api, what: str, 
             expected = Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
             assert (operation.name, caught.value.outcome) == (operation.name, expected)
             assert (caught.value.retryable, len(caught.value.attempts)) == (False, 1)
+
+
+def kind_of(site: Site) -> str:
+    """Return what rows call a kind of field."""
+    if site.root is AdditionalModuleContract:
+        return "id of a purchase"
+    if is_enum(site.shape):
+        return "enum object" if issubclass(site.shape, OpenEnumObject) else "enum"
+    if get_origin(site.shape) is tuple:
+        return "list"
+    return "object" if attrs.has(site.shape) else getattr(site.shape, "__name__", "")
+
+
+def sites_of(operation: Operation[Any], row: Field) -> list[Site]:
+    """Return the fields of an operation's answer that a row is about; none of them within another."""
+    shape: Any = operation.returns
+    root = get_args(shape)[0] if get_origin(shape) is list else shape
+    # An answer with neither of its two fields is none, and where nothing is documented, nothing can be wrong.
+    if (
+        takes_anything(operation)
+        or not attrs.has(get_origin(root) or root)
+        or (root is RemainingIdlePeriods and row.kind == "object")
+    ):
+        return []
+    found: list[Site] = []
+    for site in sites(root, root):
+        fits = kind_of(site) == row.kind and site.required is row.needed and not site.is_item
+        if fits and not any(site.keys[: len(other.keys)] == other.keys for other in found):
+            found.append(site)
+    return found
+
+
+def served(operation: Operation[Any], found: list[Site], value: Any) -> Any:
+    """Return the answer with this value in all these places."""
+    document = full(found[0].root)
+    for site in found:
+        part = document
+        for key in site.keys[:-1]:
+            part = part[key]
+        part[site.keys[-1]] = value
+    return [document] if get_origin(operation.returns) is list else document
+
+
+def path_in(operation: Operation[Any], site: Site) -> str:
+    """Return the path of a field in the whole answer, as deviations tell it."""
+    path = site.path.replace("[0]", "[*]")
+    return path.replace("$", "$[*]", 1) if get_origin(operation.returns) is list else path
+
+
+FIELD_ROWS = [(row, f"{row.what}, {'needed' if row.needed else 'optional'} {row.kind}") for row in FIELDS]
+
+
+@pytest.mark.parametrize("row", [row for row, _name in FIELD_ROWS], ids=[name for _row, name in FIELD_ROWS])
+async def test_field_of_another_form_costs_a_field_or_is_an_error(row: Field) -> None:
+    """In every field of its kind at once: what comes out, what is told, and which paths an error names."""
+    concerned = [(api, op, found) for api in APIS for op in api.operations if (found := sites_of(op, row))]
+    assert concerned
+    for api, operation, found in concerned:
+        told: list[Deviation] = []
+        body = as_bytes(served(operation, found, row.served))
+        async with (
+            WireServer(CannedAnswer(body=body)) as server,
+            api.client(server.url, on_unexpected=told.append) as client,
+        ):
+            call = client.call(operation, **valid_arguments(operation))
+            paths = {path_in(operation, site) for site in found}
+            if row.comes is UNREADABLE:
+                with pytest.raises(InvalidResponseError) as caught:
+                    await call
+                named = {re.sub(r"\[\d+\]", "[*]", problem.partition(":")[0]) for problem in caught.value.problems}
+                assert named <= paths
+                assert len(named) == min(len(paths), 20)
+                continue
+            value = await call
+            for site in found:
+                come = value_at(site, value[0] if isinstance(value, list) else value)
+                assert come == row.comes, (operation.name, site.path)
+                assert isinstance(come, (type(row.comes), site.shape if is_enum(site.shape) else type(row.comes)))
+            assert {what.path for what in told} == (paths if row.told else set())
+
+
+async def test_list_that_is_null_is_empty() -> None:
+    """Also a bare one, and the list of a page."""
+    async with WireServer(CannedAnswer(body=b"null")) as server:
+        for api in APIS:
+            async with api.client(server.url) as client:
+                for operation in api.operations:
+                    if get_origin(operation.returns) is list:
+                        assert await client.call(operation, **valid_arguments(operation)) == []
 
 
 FAILURES: tuple[tuple[str, Any, str | None], ...] = (

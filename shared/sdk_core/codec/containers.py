@@ -33,12 +33,16 @@ _TEXTS: Final = frozenset({str, object, Any})
 def optional_rule(shape: Any, converter: BaseConverter) -> Rule:
     """Return the rule for `X | None`: what servers send where they have no value is None, and told."""
     kind: Any = next(member for member in get_args(shape) if member is not NoneType)
-    is_named = is_enum(kind) and issubclass(kind, OpenEnumObject)
+    is_choice = is_enum(kind)
+    is_named = is_choice and issubclass(kind, OpenEnumObject)
     structure_value = _structuring(kind, converter)
 
     def rule(value: Any, _shape: Any) -> Any:
         if value is None or (is_named and as_object(value).get("name") is None and type(value) is dict):
             # CloudCockpit's documentation has samples with {} for no value.
+            return None
+        if is_choice and as_object(value).get("name") == "":
+            current_reading.get().tolerate("an empty name for no value")
             return None
         if type(value) is str and (why := _why_none(value, kind)) is not None:
             current_reading.get().tolerate(why)

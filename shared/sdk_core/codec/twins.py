@@ -153,7 +153,7 @@ class _Twins:
             return _Reading(str | None if optional else str, convert=_converter(as_datetime, optional=False))
         if is_enum(bare) and issubclass(bare, OpenEnumObject):
             named = msgspec.defstruct("Named", [("name", bare | None, None) if optional else ("name", bare)])
-            return _Reading(named | None if optional else named, convert=attrgetter("name"))
+            return _Reading(named | None if optional else named, refuse_empty=optional, convert=attrgetter("name"))
         wire_type = self.wire_type(bare)
         # An enumeration takes an empty string for a value; where there need be none, it means that there is none.
         return _Reading(wire_type | None if optional else wire_type, refuse_empty=optional and is_enum(bare))
@@ -190,12 +190,12 @@ def _make_finish(cls: Any, readings: Mapping[str, _Reading]) -> Callable[[Any], 
         if reading.empty_as:
             (names[f"{name}_empty_as"],) = reading.empty_as
             lines += [f"if not twin.{name}: twin.{name} = {name}_empty_as"]
-        if reading.refuse_empty:
-            lines += [f'if twin.{name} == "": raise TypeError']
         if reading.convert is not None:
             names |= {f"{name}_convert": reading.convert, f"{name}_convert_unless": reading.convert_unless}
             lines += [f"value = twin.{name}"]
             lines += [f"if type(value) is not {name}_convert_unless: twin.{name} = {name}_convert(value)"]
+        if reading.refuse_empty:
+            lines += [f'if twin.{name} == "": raise TypeError']
     exec("\n ".join([*lines, "twin.__class__ = cls"]), names)  # noqa: S102  The text is ours: no data goes into it.
     finish: Callable[[Any], None] = names["finish"]
     return finish

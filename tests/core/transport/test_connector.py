@@ -360,7 +360,7 @@ client = MembershipClient(url, "key", rate_limiter=None)
 async def calls(first):
     right = 0
     # One alone: where several wait for a thread, one is started at last, and works for all.
-    await asyncio.wait_for(client.call(READ, n=first + 100), 5)
+    await asyncio.wait_for(client.call(READ, n=first + 100), 20)
     for start in range(first, first + 60, 3):
         numbers = range(start, start + 3)
         answers = await asyncio.gather(*(client.call(READ, n=n) for n in numbers))
