@@ -336,9 +336,10 @@ def whole_page(answer: Mapping[str, Any]) -> list[Any] | None:
     """
     if "items" not in answer or answer.get("hasNextPage") is True or answer.get("continuationToken"):
         return None
-    items = codec.as_list(answer["items"])
+    found: object = answer["items"]
+    items = codec.as_list(found)
     is_whole = (answer.get("totalPages") or 0) in (0, 1) and (answer.get("totalCount") or 0) in range(len(items) + 1)
-    return items if is_whole and (items or not answer["items"]) else None
+    return items if is_whole and (found is None or isinstance(found, list)) else None
 
 
 @frozen(kw_only=True)

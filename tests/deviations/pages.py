@@ -94,3 +94,21 @@ PAGES = (
     R("an error as the second page", "INF", (page(1, **MORE), {"statusCode": 500, "type": "E"}), FAILED, 2),
 )
 """Each is served to every operation that answers with pages."""
+
+NO_LISTS: tuple[tuple[str, str, Any], ...] = (
+    ("an object for items", "INF", {"items": {}}),
+    ("a text for items", "INF", {"items": ""}),
+    ("a number for items", "INF", {"items": 0}),
+    ("false for items", "INF", {"items": False}),
+    ("a part, by the flag", "3P", page(1, **MORE)),
+    ("a part, by the total", "V", page(1, totalPages=2)),
+    ("a part, by the count", "V", page(1, totalCount=2)),
+    ("a part, by the token", "V", page(1, continuationToken="t")),
+    ("nothing at all", "INF", {}),
+    ("another name", "INF", {"data": []}),
+    ("an error", "INF", {"statusCode": 500, "type": "E"}),
+    ("a text", "-", "none"),
+    ("a number", "-", 0),
+    ("false", "-", False),
+)
+"""What, its mark and its form: each is served where a bare list is documented, and is none."""

@@ -15,7 +15,7 @@ from wire import CannedAnswer, WireServer
 from cloudcockpit_sdk import CloudCockpitClient, InvalidResponseError, Outcome, Paginator, RetryPolicy
 from deviations.errors import REFUSALS, STATUSES, Refusal
 from deviations.fields import FIELDS, UNREADABLE, Field
-from deviations.pages import PAGES, Pages
+from deviations.pages import NO_LISTS, PAGES, Pages
 from membership_sdk import AdditionalModuleContract, RemainingIdlePeriods
 from sdk_core.codec import OpenEnumObject
 from sdk_core.deviation import Deviation
@@ -197,6 +197,19 @@ async def test_field_of_another_form_costs_a_field_or_is_an_error(row: Field) ->
                 assert come == row.comes, (operation.name, site.path)
                 assert isinstance(come, (type(row.comes), site.shape if is_enum(site.shape) else type(row.comes)))
             assert {what.path for what in told} == (paths if row.told else set())
+
+
+@pytest.mark.parametrize(("what", "mark", "body"), NO_LISTS)
+async def test_what_is_no_list_is_an_error(what: str, mark: str, body: Any) -> None:
+    """Never an empty list: a nightly job would believe it."""
+    assert mark in {"V", "3P", "T", "INF", "-"}
+    async with WireServer(CannedAnswer(body=as_bytes(body))) as server:
+        for api in APIS:
+            async with api.client(server.url) as client:
+                for operation in api.operations:
+                    if get_origin(operation.returns) is list:
+                        with pytest.raises(InvalidResponseError):
+                            await client.call(operation, **valid_arguments(operation))
 
 
 async def test_list_that_is_null_is_empty() -> None:
