@@ -95,7 +95,7 @@ class Attempt:
 def outcome_of_status(
     operation: Operation[object], status: int, details: ErrorDetails, *, throttles_with_503: bool
 ) -> tuple[Outcome, bool]:
-    """Return what an error status (400 and above) says of the effect, and whether the failure is a passing one."""
+    """Return what an error status (400 and above) says of the effect, and whether the same request may succeed soon."""
     match status:
         case 429:
             return Outcome.REJECTED, True
@@ -138,7 +138,10 @@ def outcome_of_failure(error: BaseException) -> Outcome:
 
 
 def may_repeat(effect: Effect, outcome: Outcome, *, passing: bool) -> bool:
-    """Return whether the same request may be sent again: it could help, and can't do a WRITE twice."""
+    """Return whether the same request may be sent again.
+
+    It may if it can succeed soon (`passing`), and if that can't have the effect of a WRITE twice.
+    """
     return passing and (effect in {Effect.READ, Effect.IDEMPOTENT} or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
 
 

@@ -1,11 +1,12 @@
-"""JSON to attrs classes and back: strict about types, open about what is new, silent about values.
+"""JSON to attrs classes and back.
 
-The names of JSON keys are the camelCase of attribute names. Unknown keys are ignored and unknown values of enumerations
-are kept, so an API may add both. `null` or a wrong type where a value is required is an error that names the JSON path
-and never the value. Money and other fractions are `Decimal`, read from the digits in the text without a float in
-between.
+`load(text, shape)` returns JSON text as an object of a class; `dump(value)` is the way back. The names of JSON keys are
+the camelCase of attribute names. Unknown keys are ignored and unknown values of enumerations are kept, so that an API
+may add both. `null` or a wrong type where a value is required is an error, which names the JSON path and never the
+value. Money and other fractions are `Decimal`, made from the digits in the text without a float in between.
 
-Two readers give the same values; the fast one is tried first, the exact one decides.
+There are two readers, which give the same values. The fast one is tried first. If it raises anything, the exact one
+reads the text again: only that one names what is wrong, and reads what is tolerated.
 
     load(text, shape)
       |
@@ -23,7 +24,7 @@ Two readers give the same values; the fast one is tried first, the exact one dec
       v
     ShapeError                                      the first 20 misfits with their JSON paths, and the readable items
 
-`dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
+`dump` is in write.py. Imports go in one direction only (`a <- b`: b imports a):
 
     enums, problems, text <- scalars <- containers <- rules
     enums <- shapes <- containers
@@ -96,8 +97,8 @@ def _load(
     text: bytes, shape: type[T], *, lone_item: bool, unwrap: Unwrap | None, tell: Callable[[str, str], None] | None
 ) -> T:
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
-    # The slow reading stands below the handler, not in it: there the fast reader's error, whose message may show a
-    # value, would become the context of whatever is raised.
+    # The exact reader is called after the handler, not in it. In it, the fast reader's error would become the context
+    # of what is raised, and its message may show a value.
     try:
         value: T = READERS[kind](text)
     except Exception:  # noqa: BLE001, S110  Whatever it is, the exact reader reads the text again and decides.

@@ -1,17 +1,17 @@
 """The fast reader: msgspec reads JSON text straight into attrs objects.
 
 Contract: `READERS[shape](text)` returns what `structure(parse(text), shape)` returns, of the same types at all depths,
-or raises. It may raise for what the exact reader reads, and does for whatever that one tolerates and tells. Any
-exception means the same: ask the exact reader. There is one intended difference: what stands under a key that no
-attribute has is skipped without being decoded, so that bytes that are not UTF-8 and numbers too large for `Decimal` do
-no harm there.
+or raises. It may raise for a text that the exact reader reads, and always does where that one tolerates and tells
+something. Any exception means that the exact reader has to be asked. There is one intended difference: what stands
+under a key that no attribute has is skipped without being decoded. So bytes that are not UTF-8, and numbers too large
+for `Decimal`, do no harm there.
 
-Why: nothing is built between bytes and objects. With cattrs alone, getting one contract would take longer by 0.13 of
-the time that the same call takes with bare aiohttp (`python -m benchmarks`).
+Why: no dicts and lists are built between the bytes and the objects. With cattrs alone, getting one contract would take
+longer by 0.13 of the time that the same call takes with bare aiohttp (`python -m benchmarks`).
 
-How: msgspec can fill the slots of an attrs class, but takes the names of the attributes for the keys in the JSON, and
-reads a few types otherwise than cattrs. So it is given a subclass of each class, its twin, which has the names that it
-needs, and is not frozen, so that what was read may be changed once more:
+How: msgspec can fill the slots of an attrs class. But it expects keys in the JSON that are named like the attributes,
+and reads a few types otherwise than cattrs. So for each class it is given a subclass, here called the class's twin. A
+twin has the names that msgspec needs. It is not frozen, so that what was read can be converted afterwards:
 
     b'{"listPrice": 20, "currency": {"name": "EUR"}}'
         |
@@ -25,9 +25,9 @@ needs, and is not frozen, so that what was read may be changed once more:
         v
     Item(list_price=Decimal("20"), currency=Currency.EUR)
 
-The object is now an ordinary one of its class: frozen, and of no other type than if the class had been called. That is
-allowed only for classes whose constructor does nothing but store its arguments (`_only_stores`). For all others, and
-for shapes that msgspec would read in another way, there is no fast reader, and cattrs does all the work.
+The object is now an ordinary one of its class: frozen, and of the same type as if the class had been called. This is
+done only for classes whose constructor does nothing but store its arguments (`_only_stores`). For all others, and for
+shapes that msgspec would read otherwise, there is no fast reader, and the exact one reads each text.
 """
 
 from collections.abc import Callable, Mapping
