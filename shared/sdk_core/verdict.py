@@ -10,8 +10,9 @@ import logging
 from asyncio import get_running_loop, wait
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_origin
 
+from aiohttp import hdrs
 from attrs import evolve
 
 from sdk_core import codec
@@ -50,7 +51,7 @@ def accept(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
     """
     operation, content = call.operation, answer.content
     misfit = codec.ShapeError(())
-    if content is not None:
+    if content or (content is not None and not _is_cut(call.operation, answer)):
         try:
             return _read(call, content, backend, partial(_note, call)) if read is None else read()
         except codec.ShapeError as error:
@@ -64,6 +65,15 @@ def accept(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
         return cast("T", misfit.readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
     raise _unreadable(call, answer, misfit, backend)
+
+
+def _is_cut(operation: Operation[Any], answer: Answer) -> bool:
+    """Return whether an empty answer is not to be taken for an empty list: it was compressed, and something came.
+
+    aiohttp does not tell that a gzip stream broke off. What is left of any other JSON is none any more.
+    """
+    is_list = get_origin(operation.returns) is list
+    return is_list and hdrs.CONTENT_ENCODING in answer.headers and answer.headers.get(hdrs.CONTENT_LENGTH) != "0"
 
 
 async def read_elsewhere(call: Call[T], answer: Answer, backend: Backend) -> Callable[[], T] | None:
