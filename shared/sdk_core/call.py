@@ -15,6 +15,7 @@ from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
+from sdk_core.transport.fork import forks
 from sdk_core.transport.multipart import Multipart
 
 __all__ = ["Answer", "Call", "Options", "Reply"]
@@ -94,6 +95,8 @@ class Call(Generic[T]):
     last_failure: SdkError | None = None
     info: CallInfo | None = None
     """For telemetry, where there is any."""
+    forks: int = field(factory=forks)
+    """See `forks`: a forked child must not send what its parent is about to send."""
 
     @property
     def correlation_id(self) -> str:
@@ -150,6 +153,11 @@ class Call(Generic[T]):
             return None
         what = f"broken off by {kind}, which neither the API nor the connection raised"
         return self.fail(SdkError, what, Outcome.NOT_SENT, retryable=False, cause=kind)
+
+    def inherited(self) -> SdkError:
+        """Build the error of a call that was under way when the process was forked, in the child."""
+        what = "the process was forked while the call was under way, and only its parent goes on with it"
+        return self.fail(SdkError, what, Outcome.UNKNOWN, retryable=False)
 
     def closed(self, what: str) -> ClientClosedError:
         """Build the error of a client that can't send any more."""

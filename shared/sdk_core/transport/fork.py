@@ -5,7 +5,7 @@ import threading
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Lock", "reset_in_child"]
+__all__ = ["Lock", "forks", "reset_in_child"]
 
 
 class _Resettable(Protocol):
@@ -14,6 +14,12 @@ class _Resettable(Protocol):
 
 
 _resettables: WeakSet[_Resettable] = WeakSet()
+_forks = 0
+
+
+def forks() -> int:
+    """Return how many forks led to this process; what remembers another number belongs to the parent."""
+    return _forks
 
 
 def reset_in_child(thing: _Resettable) -> None:
@@ -36,6 +42,8 @@ class Lock:
 
 
 def _reset_all() -> None:
+    global _forks  # noqa: PLW0603  there is one process
+    _forks += 1
     for thing in list(_resettables):
         thing.reset_after_fork()
 
