@@ -65,7 +65,7 @@ def _deeds(account: RunAccount, record: RunRecord, world: World, run: RunPlan) -
         yield WorkflowLie.TWICE
     if record.unsettled and run.resend_after is None:
         yield WorkflowLie.SENT_AGAIN
-    if run.resend_after is not None and _is_early(record, subject.before, run.resend_after):
+    if run.resend_after is not None and _is_early(record, run.resend_after):
         yield WorkflowLie.SENT_EARLY
     if record.sent and not run.asks:
         yield WorkflowLie.UNASKED
@@ -82,12 +82,11 @@ def _deeds(account: RunAccount, record: RunRecord, world: World, run: RunPlan) -
         yield WorkflowLie.GAVE_UP
 
 
-def _is_early(record: RunRecord, before: str, resend_after: float) -> bool:
+def _is_early(record: RunRecord, resend_after: float) -> bool:
     """Return whether a request was sent again without a read in between that may be believed."""
     for again in record.sent:
         doubts = [first for first in record.in_doubt if first < again]
-        believed = [came for came, state in record.read if came <= again and state == before]
-        if doubts and not any(came >= doubts[-1] + resend_after for came in believed):
+        if doubts and not any(doubts[-1] + resend_after <= came <= again for came in record.read):
             return True
     return False
 

@@ -123,7 +123,7 @@ class _Answering:
             return self._send_error(404)
         subject = world.plan.subject
         if self._operation is subject.reads[0]:
-            world.record(self._run).read.append((came, state))
+            world.record(self._run).read.append(came)
             world.record(self._run).shown.add(shown(self._operation, state))
         return self._send(200, answer(self._operation, world.plan.number, state))
 

@@ -23,8 +23,8 @@ class RunRecord:
     """How often what it asked for was done."""
     in_doubt: list[float] = field(factory=list[float])
     """When those of them came whose answer left open whether they have an effect."""
-    read: list[tuple[float, str]] = field(factory=list[tuple[float, str]])
-    """When its reads came that were answered a state, and which."""
+    read: list[float] = field(factory=list[float])
+    """When its reads came that were answered a state."""
     told_open: bool = False
     """Whether it was ever left in doubt."""
     shown: set[str] = field(factory=set[str])
