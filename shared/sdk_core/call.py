@@ -15,7 +15,6 @@ from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
-from sdk_core.transport.fork import forks
 from sdk_core.transport.multipart import Multipart
 
 __all__ = ["Answer", "Call", "Options", "Reply"]
@@ -95,8 +94,8 @@ class Call(Generic[T]):
     last_failure: SdkError | None = None
     info: CallInfo | None = None
     """For telemetry, where there is any."""
-    forks: int = field(factory=forks)
-    """See `forks`: a forked child must not send what its parent is about to send."""
+    forks: int = 0
+    """As `transport.fork` had it: a forked child must not send what its parent is about to send."""
 
     @property
     def correlation_id(self) -> str:

@@ -25,6 +25,7 @@ from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
+from sdk_core.transport import fork
 from sdk_core.transport.exchange import Exchange
 from sdk_core.transport.session import Connection, LoopSession, Sessions
 from sdk_core.verdict import accept, read_elsewhere, refuse
@@ -188,7 +189,7 @@ class Client:
         if operation.deprecated is not None:
             self._deprecations.warn(operation, operation.deprecated)
         deadline = options.retry.clock() + options.total_timeout
-        call = Call(operation, path, query, body, options, deadline, given_id)
+        call = Call(operation, path, query, body, options, deadline, given_id, forks=fork.forks)
         if self._observer is None:
             answer, value = await self._attempts(call)
         else:

@@ -50,15 +50,30 @@ def accept(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
             or if it is an error's.
     """
     operation, content = call.operation, answer.content
-    misfit = codec.ShapeError(())
-    if content or (content is not None and not _is_cut(call.operation, answer)):
+    shape: Any = operation.returns
+    misfit: codec.ShapeError | None = None
+    if content or (content is not None and not _is_cut(operation, answer)):
         try:
-            return _read(call, content, backend, partial(_note, call)) if read is None else read()
+            if read is not None:
+                value = read()
+            elif isinstance(shape, type) and issubclass(shape, Empty):
+                value = cast("T", shape.from_answer(content, lambda: call.correlation_id))
+            else:
+                tell = partial(_note, call)
+                value = codec.load(
+                    content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=tell
+                )
+            found: object = value
+            if isinstance(found, Checked | Empty | dict):
+                _check(call, content, value)
         except codec.ShapeError as error:
             # Its traceback refers to this frame, which refers to it.
             misfit = error.with_traceback(None)
         except (codec.NotJsonError, MemoryError):
             pass
+        else:
+            return value
+    misfit = misfit or codec.ShapeError(())
     if misfit.readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
         _log.warning(what, operation.name, ", ".join(misfit.problems), call.correlation_id)
@@ -82,8 +97,19 @@ async def read_elsewhere(call: Call[T], answer: Answer, backend: Backend) -> Cal
     A MiB of many small objects takes some tenths of a second: meanwhile the event loop goes on, if not as fast. The
     caller's callbacks are called in this thread all the same. None: there is no other thread to be had.
     """
+    operation, content = call.operation, answer.content or b""
+    shape: Any = operation.returns
     told: list[tuple[str, str]] = []
-    read = partial(_read, call, answer.content or b"", backend, lambda path, kind: told.append((path, kind)))
+    read: Callable[[], T] = partial(
+        codec.load,
+        content,
+        operation.returns,
+        lone_item=operation.lone_item,
+        unwrap=backend.unwrap,
+        tell=lambda path, kind: told.append((path, kind)),
+    )
+    if isinstance(shape, type) and issubclass(shape, Empty):
+        read = cast("Callable[[], T]", partial(shape.from_answer, content, lambda: call.correlation_id))
     try:
         reading = get_running_loop().run_in_executor(None, read)
     except RuntimeError:
@@ -96,21 +122,16 @@ async def read_elsewhere(call: Call[T], answer: Answer, backend: Backend) -> Cal
     return reading.result
 
 
-def _read(call: Call[T], content: bytes, backend: Backend, tell: Callable[[str, str], None]) -> T:
-    operation = call.operation
-    shape: Any = operation.returns
-    if isinstance(shape, type) and issubclass(shape, Empty):
-        value = cast("T", shape.from_answer(content, lambda: call.correlation_id))
-        raw = codec.parse_or_none(content) if content else None
-    else:
-        value = codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=tell)
-        if isinstance(value, Checked) and (misfit := value.misfit(call.query)) is not None:
+def _check(call: Call[Any], content: bytes, value: object) -> None:
+    """Raise ShapeError if a value of the documented types is no answer all the same."""
+    if isinstance(value, Checked):
+        if (misfit := value.misfit(call.query)) is not None:
             raise codec.ShapeError((misfit,), raw=codec.parse_or_none(content))
-        raw = codec.as_object(value)
+        return
     # Where any JSON is an answer, that of an error would be one, too.
-    if raw and tells_failure(raw):
+    raw = codec.parse_or_none(content) if content else None
+    if tells_failure(raw):
         raise codec.ShapeError((_FAILURE,), raw=raw)
-    return value
 
 
 def _note(call: Call[Any], path: str, kind: str) -> None:
@@ -126,7 +147,7 @@ def _unreadable(call: Call[Any], answer: Answer, misfit: codec.ShapeError, backe
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
     if is_error:
-        what = f"{_describe_status(answer.status, details)}: a success with the body of an error"
+        what = f"status {answer.status} with the body of an error ({safe_code(details.code) or 'no code'})"
     facts = call.facts(outcome, retryable=False, status=answer.status, problems=list(problems))
     failure = InvalidResponseError(what, facts).with_details(details)
     failure.readable = misfit.readable
@@ -176,7 +197,9 @@ def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) 
 
 
 def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:
-    text = _describe_status(status, details)
+    text = f"status {status}"
+    if details.code is not None and (code := safe_code(details.code)) is not None:
+        text += f" ({code})"
     if not details.recognised:
         text += ", without the API's error envelope"
     # Something in between, such as a firewall, refuses for reasons of its own.
@@ -185,8 +208,3 @@ def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDeta
     if echo:
         text += "; an earlier attempt of this call may have taken effect and be what it collides with"
     return text
-
-
-def _describe_status(status: int, details: ErrorDetails) -> str:
-    code = safe_code(details.code)
-    return f"status {status}" if code is None else f"status {status} ({code})"

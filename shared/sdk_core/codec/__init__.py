@@ -33,6 +33,7 @@ reads the text again: only that one names what is wrong, and reads what is toler
     problems <- lists
 """
 
+import gc
 from collections.abc import Callable
 from typing import Any, TypeVar, get_origin
 
@@ -87,15 +88,9 @@ def load(
         NotJsonError: it is no JSON.
         ShapeError: it does not fit; the paths of the misfits are named.
     """
-    if len(text) < LARGE:
-        return _load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
-    with uncollected(text):
-        return _load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
-
-
-def _load(
-    text: bytes, shape: type[T], *, lone_item: bool, unwrap: Unwrap | None, tell: Callable[[str, str], None] | None
-) -> T:
+    if len(text) >= LARGE and gc.isenabled():
+        with uncollected():
+            return load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     # The exact reader is called after the handler, not in it. In it, the fast reader's error would become the context
     # of what is raised, and its message may show a value.

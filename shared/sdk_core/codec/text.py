@@ -40,15 +40,12 @@ LARGE: Final = 2**16
 
 
 @contextmanager
-def uncollected(text: bytes) -> Generator[None, None, None]:
+def uncollected() -> Generator[None, None, None]:
     """Have no garbage collected while a large text is read, in all threads.
 
     What JSON holds has no cycles, so that there is nothing to find. But Python would search the growing number of new
     objects again and again, which takes four fifths of the time that a MiB of `{}` takes, and of `[]` nearly all.
     """
-    if len(text) < LARGE or not gc.isenabled():
-        yield
-        return
     gc.disable()
     try:
         yield
@@ -62,13 +59,9 @@ def parse(text: bytes) -> Any:
     Raises:
         NotJsonError: it is no JSON (`NaN` and `Infinity` are none).
     """
-    if len(text) < LARGE:
-        return _parse(text)
-    with uncollected(text):
-        return _parse(text)
-
-
-def _parse(text: bytes) -> Any:
+    if len(text) >= LARGE and gc.isenabled():
+        with uncollected():
+            return parse(text)
     try:
         return _DECODER.decode(text)
     except _REFUSALS:

@@ -30,7 +30,7 @@ from aiohttp.connector import Connection
 from aiohttp.payload import BytesPayload, Payload
 from aiohttp.tracing import Trace
 
-from sdk_core.transport.fork import forks
+from sdk_core.transport import fork
 
 __all__ = [
     "CheckedBody",
@@ -127,17 +127,17 @@ class CheckedConnector(TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
-        begun = forks()
+        begun: int = fork.forks
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             if protocol is None:
                 return connection
-            if forks() != begun:
+            if fork.forks != begun:
                 # It was being opened when the process was forked: the parent has it, too.
-                known = self._remember(protocol)
-                known.disown()
-                known.abort()
+                shared = self._remember(protocol)
+                shared.disown()
+                shared.abort()
                 connection.close()
                 raise DisturbedError
             known = self._known.get(protocol)

@@ -18,9 +18,9 @@ from sdk_core.call import Answer, Call
 from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
+from sdk_core.transport import fork
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
 from sdk_core.transport.connector import CheckedBody, DisturbedError, KnownConnection
-from sdk_core.transport.fork import forks
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
@@ -81,7 +81,7 @@ class Exchange:
         """
         request = self._request(call, here, credential, added)
         while True:
-            if call.forks != forks():
+            if call.forks != fork.forks:
                 raise call.inherited()
             try:
                 if not isinstance(call.body, Multipart):
@@ -97,7 +97,7 @@ class Exchange:
             except SdkError as failure:
                 # The exception it was made from must not follow it: aiohttp's name URLs.
                 failure.__context__ = None
-                if call.forks != forks():
+                if call.forks != fork.forks:
                     raise call.inherited() from None
                 raise
 

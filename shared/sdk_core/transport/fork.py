@@ -14,12 +14,8 @@ class _Resettable(Protocol):
 
 
 _resettables: WeakSet[_Resettable] = WeakSet()
-_forks = 0
-
-
-def forks() -> int:
-    """Return how many forks led to this process; what remembers another number belongs to the parent."""
-    return _forks
+forks = 0
+"""How many forks led to this process; what remembers another number belongs to the parent. Read it by its module."""
 
 
 def reset_in_child(thing: _Resettable) -> None:
@@ -42,8 +38,8 @@ class Lock:
 
 
 def _reset_all() -> None:
-    global _forks  # noqa: PLW0603  there is one process
-    _forks += 1
+    global forks  # noqa: PLW0603  there is one process
+    forks += 1
     for thing in list(_resettables):
         thing.reset_after_fork()
 
