@@ -14,7 +14,7 @@ class _Resettable(Protocol):
 
 
 _resettables: WeakSet[_Resettable] = WeakSet()
-forks = 0
+forks: int = 0
 """How many forks led to this process; what remembers another number belongs to the parent. Read it by its module."""
 
 
