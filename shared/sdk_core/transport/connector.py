@@ -20,6 +20,7 @@ import socket
 import sys
 from asyncio import BaseTransport, WriteTransport
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -103,7 +104,10 @@ class KnownConnection:
 
     def disown(self) -> None:
         """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
-        shared = None if self._transport is None else self._transport.get_extra_info("socket")
+        shared = None
+        # A TLS transport that was closed twice has no socket, and can't even be asked.
+        with suppress(AttributeError):
+            shared = None if self._transport is None else self._transport.get_extra_info("socket")
         if shared is not None and shared.fileno() >= 0:
             ended, peer = socket.socketpair()
             peer.close()

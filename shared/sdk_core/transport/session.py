@@ -218,11 +218,12 @@ class Sessions:
 
     def reset_after_fork(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
-        for session in self.of_loop.values():
-            session.disown_connections()
-        _inherited.append((self.of_loop, self._lifetimes))
+        inherited = self.of_loop
+        _inherited.append((inherited, self._lifetimes))
         self.of_loop, self._lifetimes = {}, {}
         self.may_reuse_connection = False
+        for session in inherited.values():
+            session.disown_connections()
 
 
 def _proxy(connection: Connection, url: URL) -> URL | None:

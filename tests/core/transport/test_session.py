@@ -32,6 +32,7 @@ from sdk_core.errors import ClientClosedError, ConfigurationError, InvalidRespon
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
 from sdk_core.retry import RetryPolicy
+from sdk_core.transport import fork
 from sdk_core.transport.connection import Connection
 
 ROOT = Path(__file__).parents[3]
@@ -235,6 +236,60 @@ def test_client_survives_fork(how: str, thread_server: WireServer) -> None:
     assert thread_server.connections == {"before": 2, "after": 3, "close": 2}[how]
 
 
+_FORK_AFTER_GARBAGE = """
+import asyncio, os, ssl, sys
+from membership_sdk import Connection, MembershipClient, RetryPolicy, SdkError
+
+url, authority = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+client = MembershipClient(url, "key", connection=Connection(ssl=context), retry=RetryPolicy.none())
+call = client.get_contract_cancelation_reason_data
+
+with asyncio.Runner() as runner:
+    try:
+        runner.run(call())
+        raise AssertionError
+    except SdkError:
+        pass
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = asyncio.run(call()) != []
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert runner.run(call()) == []
+    runner.run(client.aclose())
+"""
+
+
+@pytest.mark.parametrize("tls_server", [(Raw(b"\0\r\n\r\n"), CannedAnswer(body=[]))], indirect=True)
+def test_connection_that_ended_badly_does_not_stop_a_child_from_starting_over(tls_server: tuple[str, str]) -> None:
+    """A TLS transport that aiohttp closed twice fails whoever asks for its socket."""
+    run_python(_FORK_AFTER_GARBAGE, *tls_server)
+
+
+class _Resettable:
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.is_reset = False
+
+    def reset_after_fork(self) -> None:
+        self.is_reset = True
+        if self.failure is not None:
+            raise self.failure
+
+
+def test_child_resets_all_even_if_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    things = [_Resettable(OSError("too many files")), _Resettable(), _Resettable(ValueError())]
+    monkeypatch.setattr(fork, "_resettables", things)
+    with pytest.raises(ExceptionGroup) as caught:
+        fork._reset_all()
+    assert all(thing.is_reset for thing in things)
+    assert len(caught.value.exceptions) == 2
+
+
 def run_python(code: str, *arguments: str, **environment: str) -> None:
     """Run `code` with every warning an error, and expect it to print nothing and end well."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "shared")])
@@ -296,10 +351,10 @@ class _TlsServer(WireServer):
 
 
 @pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Give the URL of a TLS server and the file of the authority that vouches for it."""
+def tls_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """Give the URL of a TLS server, with a script if a test has one, and the file of the authority that vouches."""
     thread = ServerThread()
-    thread.server = _TlsServer(CannedAnswer(body=REASONS))
+    thread.server = _TlsServer(*getattr(request, "param", [CannedAnswer(body=REASONS)]))
     with thread as server:
         authority = tmp_path / "ca.pem"
         server._authority.cert_pem.write_to_path(authority)
