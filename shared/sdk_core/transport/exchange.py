@@ -118,8 +118,6 @@ class Exchange:
         """Like `_transfer`, with a body that is opened for one attempt."""
         async with AsyncExitStack() as stack:
             parts = await _opened(call, body, here, stack)
-            if not self._sessions.is_usable(here):
-                raise call.closed("the client was closed while a file was opened")
             return await self._transfer(call, here, {**request, "data": parts})
 
     async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
@@ -134,6 +132,9 @@ class Exchange:
             SdkError: nothing came back that could be judged.
             DisturbedError: what came was there before the request, which was not sent.
         """
+        # Something may have been waited for since the attempt was admitted: a file, a limiter, a hook.
+        if self._sessions.closed or here.owner.closed:
+            raise call.closed("the client was closed before the request was sent")
         clock = call.options.retry.clock
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)

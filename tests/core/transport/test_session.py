@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +31,9 @@ from sdk_core.client import Client
 from sdk_core.errors import ClientClosedError, ConfigurationError, InvalidResponseError, NotFoundError, SdkError
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
+from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
+from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.transport import fork
 from sdk_core.transport.connection import Connection
 
@@ -684,6 +686,61 @@ async def test_closing_while_a_token_is_fetched(injected: bool, by_owner: bool) 
         error = await call
         assert server.requests == []
     assert isinstance(error, ClientClosedError)
+    assert error.outcome is Outcome.NOT_SENT
+
+
+class _ClosingHook(Telemetry):
+    def __init__(self) -> None:
+        self.close: Callable[[], Awaitable[None]]
+
+    async def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> None:
+        await self.close()
+
+
+@CLOSINGS
+async def test_closing_while_a_hook_is_waited_for(injected: bool, by_owner: bool) -> None:
+    """A write that was never sent is not told as one of which nothing is known."""
+    async with WireServer() as server, ClientSession() as session:
+        hook = _ClosingHook()
+        client = client_for(server, telemetry=hook, session=session if injected else None)
+        hook.close = session.close if by_owner else client.aclose
+        error = await failure(client.call(POST))
+        assert server.requests == []
+    assert type(error) is ClientClosedError
+    assert error.outcome is Outcome.NOT_SENT
+
+
+class _Limiter(LocalRateLimiter):
+    """Makes the second request wait."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.waits = iter([0.0, 1.0])
+
+    def acquire(self, operation: str, patience: float) -> float:
+        return next(self.waits)
+
+
+@CLOSINGS
+async def test_closing_while_another_token_waits_for_the_limiter(injected: bool, by_owner: bool) -> None:
+    async def sleep(_seconds: float) -> None:
+        await (session.close() if by_owner else client.aclose())
+
+    async def provide() -> str:
+        return "token"
+
+    async with WireServer(CannedAnswer(401), CannedAnswer()) as server, ClientSession() as session:
+        client = CloudCockpitClient(
+            "tenant.example",
+            provide,
+            base_url=server.url,
+            session=session if injected else None,
+            rate_limiter=_Limiter(),
+            retry=RetryPolicy(sleep=sleep),
+        )
+        error = await failure(client.call(POST))
+        assert len(server.requests) == 1
+    assert type(error) is ClientClosedError
     assert error.outcome is Outcome.NOT_SENT
 
 
