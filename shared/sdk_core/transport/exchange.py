@@ -132,14 +132,12 @@ class Exchange:
             SdkError: nothing came back that could be judged.
             DisturbedError: what came was there before the request, which was not sent.
         """
-        # Something may have been waited for since the attempt was admitted: a file, a limiter, a hook.
-        if self._sessions.closed or here.owner.closed:
-            raise call.closed("the client was closed before the request was sent")
         clock = call.options.retry.clock
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)
-        if allowed <= 0:
-            raise call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
+        # Something may have been waited for since the attempt was admitted: a file, the limiter, a hook.
+        if allowed <= 0 or here.owner.closed or self._sessions.closed:
+            raise self._too_late(call, here)
         head: ClientResponse | None = None
         content: bytes | None = None
         use = Use.__new__(Use)
@@ -174,6 +172,11 @@ class Exchange:
                 used.abort()
             if sender is not here.session:
                 sender.detach()
+
+    def _too_late(self, call: Call[Any], here: LoopSession) -> SdkError:
+        if not self._sessions.is_usable(here):
+            return call.closed("the client was closed before the request was sent")
+        return call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
 
     def _failure(
         self, call: Call[Any], here: LoopSession, error: Exception, started: float, connection: KnownConnection | None
