@@ -66,7 +66,7 @@ class KnownConnection:
         """Count as kept, and return whether a request may go over it.
 
         Args:
-            looks_later: whether the request itself asks `is_disturbed()`, when it is written.
+            looks_later: whether the request itself asks once more, when it is written.
         """
         self.is_kept = True
         # The beginning of an answer that was read would be lost: the parser of the next request starts afresh.
@@ -79,10 +79,6 @@ class KnownConnection:
             return False
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
         return not (self._protocol.should_close or (not looks_later and self._look()))
-
-    def is_disturbed(self) -> bool:
-        """Return whether something is on it that nobody asked for: bytes, an end or an error."""
-        return self._protocol.should_close or bool(self._look())
 
     def is_writing(self) -> bool:
         """Return whether something is not on its way yet."""
@@ -201,7 +197,8 @@ class CheckedPayload(Payload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
         use = self.use
-        if use is not None and use.connection is not None and use.connection.is_kept and use.connection.is_disturbed():
+        known = None if use is None else use.connection
+        if use is not None and known is not None and known.is_kept and not known.reuse(looks_later=False):
             use.was_refused = True
             raise DisturbedError
         await super().write_with_length(writer, content_length)

@@ -186,7 +186,8 @@ async def test_beginning_of_an_answer_that_was_read_already(size: int) -> None:
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiohttp writes a short body at once: nothing comes before it")
-async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> None:
+@pytest.mark.parametrize("size", [None, 1, 10, 20])
+async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it(size: int | None) -> None:
     """Some loops (uvloop) read the connection before the task that writes the body has its turn."""
     server = EchoServer(repeat_never)
     async with server.running() as url, client_for(url) as client:
@@ -194,7 +195,7 @@ async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> No
         here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         connect = here.session.connector.connect  # type: ignore[union-attr]
-        twins = [CannedAnswer(body="1").encode()]
+        twins = [CannedAnswer(body="1").encode()[:size]]
 
         async def connect_and_read(*arguments: Any, **options: Any) -> Any:
             connection = await connect(*arguments, **options)
