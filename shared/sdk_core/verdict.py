@@ -45,11 +45,10 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
             if isinstance(shape, type) and issubclass(shape, Empty):
                 return cast("T", shape.from_answer(content, lambda: call.correlation_id))
             value: T = codec.READERS[shape](content)
-        except Exception:  # noqa: BLE001, S110  whatever it is, the exact reader decides, below and not in here
-            pass
-        else:
             if not isinstance(value, Checked) or value.misfit(call.query) is None:
                 return value
+        except Exception:  # noqa: BLE001, S110  whatever it is, the exact reader decides, below and not in here
+            pass
     return _accept_exactly(call, answer, backend)
 
 
@@ -76,6 +75,10 @@ def _accept_exactly(call: Call[T], answer: Answer, backend: Backend) -> T:
             problems, readable = error.problems, error.readable
         except (codec.NotJsonError, MemoryError):
             pass
+        except Exception as error:  # noqa: BLE001  a class of the caller's may raise anything, and the request was sent
+            # What something in between wrote says nothing of the effect, whoever stumbled over it.
+            if codec.parse_or_none(content) is not None:
+                problems = (f"$: {type(error).__name__} while it was read",)
     if readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
         fields = call.log_fields("success", attempt=len(call.attempts) + 1)
