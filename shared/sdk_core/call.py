@@ -93,6 +93,8 @@ class Call(Struct, Generic[T], eq=False):
     deadline: float
     """On `options.retry.clock`."""
     _correlation_id: str | None
+    forks: int = 0
+    """As `transport.fork` had it: a forked child must not send what its parent is about to send."""
     attempts: tuple[Attempt, ...] = ()
     delay: float = 0.0
     """Seconds waited before the attempt under way."""
@@ -195,6 +197,11 @@ class Call(Struct, Generic[T], eq=False):
             return None
         what = f"broken off by {kind}, which neither the API nor the connection raised"
         return self.fail(SdkError, what, Outcome.NOT_SENT, retryable=False, cause=kind)
+
+    def inherited(self) -> SdkError:
+        """Build the error of a call that was under way when the process was forked, in the child."""
+        what = "the process was forked while the call was under way, and only its parent goes on with it"
+        return self.fail(SdkError, what, Outcome.UNKNOWN, retryable=False)
 
     def closed(self, what: str) -> ClientClosedError:
         """Build the error of a client that can't send any more."""

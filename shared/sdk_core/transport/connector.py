@@ -31,6 +31,8 @@ from aiohttp.connector import Connection
 from aiohttp.payload import BytesPayload, Payload
 from aiohttp.tracing import Trace
 
+from sdk_core.transport import fork
+
 __all__ = [
     "CheckedBody",
     "CheckedConnector",
@@ -145,11 +147,19 @@ class CheckedConnector(TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
+        begun: int = fork.forks
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             if protocol is None:
                 return connection
+            if fork.forks != begun:
+                # It was being opened when the process was forked: the parent has it, too.
+                shared = self._remember(protocol)
+                shared.disown()
+                shared.abort()
+                connection.close()
+                raise DisturbedError
             body: object = req.body
             # Not isinstance(), which takes long for abstract classes.
             looks_later = _WRITES_BODIES_LATER and CheckedPayload in type(body).__mro__

@@ -16,6 +16,7 @@ import sys
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -222,8 +223,11 @@ class Sessions:
         _inherited.append((inherited, self._lifetimes))
         self.of_loop, self._lifetimes = {}, {}
         self.may_reuse_connection = False
-        for session in inherited.values():
+        for loop, session in inherited.items():
             session.disown_connections()
+            # The threads of the loop's pool are the parent's, too. The pool in the child counts on them all the same:
+            # what is given to it, such as the name of a host to resolve, would wait for ever.
+            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
 
 def _proxy(connection: Connection, url: URL) -> URL | None:
