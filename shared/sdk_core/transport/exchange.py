@@ -101,8 +101,6 @@ class Exchange:
         elif body is None and method in _METHODS_WITH_BODY:
             request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
-            if call.forks != fork.forks:
-                raise call.inherited()
             try:
                 if isinstance(body, Multipart):
                     return await self._transfer_opened(call, body, here, request)
@@ -138,8 +136,7 @@ class Exchange:
         clock = call.options.retry.clock
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)
-        # Something may have been waited for since the attempt was admitted: a file, the limiter, a hook.
-        if allowed <= 0 or here.owner.closed or self._sessions.closed:
+        if allowed <= 0 or here.owner.closed or self._sessions.closed or call.forks != fork.forks:
             raise self._too_late(call, here)
         head: ClientResponse | None = None
         content: bytes | None = None
@@ -177,6 +174,9 @@ class Exchange:
                 sender.detach()
 
     def _too_late(self, call: Call[Any], here: LoopSession) -> SdkError:
+        """Say what happened since the attempt was admitted, while a file, the limiter or a hook was waited for."""
+        if call.forks != fork.forks:
+            return call.inherited()
         if not self._sessions.is_usable(here):
             return call.closed("the client was closed before the request was sent")
         return call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
