@@ -34,6 +34,8 @@ T = TypeVar("T")
 _FAILURE: Final = "$: the body of an error"
 _TO_BE_CHECKED: Final = (Checked, Empty, dict)
 """Classes of values that are no answer yet for being of the documented types."""
+_PATIENCE: Final = 5.0
+"""Seconds to wait for an answer to be read in another thread: more than 10 MiB take."""
 _log = logging.getLogger("sdk_core.verdict")
 
 
@@ -83,7 +85,11 @@ async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
         return accept(call, answer, backend)
     # If this call is cancelled, nobody else asks what became of it, and asyncio would complain.
     reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-    await wait((reading,))
+    # The application's own work may hold all threads, for any time.
+    _, late = await wait((reading,), timeout=max(0.0, min(call.remaining(), _PATIENCE)))
+    if late:
+        reading.cancel()
+        return accept(call, answer, backend)
     for path, kind in told:
         _note(call, path, kind)
     return _judge(call, answer, backend, reading.result)

@@ -230,6 +230,23 @@ async def test_large_answer_is_read_here_if_there_is_no_other_thread() -> None:
         assert len(await client.get_contract_data(customer_id=1)) == 1
 
 
+async def test_large_answer_does_not_wait_for_threads_that_are_all_taken() -> None:
+    """The application's own work may hold them for any time: a call ends at its total timeout, and nothing is lost."""
+    executor, end = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(executor)
+    contract = full(ContractData) | {"cancelationReason": "x" * MIB}
+    async with (
+        WireServer(CannedAnswer(body=[contract])) as server,
+        MembershipClient(server.url, "key", total_timeout=0.5) as client,
+    ):
+        executor.submit(end.wait, 10)
+        try:
+            async with asyncio.timeout(5):
+                assert len(await client.get_contract_data(customer_id=1)) == 1
+        finally:
+            end.set()
+
+
 async def test_call_may_be_cancelled_while_its_answer_is_read(caplog: pytest.LogCaptureFixture) -> None:
     """What becomes of the reading concerns nobody any more, and nobody is told."""
     body = filled("{}")
