@@ -89,6 +89,8 @@ async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
     _, late = await wait((reading,), timeout=max(0.0, min(call.remaining(), _PATIENCE)))
     if late:
         reading.cancel()
+    # An application that shuts its pool down cancels what waits there, too.
+    if reading.cancelled():
         return accept(call, answer, backend)
     for path, kind in told:
         _note(call, path, kind)

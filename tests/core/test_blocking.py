@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -230,7 +231,8 @@ async def test_large_answer_is_read_here_if_there_is_no_other_thread() -> None:
         assert len(await client.get_contract_data(customer_id=1)) == 1
 
 
-async def test_large_answer_does_not_wait_for_threads_that_are_all_taken() -> None:
+@pytest.mark.parametrize("is_shut_down", [False, True])
+async def test_large_answer_does_not_wait_for_threads_that_are_all_taken(is_shut_down: bool) -> None:
     """The application's own work may hold them for any time: a call ends at its total timeout, and nothing is lost."""
     executor, end = ThreadPoolExecutor(1), threading.Event()
     asyncio.get_running_loop().set_default_executor(executor)
@@ -240,6 +242,9 @@ async def test_large_answer_does_not_wait_for_threads_that_are_all_taken() -> No
         MembershipClient(server.url, "key", total_timeout=0.5) as client,
     ):
         executor.submit(end.wait, 10)
+        if is_shut_down:
+            # By then the answer is in the queue.
+            asyncio.get_running_loop().call_later(0.2, partial(executor.shutdown, wait=False, cancel_futures=True))
         try:
             async with asyncio.timeout(5):
                 assert len(await client.get_contract_data(customer_id=1)) == 1
