@@ -515,6 +515,41 @@ async def test_tls_connections_that_end_badly_are_gone_at_once() -> None:
     server.close()
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc here")
+async def test_disturbed_tls_connections_are_gone_at_once() -> None:
+    """A server that pushes what nobody asked for, and then hangs: each call leaves its connection, and none of them."""
+    hanging: list[asyncio.StreamWriter] = []
+
+    async def push_and_hang(writer: asyncio.StreamWriter, answer: bytes) -> None:
+        writer.write(answer)
+        writer.transport.pause_reading()
+        hanging.append(writer)
+        await asyncio.sleep(60)
+
+    server = EchoServer(push_and_hang, tls=True)
+    async with server.running() as url, client_for(url) as client:
+        before = _sockets()
+        for number in range(1, 5):
+            assert await client.call(READ, n=number) == number
+            await asyncio.sleep(0.01)
+        # The server's ends are all still there, and one of ours.
+        assert _sockets() - before - len(hanging) <= 1
+        for writer in hanging:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_connections_that_are_over_are_forgotten(tls: bool) -> None:
+    server = EchoServer(hang_up, tls=tls)
+    async with server.running() as url, client_for(url) as client:
+        for number in range(1, 8):
+            assert await client.call(READ, n=number) == number
+            await asyncio.sleep(0.005)
+        assert server.connections == 7
+        connector = client._sessions.of_loop[asyncio.get_running_loop()].session.connector
+        assert len(connector._known) <= 2  # type: ignore[union-attr]
+
+
 async def test_answer_that_is_too_large_is_not_read_on() -> None:
     sent = 0
 
