@@ -522,7 +522,8 @@ async def test_disturbed_tls_connections_are_gone_at_once() -> None:
 
     async def push_and_hang(writer: asyncio.StreamWriter, answer: bytes) -> None:
         writer.write(answer)
-        writer.transport.pause_reading()
+        # Below TLS, which would take in the end of the connection, and agree.
+        writer.transport._ssl_protocol._transport.pause_reading()  # type: ignore[attr-defined]
         hanging.append(writer)
         await asyncio.sleep(60)
 
