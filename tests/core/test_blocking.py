@@ -252,6 +252,32 @@ async def test_large_answer_does_not_wait_for_threads_that_are_all_taken(is_shut
             end.set()
 
 
+@pytest.mark.parametrize("state", ["taken", "shut down", "shut down meanwhile"])
+async def test_first_retry_does_not_depend_on_the_applications_threads(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It imports tenacity in one, if there is one."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tenacity"]:
+        monkeypatch.delitem(sys.modules, name)
+    executor, end = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(executor)
+    answers = CannedAnswer(500), CannedAnswer(body=[])
+    async with (
+        WireServer(*answers) as server,
+        MembershipClient(server.url, "key", retry=RetryPolicy(backoff_base=0)) as client,
+    ):
+        executor.submit(end.wait, 10)
+        if state == "shut down":
+            executor.shutdown(wait=False)
+        elif state == "shut down meanwhile":
+            asyncio.get_running_loop().call_later(0.2, partial(executor.shutdown, wait=False, cancel_futures=True))
+        try:
+            async with asyncio.timeout(5):
+                assert await client.get_contract_data(customer_id=1) == []
+        finally:
+            end.set()
+
+
 async def test_call_may_be_cancelled_while_its_answer_is_read(caplog: pytest.LogCaptureFixture) -> None:
     """What becomes of the reading concerns nobody any more, and nobody is told."""
     body = filled("{}")
