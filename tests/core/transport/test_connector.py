@@ -211,6 +211,34 @@ async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it(size: i
     assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiohttp writes a short body at once: nothing comes before it")
+async def test_body_that_was_not_written_is_no_attempt_under_way() -> None:
+    """What breaks the call off then is raised as it is: nothing was sent."""
+    is_broken = False
+
+    def clock() -> float:
+        if is_broken:
+            raise LookupError
+        return time.monotonic()
+
+    server = EchoServer(repeat_never)
+    async with server.running() as url, client_for(url, retry=RetryPolicy(clock=clock)) as client:
+        await client.call(READ, n=1)
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
+        connect = here.session.connector.connect  # type: ignore[union-attr]
+
+        async def connect_and_read(*arguments: Any, **options: Any) -> Any:
+            nonlocal is_broken
+            connection, is_broken = await connect(*arguments, **options), True
+            asyncio.get_running_loop().call_soon(connection.protocol.data_received, CannedAnswer(body="1").encode())
+            return connection
+
+        here.session.connector.connect = connect_and_read  # type: ignore[method-assign,union-attr]
+        with pytest.raises(LookupError):
+            await client.call(WRITE, n=2, body={})
+    assert [request.target for request in server.requests] == ["/it/1"]
+
+
 async def test_tasks_that_share_a_context_do_not_share_a_connection() -> None:
     """The write that fails was sent, is not repeated, and costs the other call nothing."""
     arrived, fail, answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
