@@ -20,11 +20,11 @@ import socket
 import sys
 from asyncio import BaseTransport, WriteTransport
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
+from weakref import WeakSet
 
-from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import AddrInfoType, ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -100,18 +100,6 @@ class KnownConnection:
         if abort is not None:
             abort()
 
-    def disown(self) -> None:
-        """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
-        shared = None
-        # A TLS transport that was closed twice has no socket, and can't even be asked.
-        with suppress(AttributeError):
-            shared = None if self._transport is None else self._transport.get_extra_info("socket")
-        if shared is not None and shared.fileno() >= 0:
-            ended, peer = socket.socketpair()
-            peer.close()
-            os.dup2(ended.fileno(), shared.fileno())
-            ended.close()
-
 
 class DisturbedError(OSError):
     """Something came over the kept connection before the request was written: nothing was sent."""
@@ -142,8 +130,15 @@ class CheckedConnector(TCPConnector):
     """A TCPConnector that gives out no kept connection on which anything is waiting."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
+        super().__init__(socket_factory=self._open_socket, **options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
         self._known: dict[ResponseHandler, KnownConnection] = {}
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    def _open_socket(self, address: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _name, _address = address
+        opened = socket.socket(family, kind, protocol)
+        self._sockets.add(opened)
+        return opened
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
@@ -155,9 +150,7 @@ class CheckedConnector(TCPConnector):
                 return connection
             if fork.forks != begun:
                 # It was being opened when the process was forked: the parent has it, too.
-                shared = self._remember(protocol)
-                shared.disown()
-                shared.abort()
+                self._remember(protocol).abort()
                 connection.close()
                 raise DisturbedError
             body: object = req.body
@@ -191,11 +184,15 @@ class CheckedConnector(TCPConnector):
         """In a forked child, let go of the parent's connections.
 
         Parent and child share the sockets, and on an inherited event loop the list of those it listens to as well: the
-        child would read the parent's answers. So in the child each connection reads as closed, and what is written to
-        it is discarded.
+        child would read the parent's answers. So in the child each connection, also one that is being opened, reads
+        as closed, and what is written to it is discarded.
         """
-        for known in self._known.values():
-            known.disown()
+        for shared in list(self._sockets):
+            if shared.fileno() >= 0:
+                ended, peer = socket.socketpair()
+                peer.close()
+                os.dup2(ended.fileno(), shared.fileno())
+                ended.close()
 
 
 class CheckedPayload(Payload):
