@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, Final, cast
 from weakref import WeakSet
 
-from aiohttp import AddrInfoType, ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -134,9 +134,9 @@ class CheckedConnector(TCPConnector):
         self._known: dict[ResponseHandler, KnownConnection] = {}
         self._sockets: WeakSet[socket.socket] = WeakSet()
 
-    def _open_socket(self, address: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _name, _address = address
-        opened = socket.socket(family, kind, protocol)
+    def _open_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        # Family, type and protocol; what follows says where to connect to.
+        opened = socket.socket(*address[:3])
         self._sockets.add(opened)
         return opened
 
