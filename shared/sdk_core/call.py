@@ -42,7 +42,8 @@ class Answer(Struct, frozen=True, eq=False):
     """The body, decompressed; None: larger than allowed, or not read to its end."""
 
     # What a member's data may stand in is shown nowhere.
-    __repr__ = object.__repr__
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
 
 _NONE_YET: Final = Answer(0, {}, None)
@@ -112,7 +113,8 @@ class Call(Struct, Generic[T], eq=False):
     answer: Answer = _NONE_YET
     """The one that the call succeeded with."""
 
-    __repr__ = object.__repr__
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
     @property
     def correlation_id(self) -> str:

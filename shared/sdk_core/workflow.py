@@ -133,7 +133,7 @@ class Run:
         """Start the clock: the client's, as its retry policy has it."""
         self._client = client
         self._policy = client.retry_policy
-        self.timeout = within_scope(timeout)
+        self.timeout: float = within_scope(timeout)
         self._started = self._policy.clock()
         self._deadline = self._started + self.timeout
         self._slept = 0.0

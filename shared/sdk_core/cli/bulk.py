@@ -201,8 +201,7 @@ class BulkCommands:
         if yes or not changes:
             return True
         if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            what = "it changes something: where nobody can be asked, it needs --yes; nothing was sent"
-            console.print(what, soft_wrap=True)
+            console.print("it changes something and nobody can be asked: add --yes; nothing was sent", soft_wrap=True)
             return False
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()

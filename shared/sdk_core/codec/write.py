@@ -113,6 +113,7 @@ _DATES = frozenset({date.__mro__[-2]})
 """The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
 _PLAIN = _DATES | {str, int, bool, NoneType, UUID}
 """What msgspec writes as the APIs document it, if it is of exactly such a class."""
+_TEXT = frozenset({str})
 
 
 def _exact(value: Any) -> Any:
@@ -122,13 +123,9 @@ def _exact(value: Any) -> Any:
         TypeError, ValueError: something in it is no JSON value, though msgspec might write it.
     """
     kind = value.__class__
-    if kind is dict:
-        for key, item in value.items():
-            if type(item) not in _PLAIN or type(key) is not str:
-                break
-        else:
-            # Most bodies end here: an object without lists or objects in it is not copied.
-            return value
+    # Most bodies end here: an object without lists or objects in it is not copied.
+    if kind is dict and _PLAIN.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value)):
+        return value
     if issubclass(kind, dict):
         return {_key(key): item if type(item) in _PLAIN else _exact(item) for key, item in value.items()}
     if issubclass(kind, list | tuple):
