@@ -1,7 +1,7 @@
 """Withdraw many cancelations, in a run that can be killed and started again.
 
-    export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
-    python bulk_run.py plan.csv run.db
+export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+python bulk_run.py plan.csv run.db
 """
 
 import asyncio
@@ -12,13 +12,12 @@ from pathlib import Path
 from membership_sdk import MembershipClient, bulk
 
 
-async def main(plan: str, journal: str) -> None:
+async def main(plan: Path, journal: Path, *, resume: bool) -> None:
     """Begin the run of a journal, or go on with it."""
+    url, key = os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"]
     async with (
-        MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"]) as client,
-        bulk.run(
-            client, plan, journal=journal, operation="withdraw_cancelation", resume=Path(journal).exists()
-        ) as run,
+        MembershipClient(url, key) as client,
+        bulk.run(client, plan, journal=journal, operation="withdraw_cancelation", resume=resume) as run,
     ):
         async for result in run:
             print(result.line, result.outcome.value, flush=True)
@@ -26,4 +25,5 @@ async def main(plan: str, journal: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    plan, journal = Path(sys.argv[1]), Path(sys.argv[2])
+    asyncio.run(main(plan, journal, resume=journal.exists()))

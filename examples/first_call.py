@@ -1,6 +1,6 @@
 """The first call: a member's contracts, read from a sandbox in this process.
 
-    python first_call.py
+python first_call.py
 """
 
 import asyncio

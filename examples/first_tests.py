@@ -1,13 +1,16 @@
 """Tests of an application against the sandboxes, with the fixtures that the SDK brings for pytest.
 
-    python -m pytest first_tests.py
+python -m pytest first_tests.py
 """
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
-from membership_sdk import CancelationStatus, MembershipClient, NotSettledError
+from cloudcockpit_sdk import CloudCockpitClient
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk import CancelationStatus, ConflictError, MembershipClient, NotSettledError
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from membership_sdk.workflows import cancel_contract
 
@@ -42,11 +45,19 @@ def test_nobody_knows(membership_sandbox: MembershipSandbox, membership_client: 
     assert raised.value.outcome.value == "unknown"
 
 
-def test_time_passes(membership_sandbox: MembershipSandbox, membership_client: MembershipClient) -> None:
-    """A month later there is another earliest date."""
-    ids = membership_sandbox.CUSTOMER_ID, membership_sandbox.CONTRACT_ID
-    before = membership_sandbox.contracts[ids[0]][ids[1]].available_cancelation_dates
-    membership_sandbox.clock.advance(days=40)
-    asyncio.run(leave(membership_client, *ids))
-    contract = membership_sandbox.contracts[ids[0]][ids[1]]
-    assert contract.cancelation_date not in {None, before[0]}
+def test_a_refusal_that_passes(membership_sandbox: MembershipSandbox, membership_client: MembershipClient) -> None:
+    """The API asks to wait for 20 s, and the client does, in no time."""
+    membership_sandbox.fail(Fault.status(503, retry_after=20), operation="get_contract_data")
+    asyncio.run(leave(membership_client, membership_sandbox.CUSTOMER_ID, membership_sandbox.CONTRACT_ID))
+    assert len(membership_sandbox.ledger) == 1
+
+
+def test_time_passes(cloudcockpit_sandbox: CloudCockpitSandbox, cloudcockpit_client: CloudCockpitClient) -> None:
+    """A subscription may be canceled for a week only: a day later, the API refuses."""
+    sandbox = cloudcockpit_sandbox
+    week = sandbox.clock.now() + timedelta(days=7)
+    subscription = sandbox.add_subscription(cancellation_allowed_until=week)
+    sandbox.clock.advance(days=8)
+    call = cloudcockpit_client.cancel_subscription(customer_id=sandbox.CUSTOMER_ID, subscription_id=subscription.id)
+    with pytest.raises(ConflictError):
+        asyncio.run(call)

@@ -1,6 +1,6 @@
 """The first UNKNOWN: the server withdraws a cancelation, but its answer is lost.
 
-    python first_unknown.py
+python first_unknown.py
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The first write: cancel a contract, twice, and see that it was canceled once.
 
-    python first_write.py
+python first_write.py
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Log records as JSON lines, with the fields that the SDK gives them; and a counter of outcomes.
 
-    export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
-    python json_logs.py
+export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+python json_logs.py
 """
 
 import asyncio

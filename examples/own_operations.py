@@ -1,7 +1,7 @@
 """Operations of your own: an endpoint that the SDK does not list, with its retries, outcomes and errors.
 
-    export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
-    python own_operations.py
+export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+python own_operations.py
 """
 
 import asyncio

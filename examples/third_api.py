@@ -24,14 +24,11 @@ from sdk_core.model import Model
 from sdk_core.operation import Effect, Operation
 from sdk_core.query import Query
 
-__all__ = ["GET_LOANS", "RENEW_LOAN", "LibraryClient", "Loan", "LoanState", "Renewal", "read_error"]
-
 
 class LoanState(OpenEnum):
     """Where a loan is."""
 
     ON_LOAN = "ON_LOAN"
-    OVERDUE = "OVERDUE"
 
     if TYPE_CHECKING:
         _UNLISTED = ""
@@ -100,9 +97,8 @@ class LibraryClient(Client):
 
     async def iter_loans(self, *, reader_id: int, page_size: int = 100) -> AsyncIterator[Loan]:
         """Iterate over a reader's loans; each page is a call."""
-        page, offset = [None], 0
-        while page:
-            page = await self.call(GET_LOANS, reader_id=reader_id, offset=offset, limit=page_size)
+        offset = 0
+        while page := await self.call(GET_LOANS, reader_id=reader_id, offset=offset, limit=page_size):
             for loan in page:
                 yield loan
             offset += len(page)
