@@ -1,5 +1,6 @@
 """The documentation: `sphinx-build -nW docs build/docs`. It needs no network."""
 
+import builtins
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "shared")]
 
-from sphinx.application import Sphinx  # noqa: E402  the path to the packages comes first
+from docutils import nodes  # noqa: E402  the path to the packages comes first
+from sphinx.addnodes import pending_xref  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
 
 from sdk_core.version import __version__  # noqa: E402
 
@@ -24,7 +27,7 @@ highlight_language = "none"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-members": True}
+autodoc_default_options = {"member-order": "bysource", "undoc-members": True}
 autodoc_class_signature = "separated"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -74,7 +77,15 @@ def _with_literal_blocks(lines: list[str]) -> list[str]:
     return result
 
 
+def _unlink_builtins(_app: Sphinx, doctree: nodes.document) -> None:
+    """Make plain text of `type` and the like: they would lead to a model's attribute of that name."""
+    for reference in list(doctree.findall(pending_xref)):
+        if hasattr(builtins, reference["reftarget"]):
+            reference.replace_self(nodes.Text(reference["reftarget"]))
+
+
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
+    app.connect("doctree-read", _unlink_builtins)
