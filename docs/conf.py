@@ -28,7 +28,8 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_default_options = {"member-order": "bysource", "undoc-members": True}
-autodoc_class_signature = "separated"
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
@@ -77,6 +78,11 @@ def _with_literal_blocks(lines: list[str]) -> list[str]:
     return result
 
 
+def _without_signature(_app: Sphinx, what: str, _name: str, _obj: object, *_rest: object) -> tuple[str, None] | None:
+    """Errors are raised by the SDK: what they are built from is nobody's to pass."""
+    return ("", None) if what == "exception" else None
+
+
 def _unlink_builtins(_app: Sphinx, doctree: nodes.document) -> None:
     """Make plain text of `type` and the like: they would lead to a model's attribute of that name."""
     for reference in list(doctree.findall(pending_xref)):
@@ -88,4 +94,5 @@ def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
+    app.connect("autodoc-process-signature", _without_signature)
     app.connect("doctree-read", _unlink_builtins)
