@@ -1,8 +1,11 @@
 """`python -m cloudcockpit_sdk` and the command `cloudcockpit-sdk`."""
 
 import sys
+from typing import Final
 
 __all__ = ["main"]
+
+_EXTRA: Final = frozenset({"cyclopts", "platformdirs", "rich"})
 
 
 def main() -> int:
@@ -10,7 +13,7 @@ def main() -> int:
     try:
         from cloudcockpit_sdk.cli import run  # noqa: PLC0415  needs the extra `cli`
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "rich":
+        if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         print("cloudcockpit-sdk needs: pip install 'membership-cloudcockpit-sdk[cli]'", file=sys.stderr)
         return 2

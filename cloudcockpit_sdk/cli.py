@@ -1,142 +1,94 @@
-"""The command `cloudcockpit-sdk demo`: a suspended subscription becomes active again."""
+"""The command `cloudcockpit-sdk`: what it has of its own."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from cloudcockpit_sdk import operations
-from cloudcockpit_sdk.client import CloudCockpitClient
-from cloudcockpit_sdk.models import SubscriptionStatus
-from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
-from cloudcockpit_sdk.workflows import reactivate_and_wait
-from sdk_core import cli
-from sdk_core.cli.narration import ClaimError, Narration
-from sdk_core.errors import BadRequestError
-from sdk_core.outcome import Outcome
-from sdk_core.sandbox.serving import serve
+from cloudcockpit_sdk import operations, workflows
+from cloudcockpit_sdk.auth import DEFAULT_SCOPE, DEFAULT_TOKEN_URL, ClientCredentials, TokenArgument
+from cloudcockpit_sdk.client import DEFAULT_BASE_URL, CloudCockpitClient
+from sdk_core.backend import ClientOptions
+from sdk_core.cli import app
+from sdk_core.cli.program import Program, Setting
 
-__all__ = ["demo", "run", "sandbox"]
+__all__ = ["PROGRAM", "run"]
 
-_ABOUT = "The CloudCockpit subscription SDK, shown on a sandbox: no account needed, nothing leaves this machine."
-_POLL_INTERVAL = 0.3
-_TIMEOUT = 10.0
+
+def _connect(kind: type[CloudCockpitClient], settings: Mapping[str, str], options: ClientOptions) -> CloudCockpitClient:
+    base_url = settings.get("base_url", DEFAULT_BASE_URL)
+    return kind(settings["tenant"], _token(settings), base_url=base_url, **options)
+
+
+def _token(settings: Mapping[str, str]) -> TokenArgument:
+    if "token" in settings:
+        return settings["token"]
+    return ClientCredentials(
+        settings["client_id"],
+        settings["client_secret"],
+        token_url=settings.get("token_url", DEFAULT_TOKEN_URL),
+        scope=settings.get("scope", DEFAULT_SCOPE),
+    )
+
+
+PROGRAM: Final = Program(
+    name="cloudcockpit-sdk",
+    about="The CloudCockpit subscription API: list, change, suspend, reactivate, cancel and migrate subscriptions.",
+    settings=(
+        Setting(name="tenant", variable="CLOUDCOCKPIT_TENANT", what="domain of the tenant"),
+        Setting(name="client_id", variable="CLOUDCOCKPIT_CLIENT_ID", what="client id of an Api Access", unless="token"),
+        Setting(
+            name="client_secret",
+            variable="CLOUDCOCKPIT_CLIENT_SECRET",
+            what="the client secret of the Api Access",
+            secret=True,
+            unless="token",
+        ),
+        Setting(
+            name="token",
+            variable="CLOUDCOCKPIT_TOKEN",
+            what="a token, in place of client id and secret",
+            secret=True,
+            required=False,
+        ),
+        Setting(
+            name="base_url",
+            variable="CLOUDCOCKPIT_BASE_URL",
+            what=f"URL of the API; left out: {DEFAULT_BASE_URL}",
+            required=False,
+        ),
+        Setting(
+            name="token_url",
+            variable="CLOUDCOCKPIT_TOKEN_URL",
+            what="URL of the token endpoint; left out: the documented one",
+            required=False,
+        ),
+        Setting(
+            name="scope",
+            variable="CLOUDCOCKPIT_SCOPE",
+            what="scope of the token; left out: the documented one",
+            required=False,
+        ),
+    ),
+    login="client_secret",
+    operations=operations.OPERATIONS,
+    workflows=tuple(getattr(workflows, name) for name in workflows.__all__ if name.islower()),
+    client=CloudCockpitClient,
+    connect=_connect,
+    credential_check=operations.LIST_SUBSCRIPTIONS,
+    sandbox="cloudcockpit_sdk.sandbox:CloudCockpitSandbox",
+    sandbox_settings=lambda sandbox: {
+        "tenant": sandbox.TENANT,
+        "client_id": sandbox.CLIENT_ID,
+        "client_secret": sandbox.CLIENT_SECRET,
+        "base_url": sandbox.url,
+        "token_url": sandbox.token_url,
+    },
+    place=lambda settings: settings.get("base_url", DEFAULT_BASE_URL),
+    bulk="cloudcockpit_sdk.bulk:CATALOGUE",
+    rate_limit=None,
+    demo="cloudcockpit_sdk.demo:demo",
+)
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    return cli.run("cloudcockpit-sdk", _ABOUT, demo, sandbox, argv)
-
-
-async def sandbox(host: str, port: int) -> None:
-    """Serve a sandbox with sample data until Ctrl-C."""
-    await serve(CloudCockpitSandbox(), host=host, port=port)
-
-
-async def demo(tell: Narration) -> None:
-    """Show the main task on a sandbox.
-
-    Raises:
-        ClaimError: a statement of the demo does not hold.
-        SdkError: a call failed that should succeed.
-    """
-    async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
-        tell.say(f"A sandbox of the CloudCockpit API answers at {sandbox.url}")
-        await _list(tell, sandbox, client)
-        await _see_suspended(tell, sandbox, client)
-        await _reactivate(tell, sandbox, client)
-        await _be_refused(tell, sandbox, client)
-        await _lose_the_token(tell, sandbox, client)
-        tell.end(
-            f"All of it happened: {len(sandbox.requests)} requests, {len(sandbox.ledger)} effect, "
-            f"{sandbox.token_requests} tokens."
-        )
-
-
-async def _list(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Get a token, and list the customer's subscriptions page by page")
-    pages = [
-        page async for page in client.iter_customer_subscriptions(customer_id=sandbox.CUSTOMER_ID, page_size=3).pages()
-    ]
-    tell.table(
-        ("page", "subscription", "offer", "quantity", "state"),
-        (
-            (number, str(item.id)[:8] + "...", item.offer_name, item.quantity, item.subscription_status)
-            for number, page in enumerate(pages, 1)
-            for item in page.items
-        ),
-    )
-    listed = [item.id for page in pages for item in page.items]
-    tell.check("every subscription came once, in three pages", (len(pages), listed), (3, list(sandbox.subscriptions)))
-    tell.check("all with one token", sandbox.token_requests, 1)
-
-
-async def _see_suspended(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Look at the suspended one")
-    subscription = await client.get_subscription(
-        customer_id=sandbox.CUSTOMER_ID, subscription_id=sandbox.SUSPENDED_SUBSCRIPTION_ID
-    )
-    tell.table(
-        ("subscription", "state", "term", "billed", "ends"),
-        [
-            (
-                subscription.offer["name"],
-                subscription.status,
-                subscription.term_duration,
-                subscription.billing_frequency,
-                subscription.end_date and subscription.end_date.date(),
-            )
-        ],
-    )
-    tell.check("it is suspended", subscription.status, SubscriptionStatus.SUSPENDED)
-
-
-async def _reactivate(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Reactivate it: the API only acknowledges it (202), so reactivate_and_wait reads until it is done")
-    ids: dict[str, Any] = {
-        "customer_id": sandbox.CUSTOMER_ID,
-        "subscription_id": sandbox.SUSPENDED_SUBSCRIPTION_ID,
-    }
-    before = len(sandbox.requests)
-    settled = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
-    calls = [request.operation for request in sandbox.requests[before:]]
-    reads = calls[calls.index(operations.REACTIVATE_SUBSCRIPTION.name) + 1 :]
-    tell.say(" -> ".join(str(call) for call in calls))
-    tell.check("it is active now", settled.state.status, SubscriptionStatus.ACTIVE)
-    tell.check("it took a few reads", len(reads) > 1, expected=True)
-    tell.check("this run did it", settled.changed, expected=True)
-    again = await reactivate_and_wait(client, **ids, timeout=_TIMEOUT, poll=_POLL_INTERVAL)
-    tell.check("run again, it finds nothing to do", again.unchanged, expected=True)
-    tell.check(
-        "one effect on the server",
-        [entry.operation for entry in sandbox.ledger],
-        [operations.REACTIVATE_SUBSCRIPTION.name],
-    )
-
-
-async def _be_refused(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Reactivate an active one, and read the error")
-    before = len(sandbox.ledger)
-    try:
-        await client.reactivate_subscription(
-            customer_id=sandbox.CUSTOMER_ID, subscription_id=sandbox.ACTIVE_SUBSCRIPTION_ID
-        )
-    except BadRequestError as error:
-        tell.say(str(error))
-        tell.check("the error says that nothing happened", error.outcome, Outcome.REJECTED)
-        tell.check("and nothing did", len(sandbox.ledger), before)
-        sent = sandbox.requests[-1].headers.get("X-Correlation-Id")
-        tell.check("one id names the call on both sides", (error.correlation_id, error.details.trace_id), (sent, sent))
-    else:
-        raise ClaimError("the API did not refuse")
-
-
-async def _lose_the_token(tell: Narration, sandbox: CloudCockpitSandbox, client: CloudCockpitClient) -> None:
-    tell.step("Have the token expire early: the call fetches another and goes on")
-    sandbox.expire_tokens()
-    reply = await client.call_with_reply(
-        operations.GET_SUBSCRIPTION,
-        customer_id=sandbox.CUSTOMER_ID,
-        subscription_id=sandbox.SUSPENDED_SUBSCRIPTION_ID,
-    )
-    tell.attempts(reply.attempts)
-    tell.check("refused once (401), then answered", [attempt.status for attempt in reply.attempts], [401, 200])
-    tell.check("with a second token", sandbox.token_requests, 2)
+    return app.run(PROGRAM, argv)

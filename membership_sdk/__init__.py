@@ -1,6 +1,9 @@
 """Async SDK for the Membership Self-service API: contracts, cancelations and their withdrawal, additional modules."""
 
-from membership_sdk import models, operations, workflows
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from membership_sdk import models, operations
 from membership_sdk.client import MembershipClient
 from membership_sdk.models import *  # noqa: F403  models.__all__ is the list of models
 from sdk_core.call import Reply
@@ -32,7 +35,6 @@ from sdk_core.errors import (
 from sdk_core.model_json import from_json, to_dict, to_json
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Attempt, Outcome
-from sdk_core.problem import Problem, to_problem
 from sdk_core.query import Query
 from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 from sdk_core.retry import RetryBudget, RetryPolicy
@@ -40,7 +42,28 @@ from sdk_core.telemetry import CallInfo, Telemetry
 from sdk_core.transport.connection import Connection
 from sdk_core.transport.multipart import Document
 from sdk_core.version import __version__
-from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
+
+if TYPE_CHECKING:
+    from membership_sdk import workflows
+    from sdk_core.problem import Problem, to_problem
+    from sdk_core.workflow import Change, NotOfferedError, NotSettledError, Settled, WorkflowError
+else:
+    _LATER = {
+        "Problem": "sdk_core.problem",
+        "to_problem": "sdk_core.problem",
+        **dict.fromkeys(
+            ("Change", "NotOfferedError", "NotSettledError", "Settled", "WorkflowError"), "sdk_core.workflow"
+        ),
+    }
+
+    def __getattr__(name: str) -> object:
+        """Import what a call does not need when it is first asked for."""
+        if name == "workflows":
+            return import_module(f"{__name__}.workflows")
+        if name in _LATER:
+            return getattr(import_module(_LATER[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "AnsweredError",

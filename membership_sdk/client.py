@@ -42,7 +42,7 @@ __all__ = ["MembershipClient"]
 
 _TENANT: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOCUMENT_TYPES: Final = frozenset({"image/jpeg", "image/png", "application/pdf", "image/heic"})
-_RATE_LIMIT: Final = 1000
+RATE_LIMIT: Final = 1000
 """Requests a minute and endpoint: the documented default (general information)."""
 _RATE_LIMIT_WAIT: Final = 60.0
 """Seconds: above the limit all requests of the next minute are refused, and no header says so (same source)."""
@@ -81,7 +81,7 @@ class MembershipClient(Client):
             if "rate_limiter" not in options:
                 # Pauses after a 429 are to end when retries expect it: with a clock of the caller's, on that.
                 retry = instance("retry", options.get("retry") or RetryPolicy(), RetryPolicy)
-                options["rate_limiter"] = LocalRateLimiter(_RATE_LIMIT, clock=retry.clock)
+                options["rate_limiter"] = LocalRateLimiter(RATE_LIMIT, clock=retry.clock)
             backend = Backend(
                 base_url=checked_base_url("base_url", base_url),
                 auth=ApiKey("X-API-KEY", api_key),

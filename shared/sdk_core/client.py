@@ -23,7 +23,7 @@ from sdk_core.errors import RateLimitError, SdkError
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
-from sdk_core.retry import Retries, RetryPolicy
+from sdk_core.retry import RetryPolicy, begin_retries
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
 from sdk_core.transport.connection import Connection
 from sdk_core.transport.exchange import Exchange
@@ -257,7 +257,7 @@ class Client:
             await self._admission.note_rate_limit(call, failure)
         policy = call.options.retry
         if call.retries is None:
-            call.retries = Retries(policy, call.deadline)
+            call.retries = await begin_retries(policy, call.deadline)
         delay = call.retries.delay_after(failure)
         if delay is None:
             return False

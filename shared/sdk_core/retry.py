@@ -5,23 +5,28 @@ A call that succeeds at once does nothing of this, except to refill the budget i
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from attrs.validators import optional
-from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
 from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.transport.fork import Lock
 
-__all__ = ["Retries", "RetryBudget", "RetryPolicy", "parse_retry_after", "retry_after_of"]
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
+__all__ = ["Retries", "RetryBudget", "RetryPolicy", "begin_retries", "parse_retry_after", "retry_after_of"]
+
+_TENACITY = "tenacity"
 _DAY = 86_400.0
 
 
@@ -188,14 +193,19 @@ class Retries:
 
     def __init__(self, policy: RetryPolicy, deadline: float) -> None:
         """Begin after a first attempt; `deadline` is on `policy.clock`: no wait may end after it."""
+        import tenacity  # noqa: PLC0415  see `begin_retries`
+
         self._policy = policy
         self._deadline = deadline
-        self._state = RetryCallState(_NO_LOOP, None, (), {})
+        self._stop = tenacity.stop_after_attempt(policy.max_attempts)
+        self._back_off = tenacity.wait_random_exponential(policy.backoff_base, policy.backoff_cap)
+        # It requires a Retrying object, which is not used.
+        self._state: RetryCallState = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
 
     def delay_after(self, failure: SdkError) -> float | None:
         """Return the seconds until the attempt that is to make good for `failure`; None if there is to be none."""
         policy, state = self._policy, self._state
-        if not failure.retryable or stop_after_attempt(policy.max_attempts)(state):
+        if not failure.retryable or self._stop(state):
             return None
         delay = self._delay(failure)
         if (failure.retry_after or 0) > policy.max_retry_after or policy.clock() + delay >= self._deadline:
@@ -211,12 +221,19 @@ class Retries:
         if failure.retry_at_once:
             return 0.0
         if asked is None:
-            return wait_random_exponential(policy.backoff_base, policy.backoff_cap)(self._state)
+            return self._back_off(self._state)
         # Never earlier than asked; a little later, so that a fleet does not return in one instant.
         # At most half of the time that is left goes there: the attempt needs some too.
         slack = max(0.0, self._deadline - policy.clock() - asked)
         return asked + random.random() * min(1.0, asked / 10, slack / 2)
 
 
-# RetryCallState requires a Retrying object, which is not used.
-_NO_LOOP = Retrying()
+async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:
+    """Return the `Retries` of a call whose first attempt has failed.
+
+    The first one of a process imports tenacity: a process whose calls succeed at once, and most are short, does not
+    wait for it. In a thread, so that no loop stands still for it.
+    """
+    if _TENACITY not in sys.modules:
+        await asyncio.to_thread(import_module, _TENACITY)
+    return Retries(policy, deadline)

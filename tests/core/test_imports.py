@@ -53,7 +53,13 @@ def test_packages_know_nothing_of_each_other(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "users"), [("sandbox", (PLUGIN,)), ("cli", ()), ("integrations", ()), ("bulk", ("sdk_core.cli",))]
+    ("room", "users"),
+    [
+        ("sandbox", (PLUGIN, "sdk_core.cli.app")),
+        ("cli", ()),
+        ("integrations", ("sdk_core.cli.bulk",)),
+        ("bulk", ("sdk_core.cli",)),
+    ],
 )
 def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]) -> None:
     core = {module for module in _importing(f"sdk_core.{room}") if _is_in(module, "sdk_core")}
@@ -70,14 +76,15 @@ def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]
         ("starlette", {"sdk_core.integrations.asgi"}),
         ("pydantic", {"sdk_core.pydantic_schema", "sdk_core.model"}),
         ("pydantic_core", {"sdk_core.pydantic_schema", "sdk_core.model"}),
-        ("rich", {"sdk_core.cli", "membership_sdk.cli", "cloudcockpit_sdk.cli"}),
         ("opentelemetry", {"sdk_core.integrations.opentelemetry"}),
         ("celery", {"sdk_core.integrations.celery"}),
         ("docket", {"sdk_core.bulk.docket", "sdk_core.integrations.docket"}),
         ("redis", {"sdk_core.bulk.docket", "sdk_core.integrations.redis", "sdk_core.integrations.redis_clients"}),
         ("pytest", {PLUGIN}),
-        ("cyclopts", {"sdk_core.cli"}),
         ("sqlite3", {"sdk_core.bulk"}),
+        ("rich", {"sdk_core.cli"}),
+        ("cyclopts", {"sdk_core.cli"}),
+        ("platformdirs", {"sdk_core.cli"}),
     ],
 )
 def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Literal
 
@@ -22,14 +23,16 @@ from sdk_core.bulk.run import BulkRun, EngineOf
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_display import BY_SIGNAL, show
 from sdk_core.cli.bulk_texts import status_json, status_lines
+from sdk_core.cli.exits import Exit
+from sdk_core.cli.options import BULK
+from sdk_core.cli.program import Program
+from sdk_core.cli.settings import profile_name, settings_of
 from sdk_core.client import Client
 from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
-from sdk_core.ratelimit import RateLimiter
+from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 
-__all__ = ["BulkCommands", "add_bulk"]
-
-_DONE, _FAILED, _USAGE, _CREDENTIAL, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 4, 6, 130
+__all__ = ["BulkCommands", "add_bulk", "bulk_commands"]
 
 
 @frozen(kw_only=True)
@@ -61,7 +64,7 @@ class BulkCommands:
         yes: bool = False,
         engine: Literal["in-process", "docket"] = "in-process",
         redis: str | None = None,
-    ) -> int:
+    ) -> Exit:
         """Carry out a plan of many rows; it can be killed at any moment, and goes on with --resume.
 
         The whole plan is checked before the first row is sent. Ctrl-C finishes the rows under way; once more, and they
@@ -118,10 +121,10 @@ class BulkCommands:
             if not begins:
                 if not resume:
                     journal.unlink()
-                return _DONE if dry_run else _USAGE
+                return Exit.DONE if dry_run else Exit.USAGE
         return _end(run, console, journal, results)
 
-    def status(self, journal: Path, /, *, json: bool = False) -> int:
+    def status(self, journal: Path, /, *, json: bool = False) -> Exit:
         """Show where a run is, while it is under way or afterwards.
 
         Args:
@@ -133,9 +136,9 @@ class BulkCommands:
         except JournalError as error:
             return _refused(Console(stderr=True, highlight=False, markup=False), error)
         _print(status, json=json)
-        return _DONE
+        return Exit.DONE
 
-    def report(self, journal: Path, results: Path, /) -> int:
+    def report(self, journal: Path, results: Path, /) -> Exit:
         """Write the result of each row of a run to a file, while it is under way or afterwards.
 
         Args:
@@ -148,9 +151,11 @@ class BulkCommands:
         except (JournalError, OSError) as error:
             return _refused(console, error)
         console.print(f"{results}: {count} rows", soft_wrap=True)
-        return _DONE
+        return Exit.DONE
 
-    async def worker(self, *, redis: str | None = None, concurrency: int = 20, redelivery_timeout: float = 60.0) -> int:
+    async def worker(
+        self, *, redis: str | None = None, concurrency: int = 20, redelivery_timeout: float = 60.0
+    ) -> Exit:
         """Carry out rows that `bulk --engine docket` hands out, until it is ended.
 
         Args:
@@ -168,7 +173,7 @@ class BulkCommands:
                 await work(client, self.catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
         except (SdkError, ImportError, ValueError) as error:
             return _refused(Console(stderr=True, highlight=False, markup=False), error)
-        return _DONE
+        return Exit.DONE
 
     def _workers(self, redis_url: str, options: RowOptions) -> EngineOf:
         from sdk_core.bulk.docket import docket_engine  # noqa: PLC0415  as above
@@ -198,10 +203,33 @@ class BulkCommands:
         return False
 
 
+def bulk_commands(program: Program) -> BulkCommands:
+    """Return the commands of a program; its settings are found when one of them runs."""
+
+    def connect(options: ClientOptions) -> AbstractAsyncContextManager[Client]:
+        return program.connect(program.client, settings_of(program, profile_name(program, None)), options)
+
+    def limiter() -> RateLimiter | None:
+        return None if program.rate_limit is None else LocalRateLimiter(program.rate_limit)
+
+    def shared_limiter(redis_url: str) -> RateLimiter | None:
+        if program.rate_limit is None:
+            return None
+        # The extra is asked for where it is used: the other commands work without it.
+        from sdk_core.integrations.redis import RedisRateLimiter  # noqa: PLC0415
+
+        key = settings_of(program, profile_name(program, None))[program.login]
+        # Without Redis there are no rows either, so nothing is gained by a share of the limit for each worker.
+        return RedisRateLimiter(redis_url, key, program.rate_limit, workers=1)
+
+    catalogue: Catalogue = resolve_name(program.bulk)
+    return BulkCommands(catalogue=catalogue, connect=connect, limiter=limiter, shared_limiter=shared_limiter)
+
+
 def add_bulk(app: App, commands: BulkCommands) -> None:
     """Add the commands to a command line."""
     for command in (commands.bulk, commands.status, commands.report, commands.worker):
-        app.command(command)
+        app.command(command, group=BULK)
 
 
 def _redis_url(given: str | None) -> str:
@@ -211,7 +239,7 @@ def _redis_url(given: str | None) -> str:
     return url
 
 
-def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> int:
+def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> Exit:
     """Write the results and the summary, and return the exit code."""
     status = status_of(journal)
     for text in status_lines(status):
@@ -224,12 +252,12 @@ def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) ->
     if run.stopped_by is not None:
         console.print(f"stopped: {run.stopped_by}; --resume goes on", soft_wrap=True)
     if run.stopped_by == BY_SIGNAL:
-        return _INTERRUPTED
+        return Exit.INTERRUPTED
     if run.is_refused:
-        return _CREDENTIAL
+        return Exit.CREDENTIAL
     if {"unknown", "unconfirmed", "sent"} & status.counts.keys():
-        return _UNKNOWN
-    return _FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else _DONE
+        return Exit.UNKNOWN
+    return Exit.FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else Exit.DONE
 
 
 def _print(status: Status, *, json: bool) -> None:
@@ -238,14 +266,14 @@ def _print(status: Status, *, json: bool) -> None:
         console.print(text, soft_wrap=True)
 
 
-def _refused(console: Console, error: Exception) -> int:
+def _refused(console: Console, error: Exception) -> Exit:
     """Say why a command can't be run like this; nothing was sent."""
     known = isinstance(error, PlanError | JournalError | SdkError | OSError | ValueError | ImportError)
     console.print(str(error) if known else f"{type(error).__name__}: {error}", style="red", soft_wrap=True)
-    return _USAGE
+    return Exit.USAGE
 
 
-def _broken(error: Exception, console: Console, journal: Path) -> int:
+def _broken(error: Exception, console: Console, journal: Path) -> Exit:
     """Say that a run has ended before its end, and what is known of its rows."""
     console.print(f"failed: {error}", style="red", soft_wrap=True)
     try:
@@ -253,6 +281,6 @@ def _broken(error: Exception, console: Console, journal: Path) -> int:
             console.print(text, soft_wrap=True)
     except JournalError:
         # Told above, most likely.
-        return _UNKNOWN
+        return Exit.UNKNOWN
     console.print("--resume goes on; what may have been sent is read first", soft_wrap=True)
-    return _UNKNOWN
+    return Exit.UNKNOWN

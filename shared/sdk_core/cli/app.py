@@ -1,0 +1,123 @@
+"""A command line, from its parts to its exit code. Another room joins with one more `add_...` in `build`."""
+
+import asyncio
+from collections.abc import Sequence
+from pkgutil import resolve_name
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from sdk_core.cli.bulk import add_bulk, bulk_commands
+from sdk_core.cli.commands import add_operations_and_workflows
+from sdk_core.cli.doctor import add_doctor
+from sdk_core.cli.exits import EXPLAINED, Exit
+from sdk_core.cli.help import PlainHelp, print_overview
+from sdk_core.cli.login import add_auth
+from sdk_core.cli.options import TOOL
+from sdk_core.cli.output import Output, new_console
+from sdk_core.cli.program import Program
+from sdk_core.sandbox.serving import serve
+from sdk_core.version import __version__
+
+__all__ = ["build", "run"]
+
+
+def build(program: Program) -> App:
+    """Return the command line of a program."""
+    app = App(
+        name=program.name,
+        help=program.about,
+        version=f"{program.name} {__version__}",
+        version_format="plaintext",
+        help_format="plaintext",
+        help_formatter=PlainHelp(),
+        help_epilogue=f"`{program.name} --help` has the settings and the exit codes.",
+        default_parameter=Parameter(negative=(), show_default=False),
+        group_commands=TOOL,
+        group_parameters=Group("Options", sort_key=1),
+        console=new_console(),
+        error_console=new_console(stderr=True),
+        print_error=False,
+        exit_on_error=False,
+    )
+    add_operations_and_workflows(app, program)
+    add_bulk(app, bulk_commands(program))
+    add_auth(app, program)
+    add_doctor(app, program)
+    add_demo(app, program)
+    add_sandbox(app, program)
+    add_completion(app)
+    return app
+
+
+def run(program: Program, argv: Sequence[str]) -> int:
+    """Run a command line and return its exit code: one of `sdk_core.cli.exits`."""
+    app = build(program)
+    if not argv or argv[0] in app.help_flags:
+        print_overview(app, new_console(stderr=not argv), program.about, _notes(program))
+        return Exit.DONE if argv else Exit.USAGE
+    try:
+        command, bound, _unused = app.parse_args(argv)
+        bound.apply_defaults()
+        code: object = command(*bound.args, **bound.kwargs)
+        if asyncio.iscoroutine(code):
+            code = asyncio.run(code)
+    except CycloptsError as error:
+        return Output(program.name, json="--json" in argv).refused(str(error))
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return code if isinstance(code, Exit) else Exit.DONE
+
+
+def add_demo(app: App, program: Program) -> None:
+    """Add `demo`."""
+
+    def demo() -> Exit:
+        try:
+            asyncio.run(resolve_name(program.demo)())
+        except Exception as error:  # noqa: BLE001  any failure is told in one line, without a traceback
+            Output(program.name, json=False).say(f"failed: {type(error).__name__}: {error}", "red")
+            return Exit.FAILED
+        return Exit.DONE
+
+    app.command(demo, help="Show the main job on a sandbox of the API in this process: no account needed.")
+
+
+def add_sandbox(app: App, program: Program) -> None:
+    """Add `sandbox`."""
+
+    async def sandbox(
+        *,
+        host: Annotated[str, Parameter(help="Address to listen on. Whoever reaches it may change it.")] = "127.0.0.1",
+        port: Annotated[int, Parameter(help="Port; 0: any that is free.")] = 8080,
+    ) -> Exit:
+        try:
+            await serve(resolve_name(program.sandbox)(), host=host, port=port)
+        except OSError as error:
+            return Output(program.name, json=False).refused(f"can't listen on {host}, port {port}: {error.strerror}")
+        return Exit.DONE
+
+    app.command(sandbox, help="Serve a sandbox of the API until Ctrl-C, for curl and other languages.")
+
+
+def add_completion(app: App) -> None:
+    """Add `completion`."""
+
+    def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Whose script to print.")]) -> Exit:
+        new_console().file.write(app.generate_completion(shell=shell) + "\n")
+        return Exit.DONE
+
+    name = app.name[0]
+    app.command(
+        completion,
+        help=f"Print the script that completes commands and options in a shell.\n\n"
+        f"bash: source <({name} completion bash); zsh: {name} completion zsh > a folder of fpath/_{name}; "
+        f"fish: {name} completion fish > ~/.config/fish/completions/{name}.fish",
+    )
+
+
+def _notes(program: Program) -> dict[str, list[tuple[str, str]]]:
+    settings = [(setting.variable, setting.what) for setting in program.settings]
+    settings.append((program.profile_variable, f"name of the profile with the others (`{program.name} auth login`)"))
+    codes = [(f"{code.value:3}", what) for code, what in EXPLAINED.items()]
+    return {"Settings, from the environment": settings, "Exit codes": codes}

@@ -1,0 +1,190 @@
+"""What a command prints: its result on stdout, as one JSON document or as tables; everything else on stderr."""
+
+import logging
+import os
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from json import dumps
+from textwrap import fill
+from typing import Any, Final, cast
+
+import attrs
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from sdk_core import codec
+from sdk_core.cli.exits import Exit, exit_of
+from sdk_core.cli.settings import MissingSettingError
+from sdk_core.cli.tables import printable, table_of
+from sdk_core.codec.shapes import json_name
+from sdk_core.errors import AnsweredError, SdkError
+from sdk_core.outcome import Outcome
+from sdk_core.returns import Empty
+from sdk_core.workflow import WithChange
+
+__all__ = ["Output", "new_console"]
+
+_NO_TERMINAL: Final = 1000
+"""Columns where nothing wraps lines: what is piped is cut by whoever reads it."""
+_ADVICE: Final = {
+    Exit.UNKNOWN: "It may have happened: read the state before you do it again.",
+    Exit.CREDENTIAL: "`{program} doctor` tells what is wrong with the credential.",
+}
+_APPLIED: Final = "It happened, but the answer can't be read: do not do it again."
+
+
+def new_console(*, stderr: bool = False) -> Console:
+    """Return a console: as wide as the terminal, or as COLUMNS says, or without end."""
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ else _NO_TERMINAL
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+class Output:
+    """The two channels of one command.
+
+    Args:
+        program: the name of the command line.
+        json: whether the result, or the error, is one JSON document on stdout.
+    """
+
+    def __init__(self, program: str, *, json: bool) -> None:
+        self._program = program
+        self.json: bool = json
+        self._stdout = new_console()
+        self.stderr: Console = new_console(stderr=True)
+
+    @property
+    def width(self) -> int:
+        """Columns of stdout."""
+        return self._stdout.width
+
+    def result(self, value: object) -> Exit:
+        """Print what a command returned."""
+        if self.json:
+            self._document(codec.dump(json_value(value)))
+            return Exit.DONE
+        shown = _items_of(value)
+        if shown in ([], ()):
+            self.say("nothing found")
+        elif isinstance(shown, Empty):
+            self.say("done", "green")
+        else:
+            self._stdout.print(table_of(shown, self._stdout), soft_wrap=True)
+        return Exit.DONE
+
+    def show(self, document: Mapping[str, Any], shown: RenderableType) -> None:
+        """Print a result that has its own form for people."""
+        if self.json:
+            self._document(codec.dump(document))
+        else:
+            self._stdout.print(shown, soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Write a message to stderr."""
+        # Words are kept whole: a URL that is broken can't be copied.
+        lines = fill(printable(text), self.stderr.width, break_long_words=False, break_on_hyphens=False)
+        self.stderr.print(Text(lines, style=style), soft_wrap=True)
+
+    def failure(self, error: Exception, *, changes: bool) -> Exit:
+        """Say why a command failed, and what to do; return its exit code."""
+        if isinstance(error, MissingSettingError):
+            return self.refused(str(error), error.exit)
+        code = exit_of(error, changes=changes)
+        if code is Exit.USAGE:
+            return self.refused(str(error), code)
+        facts = (
+            error.to_dict() if isinstance(error, SdkError) else {"type": type(error).__name__, "message": str(error)}
+        )
+        self.say(f"failed: {type(error).__name__}: {error}", "red")
+        if isinstance(error, AnsweredError) and error.details.message and self.stderr.is_terminal:
+            # Not into a file: a server may write a member's data into its message.
+            self.say(f"The server said: {error.details.message}")
+        advice = _ADVICE.get(code)
+        if changes and isinstance(error, SdkError) and error.outcome is Outcome.APPLIED:
+            advice = _APPLIED
+        if advice:
+            self.say(advice.format(program=self._program))
+        return self._failed(facts, code)
+
+    def refused(self, text: str, code: Exit = Exit.USAGE) -> Exit:
+        """Say that a command can't be run like this; return its exit code."""
+        self.say(f"{self._program}: {text}", "red")
+        return self._failed({"type": "Refused", "message": text}, code)
+
+    def interrupted(self, lines: list[str], calls: list[dict[str, Any]]) -> Exit:
+        """Say what Ctrl-C has ended; return the exit code."""
+        self.say("interrupted", "red")
+        for line in lines:
+            self.say(line)
+        return self._failed({"type": "Interrupted", "message": "Ctrl-C", "calls": calls}, Exit.INTERRUPTED)
+
+    def broken(self, error: Exception, lines: list[str], calls: list[dict[str, Any]], code: Exit) -> Exit:
+        """Say that something failed that should not, and what was sent before; return the exit code."""
+        what = f"{type(error).__name__}: {error}"
+        self.say(f"failed: {what}", "red")
+        for line in lines:
+            self.say(line)
+        return self._failed({"type": type(error).__name__, "message": str(error), "calls": calls}, code)
+
+    @contextmanager
+    def logging(self, *, verbose: bool) -> Generator[None]:
+        """Have the SDK's log records written to stderr: the warnings, which tell retries, or all."""
+        handler, logger = _ToConsole(self), logging.getLogger("sdk_core")
+        level = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """Show that something is under way, if there is a terminal to show it on."""
+        if not self.stderr.is_terminal:
+            return nullcontext()
+        return self.stderr.status(Text(what), spinner="line")
+
+    def _failed(self, facts: dict[str, Any], code: Exit) -> Exit:
+        if self.json:
+            # Of an error, seconds are floats: they are no amounts.
+            self._document(dumps({"error": facts | {"exitCode": int(code)}}, ensure_ascii=False).encode())
+        return code
+
+    def _document(self, text: bytes) -> None:
+        # Bytes, and UTF-8 as JSON has it: a console could wrap lines, or not know a character.
+        sys.stdout.flush()
+        stream = getattr(sys.stdout, "buffer", None)
+        if stream is None:
+            sys.stdout.write(text.decode() + "\n")
+        else:
+            stream.write(text + b"\n")
+        sys.stdout.flush()
+
+
+def _items_of(value: object) -> object:
+    """Return the items of a page: what it says beside them is about the list, and no part of it."""
+    items: object = getattr(value, "items", None) if attrs.has(type(value)) else None
+    return value if items is None else items
+
+
+class _ToConsole(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.say(record.getMessage(), "yellow" if record.levelno >= logging.WARNING else "dim")
+
+
+def json_value(value: object) -> object:
+    """Return a command's result as a JSON value; models as the API writes them."""
+    if isinstance(value, WithChange):
+        # How a workflow ended is a model of ours, not of an API.
+        kind: type[Any] = type(value)
+        told = {json_name(each): json_value(getattr(value, each.name)) for each in attrs.fields(kind)}
+        return told | {"change": value.change.value}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in cast("list[object]", value)]
+    return codec.parse(codec.dump(value)) if attrs.has(type(value)) else value

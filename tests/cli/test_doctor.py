@@ -1,0 +1,151 @@
+"""`doctor` finds what is wrong, and says what to do."""
+
+import json
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import web
+from command_line import reach
+from wire import CannedAnswer, WireServer
+
+from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from membership_sdk.sandbox import Fault, MembershipSandbox
+from sdk_core.cli.exits import Exit
+from sdk_core.sandbox.requests import RefusalError
+
+Doctor = Any
+
+
+@pytest.fixture
+def doctor(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Run it against a URL, and return its exit code and findings by check."""
+
+    async def doctor(url: str, *more: object) -> tuple[int, dict[str, dict[str, str]]]:
+        monkeypatch.setenv("MEMBERSHIP_BASE_URL", url)
+        monkeypatch.setenv("MEMBERSHIP_API_KEY", MembershipSandbox.API_KEY)
+        ended = await run_beside(MEMBERSHIP, "doctor", "--json", *more)
+        assert "Traceback" not in ended.err
+        return ended.code, {finding["check"]: finding for finding in json.loads(ended.out)["findings"]}
+
+    return doctor
+
+
+@pytest.mark.parametrize("program", [MEMBERSHIP, CLOUDCOCKPIT], ids=lambda program: program.name)
+def test_on_a_sandbox_all_is_well(program: Any, run: Any) -> None:
+    ended = run(program, "doctor", "--sandbox")
+    assert (ended.code, ended.err) == (0, "")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert [line[1] for line in lines] == ["settings", "proxy", "DNS", "TLS", "clock", "credential", "scopes"]
+    assert {line[0] for line in lines} == {"ok", "skipped"}
+
+
+async def test_a_refused_key_is_a_credential_to_replace(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MembershipSandbox() as sandbox:
+        monkeypatch.setattr(MembershipSandbox, "API_KEY", "other")
+        monkeypatch.setattr("membership_sdk.sandbox.MembershipSandbox.authenticate", _refuse)
+        code, found = await doctor(sandbox.url)
+    assert code == Exit.CREDENTIAL
+    assert found["credential"]["state"] == "failed"
+    assert "auth login" in found["credential"]["advice"]
+    assert "scopes" not in found
+
+
+def _refuse(*_arguments: object) -> None:
+    raise RefusalError(401, "UNAUTHORIZED", "No.")
+
+
+async def test_a_missing_scope_is_named(doctor: Doctor) -> None:
+    async with MembershipSandbox() as sandbox:
+        sandbox.fail(Fault.status(403), operation="get_additional_modules")
+        code, found = await doctor(sandbox.url)
+    assert code == 0
+    assert found["scopes"]["state"] == "warning"
+    assert "MEMBERSHIP_SELF_SERVICE_ADDITIONAL_MODULE_READ is missing" in found["scopes"]["said"]
+
+
+async def test_a_token_endpoint_that_refuses_is_told_with_its_advice(
+    run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with CloudCockpitSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        monkeypatch.setenv("CLOUDCOCKPIT_CLIENT_SECRET", "wrong")
+        ended = await run_beside(CLOUDCOCKPIT, "doctor")
+    assert ended.code == Exit.CREDENTIAL
+    assert "check client id, secret" in ended.out
+    assert "wrong" not in ended.out
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(300, "behind"), (-300, "ahead of")])
+async def test_a_wrong_clock_is_told(ahead: int, said: str, doctor: Doctor) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+    async with WireServer(CannedAnswer(200, [], {"Date": date})) as server:
+        code, found = await doctor(server.url)
+    assert code == 0
+    assert found["clock"]["state"] == "warning"
+    assert f"s {said} the server's" in found["clock"]["said"]
+
+
+async def test_nobody_listens(doctor: Doctor) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        unused_tcp_port = closed.getsockname()[1]
+    code, found = await doctor(f"http://127.0.0.1:{unused_tcp_port}")
+    assert code == Exit.FAILED
+    assert "no connection" in found["TLS"]["said"]
+    assert "firewall" in found["TLS"]["advice"]
+    assert "credential" not in found
+
+
+async def test_a_name_that_does_not_exist(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, found = await doctor("https://nowhere.invalid", "--timeout", "5")
+    assert code == Exit.FAILED
+    assert found["DNS"]["state"] == "failed"
+
+
+async def test_a_certificate_of_an_unknown_authority(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    site = web.TCPSite(runner, "localhost", 0, ssl_context=context)
+    await site.start()
+    url = f"https://localhost:{runner.addresses[0][1]}"
+    try:
+        code, found = await doctor(url)
+        assert code == Exit.FAILED
+        assert "certificate is refused" in found["TLS"]["said"]
+        assert "SSL_CERT_FILE" in found["TLS"]["advice"]
+        with authority.cert_pem.tempfile() as bundle:
+            monkeypatch.setenv("SSL_CERT_FILE", bundle)
+            _code, found = await doctor(url)
+        assert found["TLS"]["state"] == "ok"
+        assert "days" in found["TLS"]["said"]
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_proxy_of_the_environment_is_used_and_named(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with WireServer(CannedAnswer(502, "no")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("http://", "http://user:a-secret@"))
+        code, found = await doctor("https://nowhere.invalid")
+    assert code == Exit.FAILED
+    assert "127.0.0.1" in found["proxy"]["said"]
+    assert "a-secret" not in str(found)
+    assert {request.method for request in proxy.requests} == {"CONNECT"}
+    assert "credential" not in found
+    assert "DNS" not in found
+
+
+async def test_a_proxy_that_can_not_be_one(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:a-secret")
+    code, found = await doctor("https://nowhere.invalid")
+    assert code == Exit.FAILED
+    assert "a-secret" not in str(found)

@@ -1,0 +1,179 @@
+"""Exit codes that a script can rely on, and what is told of the effect."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import reach
+from wire import STALL, CannedAnswer, WireServer
+
+from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from membership_sdk.sandbox import Fault, MembershipSandbox
+from sdk_core.cli.exits import EXPLAINED, Exit
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))}
+IDS = ("--customer-id", MembershipSandbox.CUSTOMER_ID, "--contract-id", MembershipSandbox.CONTRACT_ID)
+READ = ("get-contract-data", *IDS[:2])
+WRITE = ("withdraw-contract-cancelation", *IDS[:2], "--contract-id", MembershipSandbox.CANCELED_CONTRACT_ID, "--yes")
+SETTLE = ("cancel-contract", *IDS, "--on", "earliest", "--reason", MembershipSandbox.REASON_ID, "--yes")
+
+
+def test_each_exit_code_is_explained() -> None:
+    assert set(EXPLAINED) == set(Exit)
+
+
+@pytest.mark.parametrize(
+    ("command", "fault", "code", "said"),
+    [
+        (READ, None, Exit.DONE, ""),
+        (WRITE, None, Exit.DONE, "done"),
+        (READ, Fault.status(404), Exit.FAILED, "NotFoundError"),
+        (READ, Fault.status(500), Exit.FAILED, "ServerError"),
+        (READ, Fault.drop(), Exit.FAILED, "ConnectionFailedError"),
+        (READ, Fault.status(401), Exit.CREDENTIAL, "doctor"),
+        (WRITE, Fault.status(403), Exit.CREDENTIAL, "PermissionDeniedError"),
+        (READ, Fault.status(429, retry_after=7), Exit.RATE_LIMITED, "retry after 7.0 s"),
+        (WRITE, Fault.status(429), Exit.RATE_LIMITED, "outcome: rejected"),
+        (WRITE, Fault.status(500), Exit.UNKNOWN, "read the state before you do it again"),
+        (WRITE, Fault.drop(after_applying=True), Exit.UNKNOWN, "read the state before you do it again"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_how_a_command_ended(
+    command: tuple[object, ...],
+    fault: Fault | None,
+    code: Exit,
+    said: str,
+    run_beside: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for more in ((), ("--json",)):
+        async with MembershipSandbox() as sandbox:
+            reach(sandbox, monkeypatch)
+            if fault is not None:
+                sandbox.fail(fault)
+            ended = await run_beside(MEMBERSHIP, *command, "--retries", 0, *more)
+        assert ended.code == code
+        assert said in ended.err or (more and code is Exit.DONE)
+        assert bool(ended.out) == bool(more or (command is READ and code is Exit.DONE))
+        if more and code is not Exit.DONE:
+            error = json.loads(ended.out)["error"]
+            assert error["exitCode"] == code
+            assert error["outcome"] == "unknown" or code is not Exit.UNKNOWN
+
+
+async def test_done_but_unreadable_is_not_failed(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that repeats what failed would do it twice."""
+    async with WireServer(CannedAnswer(200, {"no": "id"})) as server:
+        monkeypatch.setenv("MEMBERSHIP_BASE_URL", server.url)
+        monkeypatch.setenv("MEMBERSHIP_API_KEY", "key")
+        arguments = ("--contract-id", 1, "--additional-module-id", 2, "--payment-frequency-id", 3)
+        ended = await run_beside(
+            MEMBERSHIP, "purchase-additional-module-contract", *arguments, "--no-book-trial-period", "--yes"
+        )
+    assert ended.code == Exit.UNKNOWN
+    assert "do not do it again" in ended.err
+
+
+async def test_what_was_sent_is_told_if_the_output_can_not_be_printed(
+    run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+
+        def fail(*_arguments: object) -> None:
+            raise RuntimeError("broken")
+
+        monkeypatch.setattr("sdk_core.cli.output.table_of", fail)
+        read = await run_beside(MEMBERSHIP, *READ)
+        settled = await run_beside(MEMBERSHIP, *SETTLE)
+    assert read.code == Exit.FAILED
+    assert settled.code == Exit.UNKNOWN
+    assert "applied: the API said yes to create_contract_cancelation_amendment" in settled.err
+
+
+SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+
+
+async def interrupt(server: WireServer, *arguments: object, after: bytes = b"") -> tuple[int, str, str]:
+    """Start a command as a process, send it SIGINT, and see how it ends.
+
+    Args:
+        server: the last step of its script is the request that the signal waits for.
+        *arguments: the command.
+        after: what the signal waits for on stderr, too.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "membership_sdk",
+        *map(str, arguments),
+        env=ENVIRONMENT | {"MEMBERSHIP_BASE_URL": server.url, "MEMBERSHIP_API_KEY": "a-very-secret-key"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    while len(server.requests) < len(server.script):
+        await asyncio.sleep(0.01)
+        assert process.returncode is None
+    told = b""
+    while after not in told:
+        assert process.stderr is not None
+        told = await asyncio.wait_for(process.stderr.readline(), 30)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), " ".join(err.decode().split())
+
+
+CONTRACT = {
+    "id": 2002,
+    "startDate": "2026-01-01",
+    "rateName": "Premium",
+    "contractStatus": "ACTIVE",
+    "priceDetails": {},
+    "availableCancelationDates": ["2027-01-31"],
+}
+
+
+@SIGNALS
+async def test_ctrl_c_while_a_write_is_under_way_says_unknown() -> None:
+    async with WireServer(CannedAnswer(200, [CONTRACT]), STALL) as server:
+        code, out, err = await interrupt(server, *SETTLE, "--json")
+        request = server.requests[-1]
+    assert code == 130
+    assert "UNKNOWN: create_contract_cancelation_amendment was sent" in err
+    assert "Traceback" not in err
+    (call,) = json.loads(out)["error"]["calls"]
+    assert (call["operation"], call["outcome"]) == ("create_contract_cancelation_amendment", "unknown")
+    assert request.method == "POST"
+
+
+@SIGNALS
+async def test_ctrl_c_after_a_write_was_answered_says_applied() -> None:
+    async with WireServer(CannedAnswer(200, [CONTRACT]), CannedAnswer(200, {}), STALL) as server:
+        code, out, err = await interrupt(server, *SETTLE)
+    assert (code, out) == (130, "")
+    assert "applied: the API said yes to create_contract_cancelation_amendment (correlation id " in err
+
+
+@SIGNALS
+async def test_ctrl_c_while_reading_says_that_nothing_was_changed() -> None:
+    async with WireServer(STALL) as server:
+        code, out, err = await interrupt(server, *SETTLE)
+    assert (code, out) == (130, "")
+    assert "nothing was changed" in err
+
+
+@SIGNALS
+async def test_ctrl_c_while_waiting_after_a_refusal_says_refused() -> None:
+    async with WireServer(CannedAnswer(429, {}, {"Retry-After": "60"})) as server:
+        code, _out, err = await interrupt(server, *WRITE, after=b"retrying")
+    assert code == 130
+    assert "refused: withdraw_contract_cancelation; it did not happen" in err

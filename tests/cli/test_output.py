@@ -1,0 +1,127 @@
+"""What is printed: tables that fit, one JSON document, nothing that does something to a terminal."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import evolve
+from command_line import reach
+
+from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from membership_sdk.sandbox import Fault, MembershipSandbox
+
+READ = ("get-contract-data", "--customer-id", MembershipSandbox.CUSTOMER_ID)
+REASONS = "get-contract-cancelation-reason-data"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200, 400])
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [(MEMBERSHIP, READ), (MEMBERSHIP, (REASONS,)), (CLOUDCOCKPIT, ("list-subscriptions",))],
+    ids=["contracts", "reasons", "subscriptions"],
+)
+def test_a_table_fits_and_leaves_nothing_out(
+    program: Any, command: tuple[object, ...], width: int, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    ended = run(program, *command, "--sandbox")
+    lines = ended.out.splitlines()
+    # No name and no id is broken.
+    assert max(map(len, lines)) <= max(width, 53)
+    assert all(line == line.rstrip() for line in lines)
+    assert ended.out.isascii()
+    document = json.loads(run(program, *command, "--sandbox", "--json").out)
+    for item in document["items"] if isinstance(document, dict) else document:
+        for value in item.values():
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                assert str(value).replace("T", " ").split()[0] in ended.out
+
+
+def test_a_short_list_is_side_by_side_and_a_wide_one_is_not(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(MEMBERSHIP, REASONS, "--sandbox").out.splitlines()[0].split() == [
+        "cancelation_reason_id",
+        "cancelation_reason_name",
+    ]
+    assert run(MEMBERSHIP, *READ, "--sandbox").out.splitlines()[0].split() == ["id", "2002"]
+
+
+async def test_no_data_is_no_table(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MembershipSandbox(reasons=[]) as sandbox:
+        reach(sandbox, monkeypatch)
+        ended = await run_beside(MEMBERSHIP, REASONS)
+        document = await run_beside(MEMBERSHIP, REASONS, "--json")
+    assert (ended.out, ended.err) == ("", "nothing found\n")
+    assert document.out == "[]\n"
+
+
+async def test_what_a_server_sends_does_nothing_to_a_terminal(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MembershipSandbox() as sandbox:
+        name = "\x1b]0;title\x07[bold red]Ruhe\u202e \u4f11"
+        sandbox.reasons = [evolve(sandbox.reasons[0], cancelation_reason_name=name)]
+        reach(sandbox, monkeypatch)
+        ended = await run_beside(MEMBERSHIP, REASONS)
+        document = await run_beside(MEMBERSHIP, REASONS, "--json")
+    assert "\x1b" not in ended.out
+    assert "\x07" not in ended.out
+    assert "\u202e" not in ended.out
+    assert "[bold red]Ruhe" in ended.out
+    assert "\u4f11" in ended.out
+    assert json.loads(document.out)[0]["cancelationReasonName"] == name
+
+
+async def test_amounts_keep_their_digits(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MembershipSandbox() as sandbox:
+        contract = sandbox.contracts[sandbox.CUSTOMER_ID][sandbox.CONTRACT_ID]
+        price = evolve(contract.price_details.base_price, amount=Decimal("0.10"))
+        prices = evolve(contract.price_details, base_price=price)
+        sandbox.contracts[sandbox.CUSTOMER_ID] = {contract.id: evolve(contract, price_details=prices)}
+        reach(sandbox, monkeypatch)
+        ended = await run_beside(MEMBERSHIP, *READ, "--json")
+    assert '"amount":0.10,' in ended.out
+
+
+async def test_retries_are_told_on_stderr_and_attempts_if_asked(
+    run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        for more, attempts in ((("--correlation-id", "my-id"), False), (("-v", "--correlation-id", "my-id"), True)):
+            sandbox.fail(Fault.status(409))
+            ended = await run_beside(MEMBERSHIP, *READ, "--json", *more)
+            assert "retrying get_contract_data" in ended.err
+            assert "my-id" in ended.err
+            assert ("attempt 2 of get_contract_data: 200 after" in ended.err) == attempts
+            assert len(json.loads(ended.out)) == 2
+
+
+def test_a_deprecated_operation_is_noted(run: Any) -> None:
+    sandbox = MembershipSandbox
+    ids = ("--contract-id", sandbox.CONTRACT_ID, "--additional-module-contract-id", sandbox.MODULE_CONTRACT_ID)
+    what = ("--cancelation-date", "2020-01-01", "--cancelation-reason-id", sandbox.REASON_ID)
+    ended = run(MEMBERSHIP, "create-module-contract-cancelation-amendment", *ids, *what, "--sandbox")
+    assert "note: create_module_contract_cancelation_amendment" in ended.err
+    assert "Warning" not in ended.err
+
+
+async def test_timeout_and_retries_are_those_of_the_calls(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        sandbox.fail(Fault.delay(5))
+        slow = await run_beside(MEMBERSHIP, *READ, "--timeout", "0.1")
+        requests = len(sandbox.requests)
+        sandbox.fail(*[Fault.status(409)] * 5)
+        once = await run_beside(MEMBERSHIP, *READ, "--retries", 0)
+        requests, before = len(sandbox.requests), requests
+    assert (slow.code, once.code) == (1, 1)
+    assert "CallTimeoutError" in slow.err
+    assert requests - before == 1
+
+
+def test_a_value_of_raw_json_is_shown(run: Any) -> None:
+    arguments = ("get-custom-term-end-dates", "--customer-id", CloudCockpitSandbox.CUSTOMER_ID, "--sandbox")
+    assert run(CLOUDCOCKPIT, *arguments).code == 0
+    json.loads(run(CLOUDCOCKPIT, *arguments, "--json").out)

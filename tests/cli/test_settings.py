@@ -1,0 +1,197 @@
+"""Where settings come from, where they are kept, and that a secret is never shown."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import reach
+
+from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from membership_sdk.sandbox import MembershipSandbox
+from sdk_core.cli.exits import Exit
+
+SECRET = "a-very-secret-key"
+URL = "https://acme.open-api.magicline.com"
+LOGIN = ("auth", "login", "--with-token", "--base-url")
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Path:
+    return tmp_path / "membership-sdk" / "profiles.toml"
+
+
+def shown(run: Any, *more: object) -> dict[str, Any]:
+    return json.loads(run(MEMBERSHIP, "auth", "status", "--json", *more).out)
+
+
+def test_a_login_is_kept_in_a_file_of_the_owner(run: Any, profiles: Path) -> None:
+    ended = run(MEMBERSHIP, *LOGIN, URL, stdin=f"{SECRET}\n")
+    assert (ended.code, ended.out) == (0, "")
+    assert str(profiles) in ended.err.replace("\n", "")
+    assert SECRET not in ended.err
+    assert profiles.read_text() == f'["default"]\nbase_url = "{URL}"\napi_key = "{SECRET}"\n'
+    if sys.platform != "win32":
+        assert profiles.stat().st_mode & 0o777 == 0o600
+        assert profiles.parent.stat().st_mode & 0o777 == 0o700
+    assert [file.name for file in profiles.parent.iterdir()] == ["profiles.toml"]
+
+
+def test_with_a_keyring_the_secret_is_there_and_not_in_the_file(
+    run: Any, profiles: Path, keyring: dict[tuple[str, str], str]
+) -> None:
+    ended = run(MEMBERSHIP, *LOGIN, URL, "--profile", "acme", stdin=SECRET)
+    assert "keyring" in ended.err
+    assert keyring == {("membership-sdk", "acme/api_key"): SECRET}
+    assert SECRET not in profiles.read_text()
+    assert shown(run, "--profile", "acme")["missing"] == []
+    assert run(MEMBERSHIP, "auth", "logout", "--profile", "acme").code == 0
+    assert keyring == {}
+    assert shown(run, "--profile", "acme")["missing"] == ["base_url", "api_key"]
+
+
+def test_a_keyring_that_lost_the_secret_is_named(run: Any, keyring: dict[tuple[str, str], str]) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    keyring.clear()
+    ended = run(MEMBERSHIP, "get-contract-data", "--customer-id", 1)
+    assert ended.code == Exit.USAGE
+    assert "keyring" in ended.err
+
+
+def test_profiles_stand_beside_each_other(run: Any) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    run(MEMBERSHIP, *LOGIN, "https://other.example", "--profile", 'with "quotes"', stdin="another")
+    assert shown(run)["settings"]["base_url"]["value"] == URL
+    assert shown(run, "--profile", 'with "quotes"')["settings"]["base_url"]["value"] == "https://other.example"
+    assert run(MEMBERSHIP, "auth", "logout").code == 0
+    assert shown(run)["settings"] == {}
+    assert shown(run, "--profile", 'with "quotes"')["missing"] == []
+
+
+def test_the_environment_goes_before_the_profile_and_the_option_names_the_profile(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, "--profile", "acme", stdin=SECRET)
+    monkeypatch.setenv("MEMBERSHIP_PROFILE", "acme")
+    assert shown(run)["settings"]["base_url"] == {"value": URL, "source": "profile acme"}
+    monkeypatch.setenv("MEMBERSHIP_BASE_URL", "https://env.example")
+    assert shown(run)["settings"] == {
+        "base_url": {"value": "https://env.example", "source": "MEMBERSHIP_BASE_URL"},
+        "api_key": {"value": "***", "source": "profile acme"},
+    }
+    assert shown(run, "--profile", "other")["missing"] == ["api_key"]
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
+def test_a_file_that_others_can_read_is_refused(mode: int, run: Any, profiles: Path) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    profiles.chmod(mode)
+    for command in (("get-contract-data", "--customer-id", 1), ("auth", "status"), ("auth", "logout"), ("doctor",)):
+        ended = run(MEMBERSHIP, *command)
+        assert ended.code in {Exit.USAGE, Exit.FAILED}
+        assert "chmod 600" in ended.err + ended.out
+    profiles.chmod(0o600)
+    assert shown(run)["missing"] == []
+
+
+@POSIX
+def test_a_file_of_somebody_else_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    ended = run(MEMBERSHIP, "auth", "status")
+    assert ended.code == Exit.USAGE
+    assert "another user" in ended.err
+
+
+@pytest.mark.parametrize("text", ["[default", "api_key = 1 2", "\xff"])
+def test_a_file_that_is_no_toml_is_named_without_what_it_holds(text: str, run: Any, profiles: Path) -> None:
+    profiles.parent.mkdir()
+    profiles.write_bytes(f"{text} {SECRET}".encode("latin-1"))
+    profiles.chmod(0o600)
+    ended = run(MEMBERSHIP, "auth", "status")
+    assert ended.code == Exit.USAGE
+    assert str(profiles) in ended.err.replace("\n", "")
+    assert SECRET not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("url", "stdin", "said"),
+    [("not a url", SECRET, "base_url"), (URL, "", "api_key is missing"), (URL, "a key\x07", "control characters")],
+)
+def test_what_a_client_would_refuse_is_not_stored(url: str, stdin: str, said: str, run: Any, profiles: Path) -> None:
+    ended = run(MEMBERSHIP, *LOGIN, url, stdin=stdin)
+    assert ended.code in {Exit.USAGE, Exit.CREDENTIAL}
+    assert said in ended.err
+    assert not profiles.exists()
+
+
+def test_a_missing_setting_is_named_with_what_to_do(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = ("get-contract-data", "--customer-id", 1)
+    ended = run(MEMBERSHIP, *read)
+    assert ended.code == Exit.USAGE
+    assert "set MEMBERSHIP_BASE_URL" in ended.err
+    monkeypatch.setenv("MEMBERSHIP_BASE_URL", URL)
+    ended = run(MEMBERSHIP, *read)
+    assert ended.code == Exit.CREDENTIAL
+    assert "membership-sdk auth login" in ended.err
+
+
+def test_a_token_stands_for_client_id_and_secret(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDCOCKPIT_TENANT", "portal.example.com")
+    status = json.loads(run(CLOUDCOCKPIT, "auth", "status", "--json").out)
+    assert status["missing"] == ["client_id", "client_secret"]
+    monkeypatch.setenv("CLOUDCOCKPIT_TOKEN", SECRET)
+    status = json.loads(run(CLOUDCOCKPIT, "auth", "status", "--json").out)
+    assert status["missing"] == []
+    assert SECRET not in str(status)
+
+
+async def test_login_then_a_command(run_beside: Any) -> None:
+    async with CloudCockpitSandbox() as sandbox:
+        reached = ("--client-id", sandbox.CLIENT_ID, "--base-url", sandbox.url, "--token-url", sandbox.token_url)
+        login = ("auth", "login", "--with-token", "--tenant", sandbox.TENANT, *reached)
+        assert (await run_beside(CLOUDCOCKPIT, *login, stdin=sandbox.CLIENT_SECRET)).code == 0
+        ended = await run_beside(CLOUDCOCKPIT, "list-subscriptions", "--json")
+    assert ended.code == 0
+    assert len(json.loads(ended.out)["items"]) == len(sandbox.subscriptions)
+
+
+@pytest.mark.parametrize("secret_fails", [False, True])
+async def test_no_output_shows_the_secret(secret_fails: bool, run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MembershipSandbox() as sandbox:
+        monkeypatch.setattr(MembershipSandbox, "API_KEY", "other" if secret_fails else SECRET)
+        reach(sandbox, monkeypatch)
+        monkeypatch.setenv("MEMBERSHIP_API_KEY", SECRET)
+        read = ("get-contract-data", "--customer-id", sandbox.CUSTOMER_ID)
+        for command in (
+            (*read, "-v"),
+            (*read, "-v", "--json"),
+            (*read, "--dry-run"),
+            (*read, "--dry-run", "--json"),
+            ("auth", "status"),
+            ("auth", "status", "--json"),
+            ("doctor",),
+            ("doctor", "--json"),
+        ):
+            ended = await run_beside(MEMBERSHIP, *command)
+            assert SECRET not in ended.out + ended.err
+
+
+async def test_a_dry_run_sends_nothing_and_needs_no_secret(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = ("--customer-id", MembershipSandbox.CUSTOMER_ID, "--contract-id", MembershipSandbox.CONTRACT_ID)
+    settle = ("cancel-contract", *ids, "--on", "earliest", "--reason", "Moving away", "--dry-run")
+    async with MembershipSandbox() as sandbox:
+        monkeypatch.setenv("MEMBERSHIP_BASE_URL", url := sandbox.url)
+        write = await run_beside(MEMBERSHIP, "withdraw-contract-cancelation", *ids, "--dry-run")
+        first = await run_beside(MEMBERSHIP, *settle)
+    assert (write.code, first.code, sandbox.requests) == (0, 0, [])
+    assert write.out.startswith(f"POST {url}/v1/memberships/1001/self-service/withdraw-ordinary")
+    assert "X-API-KEY: ***" in write.out
+    assert first.out.startswith("GET ")
+    assert "depends on the answer" in first.err
