@@ -33,13 +33,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _operations(operations: Iterable[Operation[Any]]) -> str:
     return _table(
-        ("method", "request", "effect", "rights", "source"),
+        ("method", "effect", "rights", "request", "source"),
         [
             (
                 f"`{operation.name}`",
-                f"{operation.method} `{operation.template.replace('/v1/memberships/', '…/')}`",
                 operation.effect.value,
                 ", ".join(f"`{name.removeprefix(_SCOPES)}`" for name in operation.scopes or operation.roles) or "-",
+                f"{operation.method} `{operation.template.replace('/v1/memberships/', '…/')}`",
                 _linked(operation.source),
             )
             for operation in operations

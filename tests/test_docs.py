@@ -34,6 +34,7 @@ def test_what_a_page_shows_is_run(page: Path) -> None:
             assert kind in _SHOWN | {"python"}, f"{kind}: say python, so that it runs"
 
 
+SOURCES = (ROOT / "shared" / "sdk_core", ROOT / "membership_sdk")
 ERRORS = "reference/errors.md"
 
 
@@ -45,7 +46,7 @@ def cells(page: str) -> list[list[str]]:
 
 def test_each_error_is_in_the_catalogue() -> None:
     """With its real class, outcomes and texts: a message that is not in the source is none."""
-    source = "".join(path.read_text() for path in (ROOT / "shared" / "sdk_core").rglob("*.py"))
+    source = "".join(path.read_text() for folder in SOURCES for path in folder.rglob("*.py"))
     rows = [row for row in cells(ERRORS) if len(row) == 5 and row[0].endswith("Error`")]
     exported = (getattr(membership_sdk, name) for name in membership_sdk.__all__)
     names = {kind.__name__ for kind in exported if isinstance(kind, type) and issubclass(kind, SdkError)}
