@@ -1,14 +1,18 @@
 """The documentation: `sphinx-build -nW docs build/docs`. It needs no network."""
 
+import builtins
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "shared")]
+sys.path[:0] = [str(ROOT), str(ROOT / "shared"), str(ROOT / "docs")]
 
-from sphinx.application import Sphinx  # noqa: E402  the path to the packages comes first
+from docutils import nodes  # noqa: E402  the path to the packages comes first
+from sphinx.addnodes import pending_xref  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+from tables import with_tables  # noqa: E402
 
 from sdk_core.version import __version__  # noqa: E402
 
@@ -24,8 +28,9 @@ highlight_language = "none"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-members": True}
-autodoc_class_signature = "separated"
+autodoc_default_options = {"member-order": "bysource", "undoc-members": True}
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
@@ -74,7 +79,28 @@ def _with_literal_blocks(lines: list[str]) -> list[str]:
     return result
 
 
+def _without_signature(
+    _app: Sphinx, what: str, _name: str, _obj: object, _options: Any, signature: str | None, _returns: str | None
+) -> tuple[str, None] | None:
+    """Errors are raised by the SDK: what they are built from is nobody's to pass."""
+    return ("", None) if what == "exception" and signature else None
+
+
+def _put_tables(_app: Sphinx, _page: str, content: list[str]) -> None:
+    content[0] = with_tables(content[0])
+
+
+def _unlink_builtins(_app: Sphinx, doctree: nodes.document) -> None:
+    """Make plain text of `type` and the like: they would lead to a model's attribute of that name."""
+    for reference in list(doctree.findall(pending_xref)):
+        if hasattr(builtins, reference["reftarget"]):
+            reference.replace_self(nodes.Text(reference["reftarget"]))
+
+
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
+    app.connect("source-read", _put_tables)
+    app.connect("autodoc-process-signature", _without_signature)
+    app.connect("doctree-read", _unlink_builtins)
