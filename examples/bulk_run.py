@@ -1,6 +1,6 @@
 """Withdraw many cancelations, in a run that can be killed and started again.
 
-export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
 python bulk_run.py plan.csv run.db
 """
 
@@ -14,7 +14,7 @@ from membership_sdk import MembershipClient, bulk
 
 async def main(plan: Path, journal: Path, *, resume: bool) -> None:
     """Begin the run of a journal, or go on with it."""
-    url, key = os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"]
+    url, key = os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"]
     async with (
         MembershipClient(url, key) as client,
         bulk.run(client, plan, journal=journal, operation="withdraw_cancelation", resume=resume) as run,

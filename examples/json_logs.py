@@ -1,6 +1,6 @@
 """Log records as JSON lines, with the fields that the SDK gives them; and a counter of outcomes.
 
-export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
 python json_logs.py
 """
 
@@ -40,7 +40,7 @@ async def main() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     outcomes = Outcomes()
-    url, key = os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"]
+    url, key = os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"]
     async with MembershipClient(url, key, telemetry=outcomes) as client:
         await client.get_contract_data(customer_id=1001)
     print(dict(outcomes.counts))

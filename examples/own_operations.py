@@ -1,6 +1,6 @@
 """Operations of your own: an endpoint that the SDK does not list, with its retries, outcomes and errors.
 
-export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
 python own_operations.py
 """
 
@@ -48,7 +48,7 @@ WITHDRAW_CONTRACT = Operation(
 
 async def main() -> None:
     """Print when the contracts of a member end."""
-    async with MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"]) as client:
+    async with MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"]) as client:
         for term in await client.call(GET_TERMS, customer_id=1001):
             print(term.id, term.ends)
 

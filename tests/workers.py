@@ -92,7 +92,7 @@ class Studio(MembershipSandbox):
     @property
     def environment(self) -> dict[str, str]:
         """What the examples read."""
-        return {"MEMBERSHIP_URL": self.url, "MEMBERSHIP_API_KEY": self.API_KEY}
+        return {"MEMBERSHIP_BASE_URL": self.url, "MEMBERSHIP_API_KEY": self.API_KEY}
 
 
 class WorkerProcess:
