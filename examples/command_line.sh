@@ -5,8 +5,7 @@ set -eu
 echo "1. Is everything right?"
 membership-sdk doctor --sandbox
 
-echo "2. Read, as a table and as JSON."
-membership-sdk get-remaining-idle-periods --contract-id 2002 --sandbox
+echo "2. Read; without --json it is a table."
 membership-sdk get-contract-data --customer-id 1001 --sandbox --json
 
 echo "3. What would be sent?"
