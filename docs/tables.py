@@ -2,7 +2,10 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from cloudcockpit_sdk import operations as cloudcockpit_operations
@@ -16,6 +19,7 @@ from sdk_core.operation import Operation
 
 __all__ = ["TABLES", "with_tables"]
 
+_ROOT: Final = Path(__file__).parents[1]
 _PLACE: Final = re.compile(r"^<!-- table: ([\w ]+) -->$", re.MULTILINE)
 _SCOPES: Final = "MEMBERSHIP_SELF_SERVICE_"
 
@@ -79,6 +83,13 @@ def _exits() -> str:
     return _table(("exit code", "meaning"), [(f"`{code.value}`", text) for code, text in EXPLAINED.items()])
 
 
+def _unreleased() -> str:
+    """Return what changed since the last release, as the changelog will have it; without its title."""
+    command = (sys.executable, "-m", "towncrier", "build", "--draft", "--version", "next", "--date", "2000-01-01")
+    text = subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return "###" + text.partition("\n###")[2]
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "membership operations": lambda: _operations(membership_operations.OPERATIONS),
     "cloudcockpit operations": lambda: _operations(cloudcockpit_operations.OPERATIONS),
@@ -86,4 +97,5 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "membership settings": lambda: _settings(MEMBERSHIP),
     "cloudcockpit settings": lambda: _settings(CLOUDCOCKPIT),
     "exit codes": _exits,
+    "unreleased": _unreleased,
 }
