@@ -343,7 +343,7 @@ class CloudCockpitClient(Client):
         Args:
             customer_id: the customer.
             subscription_id: the subscription.
-            transition: one of `list_eligible_transitions`; its documented fields are sent back unchanged.
+            transition: one of `list_eligible_transitions`; it is sent back as it came, undocumented fields included.
 
         Raises:
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before

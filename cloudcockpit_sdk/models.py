@@ -302,6 +302,9 @@ class Transition(Model):
     transition_type: str | None = None
     """`transition_only` or `transition_with_license_transfer`."""
     transition_events: tuple[TransitionEvent, ...] = ()
+    original: Mapping[str, Any] | None = field(default=None, repr=False, eq=False, metadata={"original": True})
+    """The JSON object that it was read from. It is sent back as it came, nulls and undocumented fields included, but
+    for the fields that were changed since (`attrs.evolve`)."""
 
 
 @frozen(kw_only=True)
@@ -355,9 +358,10 @@ def whole_page(answer: Mapping[str, Any]) -> list[Any] | None:
     """
     if "items" not in answer or answer.get("hasNextPage") is True or answer.get("continuationToken"):
         return None
-    items = codec.as_list(answer["items"])
+    found: object = answer["items"]
+    items = codec.as_list(found)
     is_whole = (answer.get("totalPages") or 0) in (0, 1) and (answer.get("totalCount") or 0) in range(len(items) + 1)
-    return items if is_whole and (items or not answer["items"]) else None
+    return items if is_whole and (found is None or isinstance(found, list)) else None
 
 
 @frozen(kw_only=True)

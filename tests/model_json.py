@@ -116,6 +116,8 @@ def bare(shape: Any) -> Any:
 
 def fields_of(shape: Any) -> Iterator[tuple["attrs.Attribute[Any]", Any]]:
     for attribute in attrs.fields(attrs.resolve_types(get_origin(shape) or shape)):
+        if attribute.metadata.get("original"):
+            continue
         given: Any = attribute.type
         kind = bare(given)
         if get_origin(kind) is tuple and isinstance(get_args(kind)[0], TypeVar):
@@ -188,6 +190,8 @@ def tolerated(site: "Site") -> list[tuple[Any, Any]]:
         read.append((value.value if is_object else {"name": value.value}, value))
         read.append((CANARY if is_object else {"name": CANARY}, CANARY))
     if site.is_nullable:
+        if is_enum(shape):
+            read.append(({"name": ""}, None))
         read += [("", None)] if shape is not str and shape is not Any else []
         if is_enum(shape) and issubclass(shape, codec.OpenEnumObject):
             read.append(({}, None))

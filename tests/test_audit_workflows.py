@@ -20,7 +20,7 @@ from sdk_core.workflow import Change, Settled
 pytestmark = pytest.mark.skipif(not hasattr(asyncio, "start_unix_server"), reason="needs Unix sockets")
 
 WORLDS = range(1, 121)
-FEW = range(1, 41)
+FEW = [*range(1, 41), 69, 82]
 Lie = WorkflowLie
 
 
@@ -65,6 +65,16 @@ def send_again_when_lost(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0.0 if self._outcome is Outcome.UNKNOWN and self._times_sent < 2 else None
 
     monkeypatch.setattr(settling, "_resend_at", soon)
+
+
+def believe_what_was_read_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer came after the time was over, but the read began before."""
+
+    def is_time(self: Any) -> bool:
+        moment = self._resend_at() if self.was_sent else 0.0
+        return self._ask and self._run.left > 0 and moment is not None and moment <= self._run.now
+
+    monkeypatch.setattr(settling, "_is_time_to_send", is_time)
 
 
 def claim_what_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +193,12 @@ def test_audit_finds_a_lie(
     report = audit_workflows(1, FEW)
     assert not report.ok
     assert lies(report) >= expected
+
+
+def test_audit_finds_a_request_sent_again_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a read that is on its way just then."""
+    believe_what_was_read_too_early(monkeypatch)
+    assert audit_workflows(1, [456]).counts[Lie.SENT_EARLY]
 
 
 def test_audit_finds_a_request_of_no_run(monkeypatch: pytest.MonkeyPatch) -> None:

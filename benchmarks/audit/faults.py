@@ -185,6 +185,20 @@ async def _other_shape(x: Exchange) -> None:
     await x.send(x.encode(200, x.rng.choice((b"[[]]", b'"no"', b'{"id": "no"}', b"null"))))
 
 
+async def _error_with_success(x: Exchange) -> None:
+    """Answer with the body of an error, but a status that denies it."""
+    await x.read_body()
+    x.maybe_apply()
+    await x.send(x.encode(x.rng.choice((200, 201, 202)), x.envelope(x.rng.choice((400, 500)))))
+
+
+async def _text(x: Exchange) -> None:
+    """Answer with a word: whose it is, nobody knows."""
+    await x.read_body()
+    x.maybe_apply()
+    await x.send(x.encode(x.rng.choice((200, 201, 202)), b"OK", "Content-Type: text/plain"))
+
+
 async def _empty(x: Exchange) -> None:
     """Answer nothing: where nothing is documented, that is a success."""
     await x.read_body()
@@ -308,6 +322,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "429, no Retry-After": partial(_limit_rate, form="missing"),
     "200 with garbage": _garbage,
     "200 with other JSON": _other_shape,
+    "200 with an error's body": _error_with_success,
+    "200 with text": _text,
     "200 empty": _empty,
     "redirect to another host": _redirect,
     "huge body": _huge,

@@ -74,7 +74,7 @@ class CloudCockpitSandbox(Seeding, Handlers):
         super().__init__(today=today, clock=clock)
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
-        self.token_requests = 0
+        self.token_requests: int = 0
         self._tokens: dict[str, float] = {}
         self._audit = Recent(lambda _entry: 0)
         self._fill(subscriptions, entitlements)

@@ -1,6 +1,7 @@
 """Own data: what a test adds to the sandbox in a line, or brings along as JSON."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Unpack
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ from attrs import evolve
 from cloudcockpit_sdk.models import Subscription
 from cloudcockpit_sdk.sandbox import samples
 from cloudcockpit_sdk.sandbox.fields import SubscriptionFields
-from cloudcockpit_sdk.sandbox.state import State
+from cloudcockpit_sdk.sandbox.state import PendingChange, State
 from sdk_core import codec
 from sdk_core.arguments import uuid_id, whole_number
 from sdk_core.sandbox.seeds import Seeds, checked
@@ -78,9 +79,14 @@ class Seeding(State):
     ) -> None:
         """Fill the state with the samples, and put what the sandbox is created with in their place."""
         self.check_settings()
-        self.subscriptions = {sample.id: sample for sample in samples.subscriptions(self.today)}
-        self.entitlements = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
-        self.budgets, self.owners, self._pending, self._migrations = {}, {}, {}, {}
+        self.subscriptions: dict[UUID, Subscription] = {
+            sample.id: sample for sample in samples.subscriptions(self.today)
+        }
+        self.entitlements: dict[UUID, list[Subscription]] = {self.AZURE_PLAN_ID: [samples.entitlement(self.today)]}
+        self.budgets: dict[UUID, Decimal | None] = {}
+        self.owners: dict[UUID, set[str]] = {}
+        self._pending: dict[UUID, PendingChange] = {}
+        self._migrations: dict[UUID, tuple[PendingChange, UUID]] = {}
         if subscriptions is not None:
             self.subscriptions = {}
             for subscription in subscriptions:

@@ -182,22 +182,27 @@ class Seeding(State):
             self._put_additional_module(on_sale)
 
     def _fill_contracts(self, contracts: Mapping[int, Iterable[ContractData]]) -> None:
-        self.contracts = {int64_id("customer_id", customer): {} for customer in contracts}
+        self.contracts: dict[int, dict[int, ContractData]] = {
+            int64_id("customer_id", customer): {} for customer in contracts
+        }
         for customer, own in contracts.items():
             for contract in own:
                 self._put_contract(customer, contract)
         if not any(self.CONTRACT_ID in own for own in self.contracts.values()):
             # The other samples belong to this contract.
-            self.modules, self.idle_periods = {}, {}
+            self.modules: dict[tuple[int, int], AdditionalModuleContractExtended] = {}
+            self.idle_periods: dict[int, dict[int, IdlePeriod]] = {}
 
     def _fill_with_samples(self) -> None:
         today = self.today
-        config = self.idle_period_config = samples.idle_period_config(today, verification=self.verification)
+        config = samples.idle_period_config(today, verification=self.verification)
+        self.idle_period_config: IdlePeriodConfiguration = config
         past = samples.past_idle_period(today, config)
         self.contracts = {self.CUSTOMER_ID: {contract.id: contract for contract in samples.contracts(today)}}
         self.modules = {(self.CONTRACT_ID, self.MODULE_CONTRACT_ID): samples.sauna(today)}
         self.idle_periods = {self.CONTRACT_ID: {past.id: past}}
-        self.reasons, self.additional_modules = samples.reasons(), samples.modules_on_sale()
+        self.reasons: list[ContractCancelationReason] = samples.reasons()
+        self.additional_modules: list[AdditionalModule] = samples.modules_on_sale()
         self._last_id = 9000
 
     def _put_contract(self, customer_id: int, contract: ContractData) -> ContractData:

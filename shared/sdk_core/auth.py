@@ -1,4 +1,8 @@
-"""Who is calling: an API key, or a bearer token that is fetched, shared, refreshed and dropped when refused."""
+"""The credential of a client: an API key, or a bearer token.
+
+An API key never changes. A bearer token is fetched when it is first needed, shared by all calls, fetched again shortly
+before it expires, and dropped when the server refuses it.
+"""
 
 import asyncio
 import base64
@@ -40,10 +44,10 @@ __all__ = [
 _FETCH_TIMEOUT = 30.0
 """Seconds a token fetch may take, whoever waits for it."""
 _FAILURE_PAUSE = 1.0
-"""Seconds for which a failed token fetch answers further calls, so that they do not queue up behind a dead endpoint."""
+"""Seconds after a failed token fetch in which further calls fail with the same error, and none asks the endpoint."""
 _LIFETIME_MIN = 60.0
-"""Seconds for which a fresh token is used at least, unless it is refused. What says that it expires sooner is a wall
-clock that is wrong, on this machine or another: each call would fetch a token."""
+"""Seconds for which a fresh token is used at least, unless it is refused. If it seems to expire sooner, a wall clock is
+wrong, on this machine or another; believing it, each call would fetch a token."""
 
 TokenSession = Callable[[URL], AbstractAsyncContextManager[ClientSession]]
 """Gives a session, on the client's connections, for requests to a URL: which proxy they take depends on it."""
@@ -126,9 +130,9 @@ class _Headers(dict[str, str]):
 class BearerToken:
     """`Authorization: Bearer ...` from a source of tokens, for any number of concurrent calls.
 
-    One fetch at a time per event loop, however many calls wait for it; a cancelled call cancels nobody else's
-    fetch; a failed one fails those who waited, once. A token is replaced shortly before it expires, and when the
-    server refuses it - unless another call has replaced it already.
+    There is one fetch at a time per event loop, however many calls wait for it. A call that is cancelled does not
+    cancel the fetch. If the fetch fails, all calls that wait for it fail. A token is replaced shortly before it
+    expires, and when the server refuses it, unless another call has replaced it already.
     """
 
     constant: Mapping[str, str] = MappingProxyType({})

@@ -42,7 +42,8 @@ class Answer(Struct, frozen=True, eq=False):
     """The body, decompressed; None: larger than allowed, or not read to its end."""
 
     # What a member's data may stand in is shown nowhere.
-    __repr__ = object.__repr__
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
 
 _NONE_YET: Final = Answer(0, {}, None)
@@ -93,6 +94,8 @@ class Call(Struct, Generic[T], eq=False):
     deadline: float
     """On `options.retry.clock`."""
     _correlation_id: str | None
+    forks: int = 0
+    """As `transport.fork` had it: a forked child must not send what its parent is about to send."""
     attempts: tuple[Attempt, ...] = ()
     delay: float = 0.0
     """Seconds waited before the attempt under way."""
@@ -110,7 +113,8 @@ class Call(Struct, Generic[T], eq=False):
     answer: Answer = _NONE_YET
     """The one that the call succeeded with."""
 
-    __repr__ = object.__repr__
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
     @property
     def correlation_id(self) -> str:
@@ -195,6 +199,11 @@ class Call(Struct, Generic[T], eq=False):
             return None
         what = f"broken off by {kind}, which neither the API nor the connection raised"
         return self.fail(SdkError, what, Outcome.NOT_SENT, retryable=False, cause=kind)
+
+    def inherited(self) -> SdkError:
+        """Build the error of a call that was under way when the process was forked, in the child."""
+        what = "the process was forked while the call was under way, and only its parent goes on with it"
+        return self.fail(SdkError, what, Outcome.UNKNOWN, retryable=False)
 
     def closed(self, what: str) -> ClientClosedError:
         """Build the error of a client that can't send any more."""

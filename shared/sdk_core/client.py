@@ -15,6 +15,7 @@ from sdk_core.admission import Admission
 from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend, check_kinds, check_session
 from sdk_core.call import Answer, Call, Options, Reply
+from sdk_core.codec import LARGE
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
 from sdk_core.deadline import end_of_scope, within_scope
 from sdk_core.deprecation import Deprecations
@@ -25,10 +26,11 @@ from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, begin_retries
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
+from sdk_core.transport import fork
 from sdk_core.transport.connection import Connection
 from sdk_core.transport.exchange import Exchange
 from sdk_core.transport.session import LoopSession, Sessions
-from sdk_core.verdict import accept, refuse
+from sdk_core.verdict import accept, accept_large, refuse
 
 __all__ = ["Client"]
 
@@ -187,7 +189,8 @@ class Client:
         if operation.deprecated is not None:
             self._deprecations.warn(operation, operation.deprecated)
         limit = options.total_timeout if end_of_scope() is None else within_scope(options.total_timeout)
-        return Call(operation, path, query, body, options, options.retry.clock() + limit, correlation_id)
+        deadline = options.retry.clock() + limit
+        return Call(operation, path, query, body, options, deadline, correlation_id, fork.forks)
 
     async def _attempts(self, call: Call[T]) -> T:
         """Make attempts until one succeeds, or another would not help."""
@@ -202,7 +205,9 @@ class Client:
                     finally:
                         here.slots.release()
                     if 200 <= answer.status < 300:
-                        value = accept(call, answer, self._backend)
+                        is_small = len(answer.content or b"") < LARGE
+                        backend = self._backend
+                        value = accept(call, answer, backend) if is_small else await accept_large(call, answer, backend)
                         break
                     raise refuse(call, answer, self._backend)
                 except SdkError as failure:

@@ -11,6 +11,7 @@ Code, message, trace id and fields are taken from where they are, however the ke
 proves that the API has spoken: `recognised` is False.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -18,7 +19,7 @@ from typing import Any, Final
 from sdk_core import codec
 from sdk_core.details import ErrorDetails, FieldError, safe_code
 
-__all__ = ["field_errors", "foreign_error", "own_code"]
+__all__ = ["field_errors", "foreign_error", "own_code", "tells_failure"]
 
 _MOST_FIELDS: Final = 20
 _MOST_MESSAGES: Final = 5
@@ -32,6 +33,9 @@ _MESSAGES: Final = ("errormessage", "message", "detail", "description", "error_d
 _TRACE_IDS: Final = ("traceid", "trace_id", "correlationid", "requestid", "request-id", "activityid")
 _FIELDS: Final = ("errors", "modelstate", "details")
 _NAMES: Final = ("propertyname", "field", "target", "name")
+_FAILURES: Final = ("error", "errors", "errorcode", "errormessage", "modelstate", "exceptiontype")
+_STATUSES: Final = ("status", "statuscode")
+_ERROR_STATUSES: Final = range(400, 600)
 _TEXTS: Final = ("description", "defaultmessage", "message", "messages")
 
 
@@ -52,6 +56,28 @@ def foreign_error(raw: Any, body: bytes) -> ErrorDetails:
         trace_id=next((text for part in (outer, inner, cause) if (text := _first(_short, part, _TRACE_IDS))), None),
         raw=raw,
         body=body[:2048],
+    )
+
+
+_MAY_TELL: Final = re.compile(
+    rb'"(?:%s)"|[\\\0]' % b"|".join(key.encode() for key in (*_FAILURES, *_STATUSES)), re.IGNORECASE
+)
+"""One of the keys; or what may stand for one: escapes, or two bytes for a character."""
+
+
+def may_tell_failure(content: bytes) -> bool:
+    """Return whether `tells_failure` has to be asked about the JSON in a body: nearly always it has not."""
+    return _MAY_TELL.search(content) is not None
+
+
+def tells_failure(raw: Any) -> bool:
+    """Return whether a JSON body is an error's, whatever status it came with.
+
+    It has the number of an error status, or something under a key that only error bodies have.
+    """
+    body = _lower(raw)
+    return any(body.get(key) for key in _FAILURES) or any(
+        type(body.get(key)) is int and body[key] in _ERROR_STATUSES for key in _STATUSES
     )
 
 

@@ -20,6 +20,8 @@ before they gave up on it. What they send lacks the API's own error envelope.
 | any other 5xx                                    | anybody            | UNKNOWN  | raise            | raise  |
 | 2xx with JSON of another shape, of a READ        | the API            | REJECTED | raise            |        |
 | 2xx with JSON of another shape, of any other     | the API            | APPLIED  | raise            | raise  |
+| 2xx with an error's body, of a READ              | anybody            | REJECTED | raise            |        |
+| 2xx with an error's body, of any other           | anybody            | UNKNOWN  | raise            | raise  |
 | 2xx that is no JSON; 3xx                         | in between         | UNKNOWN  | raise            | raise  |
 | a head or a compression that can't be read       | anybody            | UNKNOWN  | raise            | raise  |
 """
@@ -93,7 +95,7 @@ class Attempt:
 def outcome_of_status(
     operation: Operation[object], status: int, details: ErrorDetails, *, throttles_with_503: bool
 ) -> tuple[Outcome, bool]:
-    """Return what an error status (400 and above) says of the effect, and whether the failure is a passing one."""
+    """Return what an error status (400 and above) says of the effect, and whether the same request may succeed soon."""
     match status:
         case 429:
             return Outcome.REJECTED, True
@@ -110,9 +112,14 @@ def outcome_of_status(
             return Outcome.UNKNOWN, status in _PASSING_SERVER_ERRORS
 
 
-def outcome_of_unreadable(operation: Operation[Any]) -> Outcome:
-    """Return what JSON of another shape says of the effect: the API said yes, and a READ has none."""
-    return Outcome.REJECTED if operation.effect is Effect.READ else Outcome.APPLIED
+def outcome_of_unreadable(operation: Operation[Any], *, tells_failure: bool = False) -> Outcome:
+    """Return what JSON of another shape, which came with a success, says of the effect. A READ has none.
+
+    The API said yes; unless the body is an error's: then status and body contradict each other.
+    """
+    if operation.effect is Effect.READ:
+        return Outcome.REJECTED
+    return Outcome.UNKNOWN if tells_failure else Outcome.APPLIED
 
 
 def outcome_of_failure(error: BaseException) -> Outcome:
@@ -131,7 +138,10 @@ def outcome_of_failure(error: BaseException) -> Outcome:
 
 
 def may_repeat(effect: Effect, outcome: Outcome, *, passing: bool) -> bool:
-    """Return whether the same request may be sent again: it could help, and can't do a WRITE twice."""
+    """Return whether the same request may be sent again.
+
+    It may if it can succeed soon (`passing`), and if that can't have the effect of a WRITE twice.
+    """
     return passing and (effect in {Effect.READ, Effect.IDEMPOTENT} or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
 
 

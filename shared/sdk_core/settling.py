@@ -1,4 +1,8 @@
-"""One run of a workflow: read, ask if needed, and read on until the state shows or the time is over."""
+"""One run of a workflow: read the state, send a request if it is needed, and read until the state is reached.
+
+`settle` ends with the state that was asked for, or with an error that says what is known of the request. It never sends
+a request again whose effect is not known, unless the caller asked for that.
+"""
 
 from asyncio import CancelledError
 from typing import Final, Generic, TypeVar
@@ -6,7 +10,7 @@ from typing import Final, Generic, TypeVar
 from sdk_core.arguments import of_type, seconds
 from sdk_core.call import Reply
 from sdk_core.client import Client
-from sdk_core.errors import BadRequestError, ConflictError, Facts, NotFoundError, SdkError
+from sdk_core.errors import BadRequestError, ClientClosedError, ConflictError, Facts, NotFoundError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
 from sdk_core.workflow import Change, NotSettledError, Procedure, Request, Run, Settled, WorkflowError, cannot, shown
@@ -18,9 +22,9 @@ S = TypeVar("S")
 _MOST_REQUESTS: Final = 2
 _GROWTH: Final = 1.5
 _LONGEST_PAUSE: Final = 10
-"""In times of the first."""
+"""How many times as long as the first pause between two reads the longest is."""
 _CERTAINTY: Final = (Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED)
-"""Of several requests, that outcome is known which comes last here."""
+"""If the requests of a run have several outcomes, the run has that one of them which comes last here."""
 
 
 async def settle(
@@ -34,16 +38,16 @@ async def settle(
     confirm: bool = True,
     asked_ago: float | None = None,
 ) -> Settled[S]:
-    """Bring about a state, and return when it is read.
+    """Bring a contract or subscription into a state, and return once a read shows it in that state.
 
     Args:
         client: makes the calls; its retry policy's clock and sleep are waited with.
         procedure: how to read and change the state.
-        timeout: seconds for the whole.
+        timeout: seconds for the whole run, with all its calls and pauses.
         poll: seconds between reads; grows by half each time, up to ten times as long.
-        ask: False: send nothing, only wait for the state.
-        resend_after: seconds in which the effect of a request of UNKNOWN outcome shows, if it had one. If the state is
-            then still the one in which the request was sent, it is sent once more. None: it never is.
+        ask: whether to send the request if it is needed. If False, nothing is sent: the run only waits for the state.
+        resend_after: seconds after which the effect of a request can be read, if it had one. A request whose outcome is
+            UNKNOWN is sent once more if the state is still the same after that time. If None, it is never sent again.
         confirm: False: once the API said yes to the request, nothing is read any more.
         asked_ago: seconds since an earlier run may have sent the request, with an outcome that nobody knows. It counts
             as one of this run's, and its outcome as UNKNOWN; the state it was sent in is not known. None: there is no
@@ -51,10 +55,11 @@ async def settle(
 
     Raises:
         NotSettledError: the state was not reached in time.
-        WorkflowError: nothing would be right to do.
-        SdkError: a call failed. All errors carry the state read last, and the correlation ids of all calls. `outcome`
-            is that of the request that was to bring the state about; if none was sent, REJECTED means that a read was
-            refused, and anything else is NOT_SENT.
+        WorkflowError: the state that was read allows no request, or rules out the one that was asked for.
+        SdkError: a call failed, or the client was closed.
+
+    All errors carry the state that was read last, and the correlation ids of all calls. `outcome` is that of the
+    request. If none was sent, it is REJECTED after a read that was refused, and else NOT_SENT.
     """
     timeout, poll = seconds("timeout", timeout), seconds("poll", poll)
     of_type(bool)("ask", ask)
@@ -71,7 +76,7 @@ async def settle(
         settling.complete(error)
         raise
     except (Exception, CancelledError) as error:
-        # What the caller's own code waited for may have been cancelled, and nobody have cancelled this task.
+        # A CancelledError may come from something that the caller's code waited for, and not from this task.
         if not settling.was_sent or (isinstance(error, CancelledError) and is_cancelled()):
             raise
         what = f"a request was sent, but then the program failed with {type(error).__name__}"
@@ -81,7 +86,7 @@ async def settle(
 
 
 class _Settling(Generic[S]):
-    """A run on its way to a state: what was read, what was sent, and what became of it."""
+    """One run: what was read, what was sent, and what is known of its effect."""
 
     def __init__(
         self,
@@ -106,7 +111,7 @@ class _Settling(Generic[S]):
         self._state: str | None = None
         """What was read last."""
         self._read_at = 0.0
-        """When that began: what is read may have been so then, however late the answer comes."""
+        """When that read began. Its answer may be as old as that, however late it comes."""
         self._read_failure: SdkError | None = None
         """Why the last read failed."""
         self._request: Request | None = None
@@ -114,12 +119,11 @@ class _Settling(Generic[S]):
         """The state that the request was made for."""
         self._times_sent = 0
         self._sent: Facts = {}
-        """What errors tell of the request: where it was sent more than once, of the one that is more likely to have
-        had an effect."""
+        """What errors tell of the request; of two, that of the one which is more likely to have had an effect."""
         self._sent_at = 0.0
         self._send_failure: SdkError | None = None
         self._outcome = Outcome.NOT_SENT
-        """Of all requests; APPLIED: acknowledged."""
+        """What is known of the effect of all requests together. APPLIED: the API has answered one with a success."""
 
     def take_over(self, ago: float) -> None:
         """Count a request that an earlier run may have sent `ago` seconds ago, as one of this run's."""
@@ -139,7 +143,7 @@ class _Settling(Generic[S]):
     async def settle(self) -> Settled[S]:
         pause = self._poll
         while True:
-            # The time is checked before reading, so that one read begins after the deadline.
+            # The time is checked before the read, so that the last read begins after the deadline.
             self._run.is_last_read = not self._run.left
             self._read_at = self._run.now
             reply = await self._read()
@@ -159,6 +163,9 @@ class _Settling(Generic[S]):
         """Read the state; None if that failed, and may be tried again."""
         try:
             reply = await self._procedure.read(self._run)
+        except ClientClosedError:
+            # Nothing can be read any more, however long the run goes on.
+            raise
         except SdkError as error:
             end = self._procedure.end_of(error) if self._may_have_effect else None
             if end is not None:
@@ -196,7 +203,10 @@ class _Settling(Generic[S]):
         return pause if moment is None else min(pause, max(0.0, moment - self._run.now))
 
     async def _send(self, state: S) -> bool:
-        """Send the request, if there is time; return whether its answer says all. Raise what ends the run."""
+        """Send the request, if there is time, and return whether nothing needs to be read after its answer.
+
+        A failure is raised only if it ends the run.
+        """
         if self._request is None:
             self._request = await self._procedure.prepare(self._run, state)
             self._requested_in = self._state
@@ -207,18 +217,25 @@ class _Settling(Generic[S]):
         except SdkError as error:
             self._note_sent(error.outcome)
             self._send_failure = error
-            # A refusal may mean that somebody else has done it, or is doing it: that can be read.
+            # The API may refuse because somebody else has made the same change, or is making it. Reads will show that.
             explicable = isinstance(error, BadRequestError | ConflictError | NotFoundError)
             lost = self._answer_says_all and error.outcome is Outcome.APPLIED
             if lost or not (self._may_have_effect or explicable):
                 raise
+            return False
+        except Exception:
+            # Raised before anything was sent, by what is the caller's: a file, a clock. What was sent before may still
+            # take effect, which can be read.
+            if not self._may_have_effect:
+                raise
+            self._times_sent = _MOST_REQUESTS
             return False
         self._note_sent(Outcome.APPLIED)
         self._answer = reply.value
         return self._answer_says_all
 
     def _note_sent(self, outcome: Outcome) -> None:
-        # The clock last: it is the caller's, and may fail.
+        # The clock is asked last, because it is the caller's and may fail.
         self._times_sent += 1
         self._attempts += len(self._run.last_request.get("attempts", ()))
         if _CERTAINTY.index(outcome) >= _CERTAINTY.index(self._outcome):
@@ -248,7 +265,7 @@ class _Settling(Generic[S]):
         return error
 
     def complete(self, error: SdkError) -> SdkError:
-        """Have an error tell all that is known of the run."""
+        """Add to an error all that is known of the run, and return it."""
         message = error.message
         told: Facts = {**self._run.last_request, **error.facts, "correlation_ids": [*self._run.correlation_ids]}
         if self.was_sent:
@@ -267,5 +284,5 @@ class _Settling(Generic[S]):
         return error.with_facts(message, **told)
 
     def forget(self) -> None:
-        """Let go of the errors: the traceback of what is raised leads here, and only the collector would free both."""
+        """Drop the errors: the traceback of what is raised refers to this object, which would make a cycle."""
         self._read_failure = self._send_failure = None

@@ -7,100 +7,162 @@ Answer --- 2xx --------> accept --> value                   it is what the API d
 """
 
 import logging
+from asyncio import get_running_loop, wait
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_origin
+
+from aiohttp import hdrs
+from attrs import evolve
 
 from sdk_core import codec
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.deviation import Deviation, tell
+from sdk_core.envelopes import may_tell_failure, tells_failure
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
 from sdk_core.retry import retry_after_of
 from sdk_core.returns import Checked, Empty
 
-__all__ = ["accept", "refuse"]
+__all__ = ["accept", "accept_large", "refuse"]
 
 T = TypeVar("T")
 
+_FAILURE: Final = "$: the body of an error"
+_TO_BE_CHECKED: Final = (Checked, Empty, dict)
+"""Classes of values that are no answer yet for being of the documented types."""
 _log = logging.getLogger("sdk_core.verdict")
 
 
 def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
     """Return the value of a success (2xx).
 
-    A text that is no JSON is no success, however short, and whatever type it claims: also where the API documents no
-    content, "OK" may come from something in between, and nobody knows whether the API ever saw the request.
+    Also where the API documents no content:
+
+    - A text that is no JSON is no success, however short, and whatever type it claims: "OK" may come from something in
+      between, and nobody knows whether the API ever saw the request.
+    - The body of an error is no success either: some servers send all their errors with status 200.
 
     Raises:
         InvalidResponseError: it can't be read. If it is JSON, which comes from the API, it said yes: APPLIED, but
-            REJECTED of a READ, which has no effect. UNKNOWN if it is none: it may be a page of something in between.
+            REJECTED of a READ, which has no effect. UNKNOWN if it is none, as it may be a page of something in between,
+            or if it is an error's.
     """
     shape: Any = call.operation.returns
     content = answer.content
     if content is not None:
         try:
             if isinstance(shape, type) and issubclass(shape, Empty):
-                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-            value: T = codec.READERS[shape](content)
-        except Exception:  # noqa: BLE001, S110  whatever it is, the exact reader decides, below and not in here
+                value: Any = shape.from_answer(content, lambda: call.correlation_id)
+            else:
+                value = codec.READERS[shape](content)
+            if isinstance(value, _TO_BE_CHECKED):
+                _check(call, content, cast("object", value))
+        except Exception:  # noqa: BLE001, S110  it is read once more, exactly, and not in here: see `codec.load`
             pass
         else:
-            if not isinstance(value, Checked) or value.misfit(call.query) is None:
-                return value
-    return _accept_exactly(call, answer, backend)
+            return cast("T", value)
+    return _judge(call, answer, backend, partial(_read, call, answer, backend, partial(_note, call)))
 
 
-def _accept_exactly(call: Call[T], answer: Answer, backend: Backend) -> T:
-    operation, content = call.operation, answer.content
+async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
+    """Like `accept`, for an answer that is read in another thread.
+
+    A MiB of many small objects takes some tenths of a second: meanwhile the event loop goes on, if not as fast. The
+    caller's callbacks are called in this thread all the same.
+    """
+    told: list[tuple[str, str]] = []
+    read = partial(_read, call, answer, backend, lambda path, kind: told.append((path, kind)))
+    try:
+        reading = get_running_loop().run_in_executor(None, read)
+    except RuntimeError:
+        # There is no other thread to be had.
+        return accept(call, answer, backend)
+    # If this call is cancelled, nobody else asks what became of it, and asyncio would complain.
+    reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await wait((reading,))
+    for path, kind in told:
+        _note(call, path, kind)
+    return _judge(call, answer, backend, reading.result)
+
+
+def _read(call: Call[T], answer: Answer, backend: Backend, note: Callable[[str, str], None]) -> T:
+    """Read a success by both readers; in any thread."""
+    operation, content = call.operation, answer.content or b""
     shape: Any = operation.returns
-    problems: tuple[str, ...] = ()
-    readable: Any = None
-    if content is not None:
+    if isinstance(shape, type) and issubclass(shape, Empty):
+        return cast("T", shape.from_answer(content, lambda: call.correlation_id))
+    return codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note)
+
+
+def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T]) -> T:
+    """Return what `read()` gives, or raise the error of what it raises."""
+    operation, content = call.operation, answer.content
+    misfit: codec.ShapeError | None = None
+    if content or (content is not None and not _is_cut(operation, answer)):
         try:
-            if isinstance(shape, type) and issubclass(shape, Empty):
-                return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-            value = codec.read_exactly(
-                content,
-                operation.returns,
-                lone_item=operation.lone_item,
-                unwrap=backend.unwrap,
-                tell=partial(_note, call),
-            )
-            if not isinstance(value, Checked) or (misfit := value.misfit(call.query)) is None:
-                return value
-            problems = (misfit,)
+            value = read()
+            found: object = value
+            if isinstance(found, _TO_BE_CHECKED):
+                _check(call, content, cast("object", found))
         except codec.ShapeError as error:
-            problems, readable = error.problems, error.readable
+            # Its traceback refers to this frame, which refers to it.
+            misfit = error.with_traceback(None)
         except (codec.NotJsonError, MemoryError):
             pass
-    if readable is not None and call.options.skip_unreadable_items:
+        else:
+            return value
+    misfit = misfit or codec.ShapeError(())
+    if misfit.readable is not None and call.options.skip_unreadable_items:
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
         fields = call.log_fields("success", attempt=len(call.attempts) + 1)
-        _log.warning(what, operation.name, ", ".join(problems), call.correlation_id, extra=fields)
-        return cast("T", readable)
+        _log.warning(what, operation.name, ", ".join(misfit.problems), call.correlation_id, extra=fields)
+        return cast("T", misfit.readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
-    raise _unreadable(call, answer, problems, readable)
+    raise _unreadable(call, answer, misfit, backend)
+
+
+def _is_cut(operation: Operation[Any], answer: Answer) -> bool:
+    """Return whether an empty answer is not to be taken for an empty list: it was compressed, and something came.
+
+    aiohttp does not tell that a gzip stream broke off. What is left of any other JSON is none any more.
+    """
+    is_list = get_origin(operation.returns) is list
+    return is_list and hdrs.CONTENT_ENCODING in answer.headers and answer.headers.get(hdrs.CONTENT_LENGTH) != "0"
+
+
+def _check(call: Call[Any], content: bytes, value: object) -> None:
+    """Raise ShapeError if a value of the documented types is no answer all the same."""
+    if isinstance(value, Checked):
+        if (misfit := value.misfit(call.query)) is not None:
+            raise codec.ShapeError((misfit,), raw=codec.parse_or_none(content))
+        return
+    # Where any JSON is an answer, that of an error would be one, too.
+    if may_tell_failure(content) and tells_failure(raw := codec.parse_or_none(content)):
+        raise codec.ShapeError((_FAILURE,), raw=raw)
 
 
 def _note(call: Call[Any], path: str, kind: str) -> None:
     tell(call.options.on_unexpected, Deviation(call.operation.name, path, kind))
 
 
-def _unreadable(call: Call[Any], answer: Answer, problems: tuple[str, ...], readable: object) -> InvalidResponseError:
-    outcome = outcome_of_unreadable(call.operation) if problems else Outcome.UNKNOWN
+def _unreadable(call: Call[Any], answer: Answer, misfit: codec.ShapeError, backend: Backend) -> InvalidResponseError:
+    content, problems = answer.content or b"", misfit.problems
+    details, is_error = ErrorDetails(raw=misfit.raw, body=content), tells_failure(misfit.raw)
+    if is_error:
+        details = evolve(backend.read_error(content), body=content)
+    outcome = outcome_of_unreadable(call.operation, tells_failure=is_error) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
+    if is_error:
+        what = f"status {answer.status} with the body of an error ({safe_code(details.code) or 'no code'})"
     facts = call.facts(outcome, retryable=False, status=answer.status, problems=list(problems))
-    failure = InvalidResponseError(what, facts).with_details(_unrecognised(answer.content))
-    failure.readable = readable
+    failure = InvalidResponseError(what, facts).with_details(details)
+    failure.readable = misfit.readable
     return failure
-
-
-def _unrecognised(content: bytes | None) -> ErrorDetails:
-    return ErrorDetails(raw=codec.parse_or_none(content or b""), body=content or b"")
 
 
 def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
@@ -110,7 +172,8 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         call.record(Outcome.UNKNOWN, status)
         what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
         failure = call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
-        return failure.with_details(_unrecognised(answer.content))
+        content = answer.content or b""
+        return failure.with_details(ErrorDetails(raw=codec.parse_or_none(content), body=content))
     details = backend.read_error(answer.content or b"")
     outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
     # It may be how the server answers what an earlier attempt of this call did.

@@ -133,8 +133,10 @@ class Run:
         """Start the clock: the client's, as its retry policy has it."""
         self._client = client
         self._policy = client.retry_policy
-        self.timeout = within_scope(timeout)
-        self._deadline = self._policy.clock() + self.timeout
+        self.timeout: float = within_scope(timeout)
+        self._started = self._policy.clock()
+        self._deadline = self._started + self.timeout
+        self._slept = 0.0
         self.is_last_read = False
         self.correlation_ids: list[str] = []
         self.last_request: Facts = {}
@@ -148,12 +150,15 @@ class Run:
     @property
     def left(self) -> float:
         """Seconds until the deadline; 0 once it is there."""
-        left = self._deadline - self.now
+        # A clock may stand still, or be set back: what was waited for has passed all the same.
+        left = self._deadline - max(self.now, self._started + self._slept)
         return left if left >= _SHORTEST else 0.0
 
     async def sleep(self, delay: float) -> None:
         """Wait, but no longer than until the deadline."""
-        await self._policy.sleep(min(delay, max(0.0, self._deadline - self.now)))
+        delay = min(delay, self.left)
+        await self._policy.sleep(delay)
+        self._slept += delay
 
     async def call(self, operation: Operation[T], **arguments: object) -> Reply[T]:
         """Make a call within the time that is left.
@@ -162,7 +167,7 @@ class Run:
             NotSettledError: no time is left.
             SdkError: the call failed.
         """
-        left = self._deadline + LAST_READ - self.now if self.is_last_read else self.left
+        left = min(LAST_READ, self._deadline + LAST_READ - self.now) if self.is_last_read else self.left
         if left <= 0:
             raise cannot(NotSettledError, "there was no time left", retryable=True)
         retry = evolve(self._policy, max_attempts=1) if self.is_last_read else self._policy

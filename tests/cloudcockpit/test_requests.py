@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pickle
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from uuid import UUID
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from payloads import payload
 from wire import CannedAnswer, Raw, WireRequest, WireServer
 
@@ -351,15 +352,37 @@ async def test_po_number_of_full_length() -> None:
 
 
 async def test_transition_is_sent_back_as_it_came() -> None:
-    """What the API offered is what it gets, field for field; only keys that nobody documented are dropped."""
+    """What the API offered is what it gets: nulls, empty lists and keys that nobody documented, too."""
     offered = json.loads(payload("cloudcockpit_transitions"))
-    offered[0]["termDuration"] = {"name": "TermOfTomorrow"}
-    offered[0]["undocumented"] = 1
+    offered[0] |= {
+        "termDuration": {"name": "TermOfTomorrow", "more": [1]},
+        "billingFrequency": "Monthly",
+        "imageUrl": None,
+        "destinationSubscriptionId": "",
+        "transitionEvents": [{"name": None, "status": "Pending", "when": "0001-01-01T00:00:00"}],
+        "undocumented": {"price": 1.50, "of": None},
+    }
     async with WireServer(CannedAnswer(body=offered), ACCEPTED) as server, api(server) as client:
         (transition,) = await client.list_eligible_transitions(**IDS)
         await client.upgrade_subscription(**IDS, transition=transition)
-    del offered[0]["undocumented"]
-    assert server.requests[1].json == offered[0]
+        await client.upgrade_subscription(**IDS, transition=pickle.loads(pickle.dumps(transition)))
+        changed = evolve(transition, quantity=3, offer_name=None, term_duration=TermDuration.ONE_MONTH)
+        await client.upgrade_subscription(**IDS, transition=changed)
+    assert [request.json for request in server.requests[1:3]] == [offered[0]] * 2
+    assert b'"price":1.5,' in server.requests[1].body
+    # A field that was changed is sent as it is now, one that was emptied is not sent.
+    del offered[0]["offerName"]
+    assert server.requests[3].json == offered[0] | {"quantity": 3, "termDuration": {"name": "OneMonth"}}
+
+
+async def test_transition_may_be_built_from_nothing() -> None:
+    """Without an original, what is documented and given is sent; it is neither compared nor shown."""
+    async with WireServer(ACCEPTED) as server, api(server) as client:
+        await client.upgrade_subscription(**IDS, transition=Transition(quantity=3, provider_offer_id="a"))
+    assert server.requests[0].json == {"quantity": 3, "providerOfferId": "a"}
+    read = Transition(quantity=3, original={"quantity": 3, "secret": "x"})
+    assert (read, hash(read)) == (Transition(quantity=3), hash(Transition(quantity=3)))
+    assert "secret" not in repr(read)
 
 
 async def test_changes_are_taken_at_the_call() -> None:
@@ -657,7 +680,7 @@ async def test_paginator_reads_every_page_once(
         ([{}], 0, 1, r"\$\.items: required, but missing"),
         ([{"data": [item(1)], "totalCount": 1}], 0, 1, r"\$\.items: required, but missing"),
         ([{"Items": [item(1)], "TotalPages": 1}], 0, 1, r"\$\.items: required, but missing"),
-        ([{"statusCode": 500, "type": "Error", "description": "down"}], 0, 1, r"\$\.items: required, but missing"),
+        ([{"statusCode": 500, "type": "Error", "description": "down"}], 0, 1, "the body of an error"),
         ([{"items": None, "totalCount": 3}], 0, 1, r"\$\.items: empty on the first page, although totalCount is 3"),
         ([{"items": [], "totalCount": 3}], 0, 1, r"\$\.items: empty on the first page, although totalCount is 3"),
         ([{"items": [item(1)], "totalPages": 3}], 1, 2, "page 2 holds the items of an earlier page"),

@@ -13,6 +13,7 @@ from wire import STALL, CannedAnswer, WireServer
 from cloudcockpit_sdk import (
     BadRequestError,
     Change,
+    ClientClosedError,
     CloudCockpitClient,
     InvalidResponseError,
     NotFoundError,
@@ -28,6 +29,7 @@ from cloudcockpit_sdk import (
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox, Fault
 from cloudcockpit_sdk.workflows import cancel_and_wait, migrate_and_wait, reactivate_and_wait, suspend_and_wait
 from sdk_core.workflow import LAST_READ
+from sdk_core.workflow import Run as Run_
 
 Run = Callable[..., Awaitable[Settled[Any]]]
 ACTIVE: dict[str, Any] = {
@@ -323,6 +325,87 @@ async def test_a_clock_that_fails_hides_no_effect(
         if asked < ticks:
             return
     pytest.fail("it asks for the time for ever")
+
+
+@each
+@pytest.mark.parametrize("moves_back", [False, True])
+async def test_a_clock_that_stands_still_does_not_prolong_a_run(operation: str, run: Run, moves_back: bool) -> None:
+    """Or that is set back: what was slept has passed."""
+    slept, now = 0.0, 1000.0
+
+    def clock() -> float:
+        nonlocal now
+        now -= moves_back
+        return now
+
+    async def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+        assert slept < 100
+        await asyncio.sleep(0)
+
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=RetryPolicy(sleep=sleep, clock=clock)) as client:
+        sandbox.fail(Fault.drop(), operation=operation)
+        with pytest.raises(NotSettledError) as caught:
+            await run(client, timeout=60.0)
+    assert slept == pytest.approx(60)
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@each
+async def test_closing_the_client_ends_a_run(operation: str, run: Run, timeline: Timeline) -> None:
+    """At the next read, not at the deadline; what may have happened is told."""
+    async with CloudCockpitSandbox() as sandbox:
+        client = client_of(sandbox, timeline)
+        closing: list[asyncio.Task[None]] = []
+        timeline.at(30, lambda: closing.append(asyncio.create_task(client.aclose())))
+        sandbox.fail(Fault.drop(), operation=operation)
+        with pytest.raises(ClientClosedError) as caught:
+            await run(client)
+        assert 30 <= timeline.passed <= 90
+        assert (caught.value.outcome, caught.value.retryable, caught.value.operation) == (
+            Outcome.UNKNOWN,
+            False,
+            operation,
+        )
+        await asyncio.gather(*closing)
+
+
+@each
+async def test_closing_the_client_before_anything_is_sent(operation: str, run: Run, timeline: Timeline) -> None:
+    """Also of a run that only waits: nothing happened."""
+    async with CloudCockpitSandbox() as sandbox:
+        client = client_of(sandbox, timeline)
+        await client.aclose()
+        for ask in (True, False):
+            with pytest.raises(ClientClosedError) as caught:
+                await run(client, ask=ask)
+            assert caught.value.outcome is Outcome.NOT_SENT
+    assert timeline.passed == 0
+    assert operation
+
+
+@each_change
+async def test_a_second_request_that_can_not_be_made_does_not_end_a_run(
+    operation: str, run: Run, timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as of a file that vanished after the first: that one may still take effect."""
+    call, made = Run_.call, 0
+
+    async def call_once(self: Run_, called: Any, **arguments: Any) -> Any:
+        nonlocal made
+        made += called.name == operation
+        if made > 1 and called.name == operation:
+            raise FileNotFoundError
+        return await call(self, called, **arguments)
+
+    monkeypatch.setattr(Run_, "call", call_once)
+    async with CloudCockpitSandbox() as sandbox, client_of(sandbox, timeline) as client:
+        sandbox.fail(Fault.drop(), operation=operation)
+        timeline.at(200, do(sandbox, operation))
+        settled = await run(client, resend_after=20.0)
+    assert settled.change is Change.UNKNOWN
+    assert made == 2
 
 
 @each

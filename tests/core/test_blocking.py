@@ -1,19 +1,38 @@
 """R-16: a call does no work of files, TLS settings, name resolution or imports in the event loop's thread."""
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
+from both_apis import APIS, valid_arguments
+from model_json import full
 from wire import CannedAnswer, WireServer
 
-from membership_sdk import MembershipClient, NotFoundError, RetryPolicy
+from membership_sdk import (
+    ContractCancelationReason,
+    ContractData,
+    InvalidResponseError,
+    MembershipClient,
+    NotFoundError,
+    RetryPolicy,
+    SdkError,
+)
+from sdk_core import codec
+from sdk_core.deviation import Deviation
 
 ROOT = Path(__file__).parents[2]
+OPERATIONS = {operation.name: (api, operation) for api in APIS for operation in api.operations}
 
 # In a process of its own: what is imported by the first request of all would not be seen here.
 _GUARDED = """
@@ -121,6 +140,118 @@ def test_calls_do_not_block_the_loop(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+MIB = 2**20
+
+
+def filled(piece: str, before: str = "[", after: str = "]", size: int = MIB) -> str:
+    return before + ",".join([piece] * (size // (len(piece) + 1))) + after
+
+
+CONTRACT = codec.dump(full(ContractData)).decode().replace('"rateCodes"', '"others"').removesuffix("}")
+LARGE_ANSWERS: dict[str, tuple[str, str]] = {
+    "objects without anything": ("get_contract_data", filled("{}", f'[{CONTRACT},"rateCodes":[', "]}]")),
+    "objects with a name": ("get_contract_data", filled('{"name":"x"}', f'[{CONTRACT},"rateCodes":[', "]}]")),
+    "objects, the last of them odd": (
+        "get_contract_data",
+        filled("{}", f'[{CONTRACT},"rateCodes":[', ',{"name":"","identifier":7}]}]'),
+    ),
+    "dates": ("get_contract_data", filled('"2024-05-04"', f'[{CONTRACT},"availableCancelationDates":[', "]}]")),
+    "misfits": ("get_contract_data", filled("{}")),
+    "strings": ("get_contract_data", filled('"x"')),
+    "numbers": ("get_contract_data", filled("1.5")),
+    "transitions": ("list_eligible_transitions", filled('{"quantity":1}')),
+    "odd transitions": ("list_eligible_transitions", filled('{"quantity":1,"offerId":""}')),
+    "items": ("list_subscriptions", filled(f'{{"id":"{UUID(int=1)}"}}', '{"items":[', "]}")),
+    "raw objects": ("list_audit_logs", filled("{}", '{"items":[', "]}")),
+    "raw lists": ("list_audit_logs", filled("[]", '{"items":[', "]}")),
+    "raw texts": ("list_audit_logs", filled('"x"', '{"items":[', "]}")),
+    "raw numbers": ("list_audit_logs", filled("0.1", '{"items":[', "]}")),
+    "raw depths": ("list_audit_logs", filled("[" * 400 + "]" * 400, '{"items":[', "]}")),
+    "a map": ("get_custom_term_end_dates", json.dumps({str(number): number for number in range(70_000)})),
+    "nothing documented": ("withdraw_contract_cancelation", filled("[]")),
+}
+"""An operation, and a MiB that it is answered."""
+
+
+@pytest.mark.parametrize("name", LARGE_ANSWERS)
+async def test_loop_goes_on_while_a_large_answer_is_read(name: str) -> None:
+    """No step of the loop takes 50 ms of its thread, whatever a MiB holds; in the codec itself, see test_bounds."""
+    (api, operation), body = OPERATIONS[LARGE_ANSWERS[name][0]], LARGE_ANSWERS[name][1]
+    steps: list[float] = []
+    async with WireServer(CannedAnswer(body=body)) as server, api.client(server.url) as client:
+        call = asyncio.create_task(_end_of(client.call(operation, **valid_arguments(operation))))
+        while not call.done():
+            started = time.thread_time()
+            # All that is to be done now.
+            await asyncio.sleep(0)
+            steps.append(time.thread_time() - started)
+    assert max(steps) < 0.05
+    assert await call is None or isinstance(await call, InvalidResponseError)
+
+
+async def _end_of(call: Awaitable[object]) -> SdkError | None:
+    try:
+        await call
+    except SdkError as error:
+        return error
+    return None
+
+
+async def test_answer_that_is_read_elsewhere_is_told_here() -> None:
+    """Callbacks are called in the loop's thread; what does not fit is raised as ever."""
+    threads: list[int] = []
+    reason = {"cancelationReasonId": 1, "cancelationReasonName": "x" * MIB}
+    contract = full(ContractData) | {"cancelationReason": "x" * MIB, "cancelationOrigin": ""}
+    answers = [[contract], [reason, reason | {"cancelationReasonId": None}]]
+
+    def tell(_what: Deviation) -> None:
+        threads.append(threading.get_ident())
+
+    async with (
+        WireServer(*(CannedAnswer(body=answer) for answer in answers)) as server,
+        MembershipClient(server.url, "key", on_unexpected=tell) as client,
+    ):
+        (read,) = await client.get_contract_data(customer_id=1)
+        assert read.cancelation_origin is None
+        with pytest.raises(InvalidResponseError, match="whole number") as caught:
+            await client.get_contract_cancelation_reason_data()
+    assert threads == [threading.get_ident()]
+    assert caught.value.readable == [codec.structure(reason, ContractCancelationReason)]
+
+
+async def test_large_answer_is_read_here_if_there_is_no_other_thread() -> None:
+    """Slowly is better than not at all."""
+    asyncio.get_running_loop().set_default_executor(executor := ThreadPoolExecutor(1))
+    executor.shutdown()
+    contract = full(ContractData) | {"cancelationReason": "x" * MIB}
+    async with WireServer(CannedAnswer(body=[contract])) as server, MembershipClient(server.url, "key") as client:
+        assert len(await client.get_contract_data(customer_id=1)) == 1
+
+
+async def test_call_may_be_cancelled_while_its_answer_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    """What becomes of the reading concerns nobody any more, and nobody is told."""
+    body = filled("{}")
+    async with WireServer(CannedAnswer(body=body)) as server, MembershipClient(server.url, "key") as client:
+        reading = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        run = loop.run_in_executor
+
+        def noted(*arguments: Any) -> Any:
+            reading.set()
+            return run(*arguments)
+
+        loop.run_in_executor = noted  # type: ignore[method-assign]
+        call = asyncio.create_task(client.get_contract_data(customer_id=1))
+        await asyncio.wait_for(reading.wait(), 5)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await loop.shutdown_default_executor()
+        gc.collect()
+        await asyncio.sleep(0)
+    assert not caplog.records
 
 
 def test_no_step_of_a_call_is_slow(caplog: pytest.LogCaptureFixture) -> None:

@@ -131,19 +131,6 @@ async def test_a_short_delay_ends_in_the_real_answer() -> None:
         assert len(await client.get_contract_data(customer_id=1001)) == 2
 
 
-class Unlimited:
-    """A rate limiter of the client's that lets it run into the server's."""
-
-    def acquire(self, _operation: str, _patience: float) -> float:
-        return 0.0
-
-    def on_rate_limited(self, _operation: str, _retry_after: float) -> None:
-        pass
-
-    def give_back(self, _operation: str, _wait: float) -> None:
-        pass
-
-
 async def _statuses(client: MembershipClient, count: int, customer_id: int = 1001) -> list[int]:
     """Read the contracts, and return what was answered: 200, or the status of an error."""
     statuses: list[int] = []
@@ -235,7 +222,7 @@ def test_what_could_never_happen_is_refused(queue: Callable[[MembershipSandbox],
 
 async def test_a_rate_limit_closes_the_operation_for_the_next_minute() -> None:
     """Over 3 a minute, all of the minute that follows is refused; other operations are not; and it opens again."""
-    async with MembershipSandbox() as sandbox, sandbox.client(retry=ONCE, rate_limiter=Unlimited()) as client:
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=ONCE, rate_limiter=None) as client:
         sandbox.fail(Fault.rate_limit(3))
         assert await _statuses(client, 5) == [200, 200, 200, 429, 429]
         assert len(await client.get_contract_cancelation_reason_data()) == 2
@@ -256,7 +243,7 @@ async def test_a_rate_limit_closes_the_operation_for_the_next_minute() -> None:
 
 
 async def test_what_a_rate_limit_refuses_uses_up_no_other_fault() -> None:
-    async with MembershipSandbox() as sandbox, sandbox.client(retry=ONCE, rate_limiter=Unlimited()) as client:
+    async with MembershipSandbox() as sandbox, sandbox.client(retry=ONCE, rate_limiter=None) as client:
         sandbox.fail(Fault.status(503))
         sandbox.fail(Fault.rate_limit(1), operation="get_contract_data")
         assert await _statuses(client, 3) == [503, 429, 429]

@@ -1,6 +1,7 @@
 """An answer that can't be read is not lost: the live error carries it, and nothing else does."""
 
 import copy
+import gzip
 import json
 import logging
 import pickle
@@ -80,6 +81,23 @@ async def test_text_is_no_answer_to_a_command(status: int) -> None:
         with pytest.raises(InvalidResponseError) as caught:
             await client.suspend_subscription(**IDS)
     assert (caught.value.outcome, caught.value.details.body) == (Outcome.UNKNOWN, b"OK")
+
+
+@pytest.mark.parametrize("left", [0, 1, 10, 12, 15, 60])
+async def test_compressed_list_that_breaks_off_is_not_empty(left: int) -> None:
+    """Whether nothing or a part of it came out of the stream; all bytes that were announced came."""
+    stream = gzip.compress(json.dumps([CONTRACT] * 50).encode())[:left]
+    head = b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(stream)
+    async with (
+        WireServer(Raw(head + stream)) as server,
+        MembershipClient(server.url, "key", retry=RetryPolicy.none()) as client,
+    ):
+        if not left:
+            assert await client.get_contract_data(customer_id=1) == []
+            return
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_contract_data(customer_id=1)
+    assert caught.value.outcome in {Outcome.UNKNOWN, Outcome.REJECTED}
 
 
 BROKEN = [CONTRACT, CONTRACT | {"id": SECRET}, CONTRACT | {"endDate": SECRET}, CONTRACT]

@@ -6,6 +6,7 @@ from attrs import frozen
 
 MORE, LAST = {"hasNextPage": True}, {"hasNextPage": False}
 MISSING = r"\$\.items: required, but missing"
+FAILED = "the body of an error"
 EMPTY_FIRST = "empty on the first page"
 REPEATED = "holds the items of an earlier page"
 ENDLESS = "pages in a row are empty"
@@ -76,9 +77,9 @@ PAGES = (
     R("PascalCase", "T", ({"Items": [{}], "TotalCount": 1},), MISSING, 1),
     R("snake_case", "T", ({"items_": [{}], "total_count": 1},), MISSING, 1),
     R("wrapped once more", "INF", ({"result": page(1)},), MISSING, 1),
-    R("an error with status 200", "INF", ({"statusCode": 500, "type": "E", "description": "D"},), MISSING, 1),
-    R("a problem with status 200", "T", ({"title": "T", "status": 500},), MISSING, 1),
-    R("a message with status 200", "T", ({"statusCode": 429, "message": "M"},), MISSING, 1),
+    R("an error with status 200", "INF", ({"statusCode": 500, "type": "E", "description": "D"},), FAILED, 1),
+    R("a problem with status 200", "T", ({"title": "T", "status": 500},), FAILED, 1),
+    R("a message with status 200", "T", ({"statusCode": 429, "message": "M"},), FAILED, 1),
     R("a total without the key", "INF", ({"totalCount": 3, "totalPages": 1},), MISSING, 1),
     R("a total with null", "INF", ({"items": None, "totalCount": 3},), EMPTY_FIRST, 1),
     R("a total with none", "INF", (page(totalCount=3),), EMPTY_FIRST, 1),
@@ -90,6 +91,24 @@ PAGES = (
     R("HTML", "T", (b"<html>",), "no JSON", 1),
     R("half of JSON", "-", (b'{"items": [',), "no JSON", 1),
     R("a second page of another form", "INF", (page(1, totalPages=2), {"data": []}), MISSING, 2),
-    R("an error as the second page", "INF", (page(1, **MORE), {"statusCode": 500, "type": "E"}), MISSING, 2),
+    R("an error as the second page", "INF", (page(1, **MORE), {"statusCode": 500, "type": "E"}), FAILED, 2),
 )
 """Each is served to every operation that answers with pages."""
+
+NO_LISTS: tuple[tuple[str, str, Any], ...] = (
+    ("an object for items", "INF", {"items": {}}),
+    ("a text for items", "INF", {"items": ""}),
+    ("a number for items", "INF", {"items": 0}),
+    ("false for items", "INF", {"items": False}),
+    ("a part, by the flag", "3P", page(1, **MORE)),
+    ("a part, by the total", "V", page(1, totalPages=2)),
+    ("a part, by the count", "V", page(1, totalCount=2)),
+    ("a part, by the token", "V", page(1, continuationToken="t")),
+    ("nothing at all", "INF", {}),
+    ("another name", "INF", {"data": []}),
+    ("an error", "INF", {"statusCode": 500, "type": "E"}),
+    ("a text", "-", "none"),
+    ("a number", "-", 0),
+    ("false", "-", False),
+)
+"""What, its mark and its form: each is served where a bare list is documented, and is none."""

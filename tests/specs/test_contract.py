@@ -271,6 +271,8 @@ def camel(name: str) -> str:
 def attributes(kind: Any) -> Iterator[tuple["attrs.Attribute[Any]", Any, bool]]:
     """Yield attribute, type without None, and whether None is allowed."""
     for attribute in attrs.fields(attrs.resolve_types(get_origin(kind) or kind)):
+        if attribute.metadata.get("original"):
+            continue
         members = [member for member in get_args(attribute.type) if member is not NoneType]
         nullable = NoneType in get_args(attribute.type)
         shape: Any = members[0] if nullable else attribute.type

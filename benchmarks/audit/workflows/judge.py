@@ -26,6 +26,8 @@ class WorkflowLie(Enum):
     """Unless its caller had it sent again, and somebody had undone the first."""
     SENT_AGAIN = "a run sent its request again, although the one before may have had an effect"
     """Unless its caller asked for that."""
+    SENT_EARLY = "a run sent its request again on what it had read too early"
+    """On a read that came before the time was over in which the effect of the first would show."""
     SENT_LATE = "a run sent its request after its deadline"
     UNASKED = "a run that was only to wait sent a request"
     CHANGE = "said another part in the change than it had"
@@ -63,6 +65,8 @@ def _deeds(account: RunAccount, record: RunRecord, world: World, run: RunPlan) -
         yield WorkflowLie.TWICE
     if record.unsettled and run.resend_after is None:
         yield WorkflowLie.SENT_AGAIN
+    if run.resend_after is not None and _is_early(record, run.resend_after):
+        yield WorkflowLie.SENT_EARLY
     if record.sent and not run.asks:
         yield WorkflowLie.UNASKED
     if not account.crashed and any(sent > account.started + account.timeout for sent in record.sent):
@@ -76,6 +80,15 @@ def _deeds(account: RunAccount, record: RunRecord, world: World, run: RunPlan) -
     gave_up = account.raised in _AT_DEADLINE and record.sent and account.operation == subject.name
     if gave_up and account.ended < account.started + account.timeout - _ROUNDING and GONE not in subject.others:
         yield WorkflowLie.GAVE_UP
+
+
+def _is_early(record: RunRecord, resend_after: float) -> bool:
+    """Return whether a request was sent again without a read in between that may be believed."""
+    for again in record.sent:
+        doubts = [first for first in record.in_doubt if first < again]
+        if doubts and not any(doubts[-1] + resend_after <= came <= again for came in record.read):
+            return True
+    return False
 
 
 def _words(account: RunAccount, record: RunRecord, world: World) -> Iterator[WorkflowLie]:

@@ -41,8 +41,8 @@ _WRITES: Final = {
     "odd": 3,
 }
 """What befalls a request, and how often."""
-_READS: Final = ("500", "503", "429", "403", "404", "dropped", "stalled", "slow", "html", "odd")
-"""What befalls a read."""
+_READS: Final = ("500", "503", "429", "403", "404", "dropped", "stalled", "html", "odd", *["slow"] * 4)
+"""What befalls a read, most often that its answer is old when it comes."""
 
 
 def language_of(run: int) -> str:
@@ -110,6 +110,7 @@ class _Answering:
     async def read(self) -> bool:
         """Answer a read; return whether the connection is kept."""
         world = self._world
+        came = world.loop.time()
         passed, (first, last) = world.loop.time() - world.began, world.plan.outage
         if first <= passed < last or self._rng.random() < world.plan.read_trouble:
             fault = self._rng.choice(_READS)
@@ -122,6 +123,7 @@ class _Answering:
             return self._send_error(404)
         subject = world.plan.subject
         if self._operation is subject.reads[0]:
+            world.record(self._run).read.append(came)
             world.record(self._run).shown.add(shown(self._operation, state))
         return self._send(200, answer(self._operation, world.plan.number, state))
 
@@ -152,6 +154,7 @@ class _Answering:
         if fault == "done":
             return self._answer(accepted=self._process())
         record.told_open = True
+        record.in_doubt.append(record.sent[-1])
         match fault:
             case "slow":
                 accepted = self._process()

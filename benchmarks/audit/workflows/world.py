@@ -21,6 +21,10 @@ class RunRecord:
     """How many were accepted, sooner or later."""
     effects: int = 0
     """How often what it asked for was done."""
+    in_doubt: list[float] = field(factory=list[float])
+    """When those of them came whose answer left open whether they have an effect."""
+    read: list[float] = field(factory=list[float])
+    """When its reads came that were answered a state."""
     told_open: bool = False
     """Whether it was ever left in doubt."""
     shown: set[str] = field(factory=set[str])

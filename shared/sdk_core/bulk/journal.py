@@ -18,19 +18,10 @@ from typing import Final, Self
 
 from attrs import frozen
 
+from sdk_core.bulk import records
 from sdk_core.bulk.lock import lock, lock_file
 from sdk_core.bulk.plan import PlannedRow
-from sdk_core.bulk.records import (
-    FORMAT,
-    JournalError,
-    RunFacts,
-    compare,
-    counts_of,
-    explained,
-    facts_of,
-    has_run,
-    refuse_duplicates,
-)
+from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of, has_run
 from sdk_core.bulk.result import Ending
 from sdk_core.correlation import new_correlation_id
 
@@ -120,7 +111,7 @@ class Journal:
                     database.execute(statement)
                 values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
                 database.executemany(_INSERT, values)
-                refuse_duplicates(database, plan)
+                records.refuse_duplicates(database, plan)
                 facts = (FORMAT, run_id, sdk, plan, time.time())
                 database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
         except BaseException:
@@ -151,7 +142,7 @@ class Journal:
             with explained(path), journal._transaction() as database:
                 _refuse_others(database, path, sdk)
                 if rows is not None:
-                    compare(database, rows, path, plan)
+                    records.compare(database, rows, path, plan)
                 database.execute(
                     "update row set state = 'planned', outcome = null, error = null where state = 'ended'"
                     " and may_succeed_later"

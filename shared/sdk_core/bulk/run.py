@@ -120,7 +120,7 @@ class BulkRun:
             await self._journal.close()
             raise
         counts = self._journal.counts()
-        self.progress = Progress(sum(counts.values()))
+        self.progress: Progress = Progress(sum(counts.values()))
         """How far it is."""
         for outcome, count in counts.items():
             if outcome not in {"planned", "sent"}:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from sdk_core.bulk.progress import Pause
 from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.row import RowOptions
-from sdk_core.bulk.run import BulkRun, EngineOf
+from sdk_core.bulk.run import BulkRun, EngineOf, RunOptions
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_display import BY_SIGNAL, show
 from sdk_core.cli.bulk_texts import status_json, status_lines
@@ -89,40 +89,49 @@ class BulkCommands:
             redis: URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
         """
         console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        limiter = self.limiter()
-        pause = None if limiter is None else Pause(limiter)
-        options: ClientOptions = {} if pause is None else {"rate_limiter": pause}
-        begins = False
-        with ExitStack() as files:
+        options: RunOptions = {
+            "journal": journal,
+            "operation": operation,
+            "resume": resume,
+            "concurrency": concurrency,
+            "max_failures": max_failures,
+        }
+        try:
+            row_options = options["row_options"] = RowOptions(confirm=confirm, resend_after=resend_after)
+            if engine == "docket":
+                options["engine"] = self._workers(_redis_url(redis), row_options)
+        except (ValueError, ImportError) as error:
+            return _refused(console, error)
+        with TemporaryDirectory() as folder:
             if dry_run:
-                journal = Path(files.enter_context(TemporaryDirectory())) / "checked.db"
-            try:
-                row_options = RowOptions(confirm=confirm, resend_after=resend_after)
-                elsewhere = None if engine == "in-process" else self._workers(_redis_url(redis), row_options)
-                async with self.connect(options) as client:
-                    run = BulkRun(
-                        client,
-                        self.catalogue,
-                        sys.stdin.buffer if plan == "-" else plan,
-                        journal=journal,
-                        operation=operation,
-                        resume=resume,
-                        concurrency=concurrency,
-                        max_failures=max_failures,
-                        row_options=row_options,
-                        engine=elsewhere,
-                    )
-                    async with run:
-                        begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
-                        if begins:
-                            await show(run, console, pause)
-            except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
-                return _broken(error, console, journal) if begins else _refused(console, error)
-            if not begins:
-                if not resume:
-                    journal.unlink()
-                return Exit.DONE if dry_run else Exit.USAGE
-        return _end(run, console, journal, results)
+                options["journal"] = Path(folder) / "checked.db"
+            return await self._carry_out(console, plan, options, results, dry_run=dry_run, yes=yes)
+
+    async def _carry_out(
+        self,
+        console: Console,
+        plan: str | None,
+        options: RunOptions,
+        results: Path | None,
+        *,
+        dry_run: bool,
+        yes: bool,
+    ) -> Exit:
+        limiter, journal = self.limiter(), Path(options["journal"])
+        pause = None if limiter is None else Pause(limiter)
+        begins = False
+        try:
+            async with self.connect({} if pause is None else {"rate_limiter": pause}) as client:
+                run = BulkRun(client, self.catalogue, sys.stdin.buffer if plan == "-" else plan, **options)
+                async with run:
+                    begins = self._may_begin(run, console, plan, dry_run=dry_run, yes=yes)
+                    if begins:
+                        await show(run, console, pause)
+        except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
+            return _broken(error, console, journal) if begins else _refused(console, error)
+        if begins:
+            return _end(run, console, journal, results)
+        return _not_begun(journal, is_new=not options["resume"], dry_run=dry_run)
 
     def status(self, journal: Path, /, *, json: bool = False) -> Exit:
         """Show where a run is, while it is under way or afterwards.
@@ -192,8 +201,7 @@ class BulkCommands:
         if yes or not changes:
             return True
         if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            what = "it changes something: where nobody can be asked, it needs --yes; nothing was sent"
-            console.print(what, soft_wrap=True)
+            console.print("it changes something and nobody can be asked: add --yes; nothing was sent", soft_wrap=True)
             return False
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()
@@ -237,6 +245,12 @@ def _redis_url(given: str | None) -> str:
     if not url:
         raise ValueError("--engine docket and worker need --redis, or the environment variable REDIS_URL")
     return url
+
+
+def _not_begun(journal: Path, *, is_new: bool, dry_run: bool) -> Exit:
+    if is_new:
+        journal.unlink()
+    return Exit.DONE if dry_run else Exit.USAGE
 
 
 def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> Exit:

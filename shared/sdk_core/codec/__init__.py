@@ -1,11 +1,12 @@
-"""JSON to attrs classes and back: strict about types, open about what is new, silent about values.
+"""JSON to attrs classes and back.
 
-The names of JSON keys are the camelCase of attribute names. Unknown keys are ignored and unknown values of enumerations
-are kept, so an API may add both. `null` or a wrong type where a value is required is an error that names the JSON path
-and never the value. Money and other fractions are `Decimal`, read from the digits in the text without a float in
-between.
+`load(text, shape)` returns JSON text as an object of a class; `dump(value)` is the way back. The names of JSON keys are
+the camelCase of attribute names. Unknown keys are ignored and unknown values of enumerations are kept, so that an API
+may add both. `null` or a wrong type where a value is required is an error, which names the JSON path and never the
+value. Money and other fractions are `Decimal`, made from the digits in the text without a float in between.
 
-Two readers give the same values; the fast one is tried first, the exact one decides.
+There are two readers, which give the same values. The fast one is tried first. If it raises anything, the exact one
+reads the text again: only that one names what is wrong, and reads what is tolerated.
 
     load(text, shape)
       |
@@ -23,14 +24,16 @@ Two readers give the same values; the fast one is tried first, the exact one dec
       v
     ShapeError                                      the first 20 misfits with their JSON paths, and the readable items
 
-`dump(value)` in write.py is the way back. Imports go in one direction only (`a <- b`: b imports a):
+`dump` is in write.py. Imports go in one direction only (`a <- b`: b imports a):
 
     enums, problems, text <- scalars <- containers <- rules
-    enums <- shapes <- containers, write
+    enums <- shapes <- containers
+    problems, rules, shapes <- write
     scalars, shapes <- twins
     problems <- lists
 """
 
+import gc
 from collections.abc import Callable
 from typing import Any, TypeVar, get_origin
 
@@ -38,11 +41,12 @@ from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.lists import Unwrap, as_items
 from sdk_core.codec.problems import Reading, ShapeError
 from sdk_core.codec.rules import structure
-from sdk_core.codec.text import NotJsonError, as_list, as_object, as_text, parse, parse_or_none
+from sdk_core.codec.text import LARGE, NotJsonError, as_list, as_object, as_text, parse, parse_or_none, uncollected
 from sdk_core.codec.twins import READERS
 from sdk_core.codec.write import dump, encode_datetime
 
 __all__ = [
+    "LARGE",
     "READERS",
     "NotJsonError",
     "OpenEnum",
@@ -58,7 +62,6 @@ __all__ = [
     "load",
     "parse",
     "parse_or_none",
-    "read_exactly",
     "structure",
 ]
 
@@ -73,7 +76,7 @@ def load(
     unwrap: Unwrap | None = None,
     tell: Callable[[str, str], None] | None = None,
 ) -> T:
-    """Return the JSON `text` as `shape`.
+    """Return the JSON `text` as `shape`. It may be called in any thread.
 
     Args:
         text: in any of JSON's encodings. Nothing at all stands for an empty list.
@@ -86,32 +89,26 @@ def load(
         NotJsonError: it is no JSON.
         ShapeError: it does not fit; the paths of the misfits are named.
     """
+    if len(text) >= LARGE and gc.isenabled():
+        with uncollected():
+            return load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
-    # The slow reading stands below the handler, not in it: there the fast reader's error, whose message may show a
-    # value, would become the context of whatever is raised.
+    # The exact reader is called after the handler, not in it. In it, the fast reader's error would become the context
+    # of what is raised, and its message may show a value.
     try:
         value: T = READERS[kind](text)
     except Exception:  # noqa: BLE001, S110  Whatever it is, the exact reader reads the text again and decides.
         pass
     else:
         return value
-    return read_exactly(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
-
-
-def read_exactly(
-    text: bytes,
-    shape: type[T],
-    *,
-    lone_item: bool = False,
-    unwrap: Unwrap | None = None,
-    tell: Callable[[str, str], None] | None = None,
-) -> T:
-    """Like `load`, but by the exact reader alone: for who has asked the fast one, `READERS[shape](text)`, already."""
     reading = Reading()
-    is_list = get_origin(shape) is list
+    is_list = get_origin(kind) is list
     found = None if is_list and not text.strip() else parse(text)
     try:
         return structure(as_items(found, reading, lone_item, unwrap) if is_list else found, shape, reading)
+    except ShapeError as error:
+        error.raw = found
+        raise
     finally:
         if tell is not None:
             for path, deviation in reading.deviations:

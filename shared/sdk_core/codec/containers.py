@@ -16,7 +16,7 @@ from cattrs import BaseConverter, StructureHandlerNotFoundError
 from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.problems import EnoughError, MisfitError, WrongTypeError, current_reading
 from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
-from sdk_core.codec.shapes import is_enum, is_optional, json_name, typed_attributes
+from sdk_core.codec.shapes import is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.codec.text import as_list, as_object
 
 __all__ = ["dict_rule", "list_rule", "object_rule", "optional_rule"]
@@ -33,12 +33,16 @@ _TEXTS: Final = frozenset({str, object, Any})
 def optional_rule(shape: Any, converter: BaseConverter) -> Rule:
     """Return the rule for `X | None`: what servers send where they have no value is None, and told."""
     kind: Any = next(member for member in get_args(shape) if member is not NoneType)
-    is_named = is_enum(kind) and issubclass(kind, OpenEnumObject)
+    is_choice = is_enum(kind)
+    is_named = is_choice and issubclass(kind, OpenEnumObject)
     structure_value = _structuring(kind, converter)
 
     def rule(value: Any, _shape: Any) -> Any:
         if value is None or (is_named and as_object(value).get("name") is None and type(value) is dict):
             # CloudCockpit's documentation has samples with {} for no value.
+            return None
+        if is_choice and as_object(value).get("name") == "":
+            current_reading.get().tolerate("an empty name for no value")
             return None
         if type(value) is str and (why := _why_none(value, kind)) is not None:
             current_reading.get().tolerate(why)
@@ -85,9 +89,10 @@ def object_rule(cls: Any, converter: BaseConverter) -> Rule:
     attributes = [
         _attribute(attribute, Any if kind is None else kind, converter)
         for attribute, kind in typed_attributes(cls)
-        if attribute.init
+        if attribute.init and not attribute.metadata.get("original")
     ]
     make = get_origin(cls) or cls
+    original = original_of(make)
 
     def rule(value: Any, _shape: Any) -> Any:
         if type(value) is not dict:
@@ -112,6 +117,8 @@ def object_rule(cls: Any, converter: BaseConverter) -> Rule:
             path.pop()
         if not fits:
             raise MisfitError
+        if original is not None:
+            arguments[original.alias or original.name] = cast("dict[str, Any]", value)
         return make(**arguments)
 
     return rule

@@ -25,13 +25,14 @@ class ShapeError(ValueError):
     """The JSON is not of the documented shape; `problems` are (JSON path, what was expected), at most 20.
 
     `readable` is the value without those items of its lists that can't be read; None if something else does not fit,
-    or if there are too many problems.
+    or if there are too many problems. `raw` is the JSON value, if it was read from a text.
     """
 
-    def __init__(self, problems: tuple[str, ...], readable: object = None) -> None:
+    def __init__(self, problems: tuple[str, ...], readable: object = None, raw: object = None) -> None:
         super().__init__(problems)
         self.problems = problems
         self.readable = readable
+        self.raw = raw
 
 
 class WrongTypeError(ValueError):

@@ -16,7 +16,7 @@ instead: the value is of the type that the API documents, or a WrongTypeError sa
 
 What is tolerated, and told to `Reading.tolerate`, costs a field at most, never the answer:
 
-- an empty text where a value may be missing and no text is documented: None;
+- an empty text where a value may be missing and no text is documented: None; so is the empty name of an enumeration;
 - a date-time of the year 1 where it may be missing: None, because .NET has no other value for "none";
 - a date-time without offset where it may be missing: None, because it names no instant, and a guess would move it;
 - an enumeration as bare text where `{"name": ...}` is documented, and the reverse;

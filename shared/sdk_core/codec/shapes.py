@@ -20,6 +20,7 @@ __all__ = [
     "is_object",
     "is_optional",
     "json_name",
+    "original_of",
     "typed_attributes",
 ]
 
@@ -60,6 +61,14 @@ def json_name(attribute: "attrs.Attribute[Any]") -> str:
     """Return the JSON key of an attribute: `metadata["json"]`, or its name in camelCase."""
     head, *rest = attribute.name.split("_")
     return attribute.metadata.get("json") or head + "".join(word.capitalize() for word in rest)
+
+
+def original_of(cls: Any) -> "attrs.Attribute[Any] | None":
+    """Return the attribute with `metadata={"original": True}`, if a class has one.
+
+    It is no key of the JSON: it holds the whole JSON object, for what has to be sent back as it came.
+    """
+    return next((attribute for attribute in attrs.fields(cls) if attribute.metadata.get("original")), None)
 
 
 def typed_attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":

@@ -1,17 +1,17 @@
 """The fast reader: msgspec reads JSON text straight into attrs objects.
 
 Contract: `READERS[shape](text)` returns what `structure(parse(text), shape)` returns, of the same types at all depths,
-or raises. It may raise for what the exact reader reads, and does for whatever that one tolerates and tells. Any
-exception means the same: ask the exact reader. There is one intended difference: what stands under a key that no
-attribute has is skipped without being decoded, so that bytes that are not UTF-8 and numbers too large for `Decimal` do
-no harm there.
+or raises. It may raise for a text that the exact reader reads, and always does where that one tolerates and tells
+something. Any exception means that the exact reader has to be asked. There is one intended difference: what stands
+under a key that no attribute has is skipped without being decoded. So bytes that are not UTF-8, and numbers too large
+for `Decimal`, do no harm there.
 
-Why: nothing is built between bytes and objects. With cattrs alone, getting one contract would take longer by 0.13 of
-the time that the same call takes with bare aiohttp (`python -m benchmarks`).
+Why: no dicts and lists are built between the bytes and the objects. With cattrs alone, getting one contract would take
+longer by 0.13 of the time that the same call takes with bare aiohttp (`python -m benchmarks`).
 
-How: msgspec can fill the slots of an attrs class, but takes the names of the attributes for the keys in the JSON, and
-reads a few types otherwise than cattrs. So it is given a subclass of each class, its twin, which has the names that it
-needs, and is not frozen, so that what was read may be changed once more:
+How: msgspec can fill the slots of an attrs class. But it expects keys in the JSON that are named like the attributes,
+and reads a few types otherwise than cattrs. So for each class it is given a subclass, here called the class's twin. A
+twin has the names that msgspec needs. It is not frozen, so that what was read can be converted afterwards:
 
     b'{"listPrice": 20, "currency": {"name": "EUR"}}'
         |
@@ -25,9 +25,9 @@ needs, and is not frozen, so that what was read may be changed once more:
         v
     Item(list_price=Decimal("20"), currency=Currency.EUR)
 
-The object is now an ordinary one of its class: frozen, and of no other type than if the class had been called. That is
-allowed only for classes whose constructor does nothing but store its arguments (`_only_stores`). For all others, and
-for shapes that msgspec would read in another way, there is no fast reader, and cattrs does all the work.
+The object is now an ordinary one of its class: frozen, and of the same type as if the class had been called. This is
+done only for classes whose constructor does nothing but store its arguments (`_only_stores`). For all others, and for
+shapes that msgspec would read otherwise, there is no fast reader, and the exact one reads each text.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ import msgspec
 
 from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.scalars import as_datetime, as_decimal
-from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, typed_attributes
+from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, original_of, typed_attributes
 
 __all__ = ["READERS"]
 
@@ -153,7 +153,7 @@ class _Twins:
             return _Reading(str | None if optional else str, convert=_converter(as_datetime, optional=False))
         if is_enum(bare) and issubclass(bare, OpenEnumObject):
             named = msgspec.defstruct("Named", [("name", bare | None, None) if optional else ("name", bare)])
-            return _Reading(named | None if optional else named, convert=attrgetter("name"))
+            return _Reading(named | None if optional else named, refuse_empty=optional, convert=attrgetter("name"))
         wire_type = self.wire_type(bare)
         # An enumeration takes an empty string for a value; where there need be none, it means that there is none.
         return _Reading(wire_type | None if optional else wire_type, refuse_empty=optional and is_enum(bare))
@@ -190,12 +190,12 @@ def _make_finish(cls: Any, readings: Mapping[str, _Reading]) -> Callable[[Any], 
         if reading.empty_as:
             (names[f"{name}_empty_as"],) = reading.empty_as
             lines += [f"if not twin.{name}: twin.{name} = {name}_empty_as"]
-        if reading.refuse_empty:
-            lines += [f'if twin.{name} == "": raise TypeError']
         if reading.convert is not None:
             names |= {f"{name}_convert": reading.convert, f"{name}_convert_unless": reading.convert_unless}
             lines += [f"value = twin.{name}"]
             lines += [f"if type(value) is not {name}_convert_unless: twin.{name} = {name}_convert(value)"]
+        if reading.refuse_empty:
+            lines += [f'if twin.{name} == "": raise TypeError']
     exec("\n ".join([*lines, "twin.__class__ = cls"]), names)  # noqa: S102  The text is ours: no data goes into it.
     finish: Callable[[Any], None] = names["finish"]
     return finish
@@ -223,6 +223,7 @@ def _only_stores(cls: Any) -> bool:
     slots: set[str] = {slot for base in cls.__mro__ for slot in getattr(base, "__slots__", ())}
     return (
         len(fields) > 0
+        and original_of(cls) is None
         and "__attrs_attrs__" in vars(cls)
         and slots - {"__weakref__"} == {a.name for a in fields}
         and all(a.init and a.validator is a.converter is None and not is_factory(a.default) for a in fields)

@@ -10,7 +10,7 @@ msgspec writes fastest, and would write much that no API documents: sets, bytes,
 `_exact` therefore lets through only what is written as the documentation has it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -24,7 +24,9 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
-from sdk_core.codec.shapes import LazyDict, has_attrs, json_name
+from sdk_core.codec.problems import Reading
+from sdk_core.codec.rules import structure
+from sdk_core.codec.shapes import LazyDict, has_attrs, json_name, original_of
 
 __all__ = ["dump", "encode_datetime", "to_builtins"]
 
@@ -85,8 +87,22 @@ _TO_JSON_VALUE = LazyDict(lambda cls: _writing_converter().get_unstructure_hook(
 
 
 def _to_object(cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
-    overrides: dict[str, Any] = {a.name: override(rename=json_name(a)) for a in attrs.fields(cls)}
-    return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **overrides)
+    original = original_of(cls)
+    overrides: dict[str, Any] = {
+        a.name: override(omit=True) if a is original else override(rename=json_name(a)) for a in attrs.fields(cls)
+    }
+    write = make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **overrides)
+    return write if original is None else lambda value: _sent_back(value, getattr(value, original.name), write)
+
+
+def _sent_back(value: object, original: Mapping[str, Any] | None, write: Callable[[Any], dict[str, Any]]) -> Any:
+    """Return an object as it came, with the fields that were changed since, and without those that were emptied."""
+    now = write(value)
+    if original is None:
+        return now
+    before = write(structure(original, value.__class__, Reading()))
+    kept = {key: item for key, item in original.items() if key in now or key not in before}
+    return kept | {key: item for key, item in now.items() if item != before.get(key)}
 
 
 # JSON values to text
@@ -97,6 +113,7 @@ _DATES = frozenset({date.__mro__[-2]})
 """The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
 _PLAIN = _DATES | {str, int, bool, NoneType, UUID}
 """What msgspec writes as the APIs document it, if it is of exactly such a class."""
+_TEXT = frozenset({str})
 
 
 def _exact(value: Any) -> Any:
@@ -106,13 +123,9 @@ def _exact(value: Any) -> Any:
         TypeError, ValueError: something in it is no JSON value, though msgspec might write it.
     """
     kind = value.__class__
-    if kind is dict:
-        for key, item in value.items():
-            if type(item) not in _PLAIN or type(key) is not str:
-                break
-        else:
-            # Most bodies end here: an object without lists or objects in it is not copied.
-            return value
+    # Most bodies end here: an object without lists or objects in it is not copied.
+    if kind is dict and _PLAIN.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value)):
+        return value
     if issubclass(kind, dict):
         return {_key(key): item if type(item) in _PLAIN else _exact(item) for key, item in value.items()}
     if issubclass(kind, list | tuple):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any, ClassVar, TypeVar
 
@@ -54,7 +55,7 @@ class Contents:
         self.ledger: Recent[LedgerEntry] = Recent(_size_of_entry)
         """The effects that were applied, in order, whatever the client was told of them; the oldest of very many are
         forgotten."""
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[object] = threading.RLock()
         """Held while a request is applied, and by whatever changes the sandbox."""
         self._faults = FaultQueue(self.clock)
         self._late: _Late | None = None

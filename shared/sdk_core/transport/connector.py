@@ -21,7 +21,7 @@ import sys
 from asyncio import BaseTransport, WriteTransport
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
@@ -29,6 +29,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.payload import BytesPayload, Payload
 from aiohttp.tracing import Trace
+
+from sdk_core.transport import fork
 
 __all__ = [
     "CheckedBody",
@@ -56,7 +58,7 @@ class KnownConnection:
         self._protocol = protocol
         self._transport = protocol.transport
         self._look = _look_into(protocol.transport)
-        self.is_closing = _yes if protocol.transport is None else protocol.transport.is_closing
+        self.is_closing: Callable[[], bool] = _yes if protocol.transport is None else protocol.transport.is_closing
         """Whether it will not be used again."""
         self.is_kept: bool = False
         """Whether an earlier request used it."""
@@ -122,18 +124,20 @@ class Use(ClientTimeout):
     it. It tells the connection of an answer by itself, but not of a failure.
     """
 
-    total = sock_connect = sock_read = None
+    total: float | None = None
+    sock_connect: float | None = None
+    sock_read: float | None = None
     connect: float | None = None
     """Seconds."""
-    ceil_threshold = float("inf")
+    ceil_threshold: float = float("inf")
     """Beyond it, aiohttp would round limits up."""
     connection: KnownConnection | None = None
     """None: there was none yet, or it is of another connector."""
-    was_refused = False
+    was_refused: bool = False
     """Whether the body was not written: what came is no answer to this request."""
 
     # Not frozen, so that each request's own can be made quickly: by `Use.__new__(Use)`, without a constructor.
-    __setattr__ = object.__setattr__
+    __setattr__: ClassVar[Any] = object.__setattr__
 
 
 class CheckedConnector(TCPConnector):
@@ -145,11 +149,19 @@ class CheckedConnector(TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
+        begun: int = fork.forks
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             if protocol is None:
                 return connection
+            if fork.forks != begun:
+                # It was being opened when the process was forked: the parent has it, too.
+                shared = self._remember(protocol)
+                shared.disown()
+                shared.abort()
+                connection.close()
+                raise DisturbedError
             body: object = req.body
             # Not isinstance(), which takes long for abstract classes.
             looks_later = _WRITES_BODIES_LATER and CheckedPayload in type(body).__mro__

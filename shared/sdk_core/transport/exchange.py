@@ -17,6 +17,7 @@ from sdk_core.call import Answer, Call
 from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
+from sdk_core.transport import fork
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
 from sdk_core.transport.connector import CheckedBody, DisturbedError, KnownConnection, Use
 from sdk_core.transport.multipart import Multipart
@@ -32,6 +33,7 @@ Python raises, a machine without another thread for the resolver, and the middle
 _CONNECT_GRACE: Final = 0.05
 """Seconds by which the limit of connecting passes before that of the attempt."""
 _JSON: Final = "application/json"
+_JSON_HEADER: Final = {hdrs.CONTENT_TYPE: _JSON}
 _NO_TIME_LEFT: Final = "the total timeout passed before it was sent"
 _NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -83,9 +85,6 @@ class Exchange:
         headers = here.headers_beside(options.headers, credential, all_of_them=call.info is not None)
         if self._correlation_header is not None:
             headers[self._correlation_header] = call.correlation_id
-        if here.is_injected and type(body) is bytes:
-            # It may have a Content-Type for all its requests, which would go before that of the body.
-            headers[hdrs.CONTENT_TYPE] = _JSON
         if added:
             headers = _joined(added, headers)
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
@@ -97,9 +96,13 @@ class Exchange:
         }
         if type(body) is bytes:
             request["data"] = CheckedBody(body, content_type=_JSON)
+            # An injected session may have a Content-Type for all its requests, which would go before that of the body.
+            headers.update(_JSON_HEADER if here.is_injected else ())
         elif body is None and method in _METHODS_WITH_BODY:
             request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
+            if call.forks != fork.forks:
+                raise call.inherited()
             try:
                 if isinstance(body, Multipart):
                     return await self._transfer_opened(call, body, here, request)
@@ -110,7 +113,7 @@ class Exchange:
             except SdkError as failure:
                 # The exception it was made from must not follow it: aiohttp's name URLs.
                 failure.__context__ = None
-                raise
+                raise (failure if call.forks == fork.forks else call.inherited()) from failure.__cause__
 
     async def _transfer_opened(
         self, call: Call[Any], body: Multipart, here: LoopSession, request: Mapping[str, Any]

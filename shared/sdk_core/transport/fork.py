@@ -5,7 +5,7 @@ import threading
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Lock", "reset_in_child"]
+__all__ = ["Lock", "forks", "reset_in_child"]
 
 
 class _Resettable(Protocol):
@@ -14,6 +14,8 @@ class _Resettable(Protocol):
 
 
 _resettables: WeakSet[_Resettable] = WeakSet()
+forks: int = 0
+"""How many forks led to this process; what remembers another number belongs to the parent. Read it by its module."""
 
 
 def reset_in_child(thing: _Resettable) -> None:
@@ -36,6 +38,8 @@ class Lock:
 
 
 def _reset_all() -> None:
+    global forks  # noqa: PLW0603  there is one process
+    forks += 1
     for thing in list(_resettables):
         thing.reset_after_fork()
 

@@ -16,6 +16,7 @@ import sys
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -218,8 +219,11 @@ class Sessions:
 
     def reset_after_fork(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
-        for session in self.of_loop.values():
+        for loop, session in self.of_loop.items():
             session.disown_connections()
+            # The threads of the loop's pool are the parent's, too. The pool in the child counts on them all the same:
+            # what is given to it, such as the name of a host to resolve, would wait for ever.
+            loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         _inherited.append((self.of_loop, self._lifetimes))
         self.of_loop, self._lifetimes = {}, {}
         self.may_reuse_connection = False

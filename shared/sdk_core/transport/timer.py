@@ -69,7 +69,8 @@ class Limit(Struct, eq=False):
     """How many cancellations the task had asked for before the block."""
     passed: bool = False
 
-    __repr__ = object.__repr__
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
     def __enter__(self) -> None:
         timer = self.timer

@@ -34,10 +34,11 @@ from sdk_core.returns import Empty
 RECORDS = tuple(
     model
     for model in MODELS
-    if attrs.has(model) and not issubclass(model, Empty) and model not in {*REQUESTS, *ELSEWHERE, Page}
+    if attrs.has(model) and not issubclass(model, Empty) and model not in {*REQUESTS, *ELSEWHERE, Page, Transition}
 )
+"""All but transitions, of which the JSON itself is kept: only the exact reader has it."""
 SAMPLES: tuple[tuple[Any, Any], ...] = (
-    *((root, full(root)) for root in ANSWERS),
+    *((root, full(root)) for root in ANSWERS if root is not Transition),
     *(
         (shape, codec.parse(payload(name)))
         for name, shape in {
@@ -53,7 +54,6 @@ SAMPLES: tuple[tuple[Any, Any], ...] = (
             "cloudcockpit_migration_status": MigrationStatus,
             "cloudcockpit_subscription": Subscription,
             "cloudcockpit_subscription_page": Page[SubscriptionListItem],
-            "cloudcockpit_transitions": list[Transition],
         }.items()
     ),
 )

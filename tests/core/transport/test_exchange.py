@@ -178,7 +178,7 @@ async def test_memory_that_ends_while_an_answer_is_read(monkeypatch: pytest.Monk
         raise MemoryError
 
     monkeypatch.setattr("sdk_core.verdict.codec.READERS", defaultdict(lambda: load))
-    monkeypatch.setattr("sdk_core.verdict.codec.read_exactly", load)
+    monkeypatch.setattr("sdk_core.verdict.codec.load", load)
     async with (
         WireServer(CannedAnswer(body=[])) as server,
         MembershipClient(server.url, "key", retry=AT_ONCE) as client,
