@@ -12,6 +12,7 @@ from cloudcockpit_sdk import operations as cloudcockpit_operations
 from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
 from membership_sdk import operations as membership_operations
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from sdk_core import outcome
 from sdk_core.cli.exits import EXPLAINED
 from sdk_core.cli.program import Program
 from sdk_core.client import Client
@@ -83,6 +84,14 @@ def _exits() -> str:
     return _table(("exit code", "meaning"), [(f"`{code.value}`", text) for code, text in EXPLAINED.items()])
 
 
+def _outcomes() -> str:
+    """Return the outcome table, as the code that goes by it has it."""
+    lines = [line for line in (outcome.__doc__ or "").splitlines() if line.startswith("|")]
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    # One cell may stand for reads and for writes.
+    return _table(head, ([*row[:3], row[3], row[4] if len(row) > 4 else row[3]] for row in rows))
+
+
 def _unreleased() -> str:
     """Return what changed since the last release, as the changelog will have it; without its title."""
     command = (sys.executable, "-m", "towncrier", "build", "--draft", "--version", "next", "--date", "2000-01-01")
@@ -97,5 +106,6 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "membership settings": lambda: _settings(MEMBERSHIP),
     "cloudcockpit settings": lambda: _settings(CLOUDCOCKPIT),
     "exit codes": _exits,
+    "outcomes": _outcomes,
     "unreleased": _unreleased,
 }
