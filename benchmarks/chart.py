@@ -14,6 +14,8 @@ __all__ = ["Bar", "chart", "write_page"]
 _WIDTH: Final = 380
 """What a phone shows without making it smaller."""
 _ROW: Final = 38
+_FIGURE: Final = 36
+"""How wide a figure may be."""
 _STYLE: Final = """\
 .picture { --ink: #1c1e21; --quiet: #5a5f66; --line: #9aa1a9; --done: #0b5cad; font: 12px system-ui, sans-serif;
   fill: var(--ink); max-width: 100%; height: auto; }
@@ -59,15 +61,17 @@ def chart(title: str, note: str, bars: Sequence[Bar], *, mark: float | None = No
     ]
     for number, bar in enumerate(bars):
         top, value, kind = 34 + _ROW * number, bar.value, "ours" if bar.is_ours else "bar"
-        end = x(max(value.high, value.median)) + 6
+        end = x(max(value.high, value.median))
+        if mark is not None:
+            lines.append(f'<path class="mark" d="M{x(mark)},{top + 13} V{top + 31}"/>')
+            # The figure stands beside the line, not on it.
+            end = max(end, x(mark)) if abs(x(mark) - end) < _FIGURE else end
         lines += [
             f'<text x="10" y="{top + 10}">{escape(bar.label)}</text>',
             f'<rect x="10" y="{top + 15}" width="{x(value.median) - 10:g}" height="14" class="{kind}"/>',
             f'<path d="M{x(value.low)},{top + 22} H{x(value.high)}"/>',
-            f'<text x="{end:g}" y="{top + 26}" class="quiet">{value.median:.3g}</text>',
+            f'<text x="{end + 6:g}" y="{top + 26}" class="quiet">{value.median:.3g}</text>',
         ]
-    if mark is not None:
-        lines.append(f'<path class="mark" d="M{x(mark)},30 V{height - 22}"/>')
     lines += [f'<text x="10" y="{height - 8}" class="quiet">{escape(note)}</text>', "</svg>"]
     return "\n".join(lines) + "\n"
 

@@ -65,7 +65,11 @@ def _options() -> str:
     return _table(
         ("option", "default", "meaning"),
         [
-            (f"`{name}`", f"`{parameters[name].default}`", " ".join(text.split()))
+            (
+                f"`{name}`",
+                "see below" if name == "rate_limiter" else f"`{parameters[name].default}`",
+                " ".join(text.split()),
+            )
             for name, text in explained
             if name != "backend"
         ],
