@@ -79,8 +79,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Page]:
     with _sandboxes() as (membership, cloudcockpit), asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
         environment = {
             "MEMBERSHIP_URL": membership.url,
+            "MEMBERSHIP_BASE_URL": membership.url,
             "MEMBERSHIP_API_KEY": membership.API_KEY,
             "CLOUDCOCKPIT_URL": cloudcockpit.url,
+            "CLOUDCOCKPIT_BASE_URL": cloudcockpit.url,
             "CLOUDCOCKPIT_TOKEN_URL": cloudcockpit.token_url,
             "CLOUDCOCKPIT_CLIENT_ID": cloudcockpit.CLIENT_ID,
             "CLOUDCOCKPIT_CLIENT_SECRET": cloudcockpit.CLIENT_SECRET,

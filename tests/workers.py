@@ -51,7 +51,7 @@ class Studio(MembershipSandbox):
         """Of the withdrawal that came in last."""
         self.arrived = asyncio.Event()
         """Set when a withdrawal comes in."""
-        self.faults: dict[int, list[Fault]] = {}
+        self.faults_of: dict[int, list[Fault]] = {}
         """What goes wrong with the withdrawals of a contract, one by one."""
         self.hang_up_after: float | None = None
         """Seconds after which a connection is closed that is not used."""
@@ -65,7 +65,7 @@ class Studio(MembershipSandbox):
         self.phase = "before its effect"
         self.arrived.set()
         await asyncio.sleep(self.before)
-        if faults := self.faults.get(int(request.path.rpartition("/")[2])):
+        if faults := self.faults_of.get(int(request.path.rpartition("/")[2])):
             # Taken by the answer at once: nothing else gets a turn meanwhile.
             self.fail(faults.pop(0), operation="withdraw_contract_cancelation")
         response = await super().answer(request, *targets, apply=apply, error_body=error_body)
@@ -92,7 +92,7 @@ class Studio(MembershipSandbox):
     @property
     def environment(self) -> dict[str, str]:
         """What the examples read."""
-        return {"MEMBERSHIP_URL": self.url, "MEMBERSHIP_API_KEY": self.API_KEY}
+        return {"MEMBERSHIP_BASE_URL": self.url, "MEMBERSHIP_API_KEY": self.API_KEY}
 
 
 class WorkerProcess:

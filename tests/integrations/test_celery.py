@@ -89,7 +89,7 @@ async def running() -> AsyncIterator[Running]:
         async with Studio(contracts=20) as studio:
             environment = {"REDIS_URL": redis.url, **studio.environment}
             with worker(*WORKER, environment=environment) as process, program("celery_tasks", environment) as tasks:
-                studio.faults[5007] = [Fault.drop()]
+                studio.faults_of[5007] = [Fault.drop()]
                 try:
                     yield Running(studio, process, tasks, environment, tasks.settle.delay(5007))
                 finally:
@@ -98,7 +98,7 @@ async def running() -> AsyncIterator[Running]:
 
 async def test_a_refusal_brings_the_task_back(running: Running) -> None:
     """As long as it is asked to wait, with the same correlation id, which was carried over the queue."""
-    running.studio.faults[5001] = [Fault.status(429, retry_after=0.1), Fault.status(429, retry_after=0.1)]
+    running.studio.faults_of[5001] = [Fault.status(429, retry_after=0.1), Fault.status(429, retry_after=0.1)]
     with correlation_scope("order-7"):
         sent = running.tasks.withdraw.delay(5001)
     assert await running.result(sent) == "order-7"
@@ -108,7 +108,7 @@ async def test_a_refusal_brings_the_task_back(running: Running) -> None:
 
 async def test_a_refusal_that_stays_is_the_tasks_end(running: Running) -> None:
     """With the error as it was raised in the worker."""
-    running.studio.faults[5002] = [Fault.status(429, retry_after=0.1)] * 5
+    running.studio.faults_of[5002] = [Fault.status(429, retry_after=0.1)] * 5
     with pytest.raises(RateLimitError) as caught:
         await running.result(running.tasks.withdraw.delay(5002))
     assert (caught.value.outcome, caught.value.retry_after) == (Outcome.REJECTED, 0.1)
@@ -118,7 +118,7 @@ async def test_a_refusal_that_stays_is_the_tasks_end(running: Running) -> None:
 async def test_a_write_of_unknown_outcome_is_not_repeated(running: Running) -> None:
     """Whether it was applied or not: the task fails, and its error says so."""
     for contract, fault in ((5004, Fault.drop(after_applying=True)), (5005, Fault.drop())):
-        running.studio.faults[contract] = [fault]
+        running.studio.faults_of[contract] = [fault]
         with pytest.raises(SdkError) as caught:
             await running.result(running.tasks.withdraw.delay(5004 if fault.applies else 5005))
         assert caught.value.outcome is Outcome.UNKNOWN
@@ -133,12 +133,12 @@ async def test_a_refusal_for_good_is_not_repeated(running: Running) -> None:
 
 async def test_a_workflow_goes_on_waiting_and_asks_for_nothing_more(running: Running) -> None:
     """Its request was lost, and takes effect late: here, because somebody else withdraws."""
-    running.studio.faults[5006] = [Fault.drop()]
+    running.studio.faults_of[5006] = [Fault.drop()]
     running.studio.arrived.clear()
     sent = running.tasks.settle.delay(5006)
     await running.studio.arrived.wait()
     async with running.studio.client() as client:
-        while running.studio.requests_for(5006) < 1 or running.studio.faults[5006]:
+        while running.studio.requests_for(5006) < 1 or running.studio.faults_of[5006]:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # the workflow has given up by then
         await client.withdraw_contract_cancelation(customer_id=1001, contract_id=5006)
@@ -174,7 +174,7 @@ async def test_an_id_that_is_none_is_replaced(running: Running) -> None:
 async def test_a_task_that_is_called_is_a_function(running: Running) -> None:
     """Nothing is sent to the queue; errors are raised as they are."""
     assert await in_a_thread(running.tasks.settle, 5015) == (True, "acknowledged")
-    running.studio.faults[5016] = [Fault.status(429, retry_after=0.1)]
+    running.studio.faults_of[5016] = [Fault.status(429, retry_after=0.1)]
     with pytest.raises(RateLimitError):
         await in_a_thread(running.tasks.withdraw, 5016)
 

@@ -52,13 +52,13 @@ async def running() -> AsyncIterator[Running]:
             ):
                 for task in tasks.tasks:
                     docket.register(task)
-                studio.faults[5007] = [Fault.drop()]
+                studio.faults_of[5007] = [Fault.drop()]
                 yield Running(studio, process, docket, tasks, await docket.add(tasks.settle)(5007))
 
 
 async def test_a_refusal_brings_the_task_back(running: Running) -> None:
     """As long as it is asked to wait, with the same correlation id, which was carried over the queue."""
-    running.studio.faults[5001] = [Fault.status(429, retry_after=0.1), Fault.status(429, retry_after=0.1)]
+    running.studio.faults_of[5001] = [Fault.status(429, retry_after=0.1), Fault.status(429, retry_after=0.1)]
     with correlation_scope("order-7"):
         added = await correlated(running.docket.add(running.tasks.withdraw))(5001)
     assert await running.result(added) == "order-7"
@@ -68,7 +68,7 @@ async def test_a_refusal_brings_the_task_back(running: Running) -> None:
 
 async def test_a_refusal_that_stays_is_the_tasks_end(running: Running) -> None:
     """With the error as it was raised in the worker."""
-    running.studio.faults[5002] = [Fault.status(429, retry_after=0.1)] * 5
+    running.studio.faults_of[5002] = [Fault.status(429, retry_after=0.1)] * 5
     with pytest.raises(RateLimitError) as caught:
         await running.result(await running.docket.add(running.tasks.withdraw)(5002))
     assert (caught.value.outcome, caught.value.retry_after) == (Outcome.REJECTED, 0.1)
@@ -78,7 +78,7 @@ async def test_a_refusal_that_stays_is_the_tasks_end(running: Running) -> None:
 async def test_a_write_of_unknown_outcome_is_not_repeated(running: Running) -> None:
     """Whether it was applied or not: the task fails, and its error says so."""
     for contract, fault in ((5004, Fault.drop(after_applying=True)), (5005, Fault.drop())):
-        running.studio.faults[contract] = [fault]
+        running.studio.faults_of[contract] = [fault]
         with pytest.raises(SdkError) as caught:
             await running.result(await running.docket.add(running.tasks.withdraw)(contract))
         assert caught.value.outcome is Outcome.UNKNOWN
@@ -97,10 +97,10 @@ async def test_other_failures_are_not_repeated(running: Running) -> None:
 
 async def test_a_workflow_goes_on_waiting_and_asks_for_nothing_more(running: Running) -> None:
     """Its request was lost, and takes effect late: here, because somebody else withdraws."""
-    running.studio.faults[5006] = [Fault.drop()]
+    running.studio.faults_of[5006] = [Fault.drop()]
     added = await running.docket.add(running.tasks.settle)(5006)
     async with running.studio.client() as client:
-        while running.studio.requests_for(5006) < 1 or running.studio.faults[5006]:
+        while running.studio.requests_for(5006) < 1 or running.studio.faults_of[5006]:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # the workflow has given up by then
         await client.withdraw_contract_cancelation(customer_id=1001, contract_id=5006)
@@ -116,7 +116,7 @@ async def test_ids_of_tasks(running: Running) -> None:
     ids = [await running.result(await added) for added in sent]
     assert [len(given) for given in ids] == [36, 36, 36]
     assert len(set(ids)) == 3
-    running.studio.faults[5015] = [Fault.status(429, retry_after=0.1)]
+    running.studio.faults_of[5015] = [Fault.status(429, retry_after=0.1)]
     kept = await running.result(await withdraw(5015))
     # The first run's error, as docket logs it.
     assert f"correlation id {kept}" in running.worker.log
@@ -132,7 +132,7 @@ async def test_tasks_of_one_key_are_one_task(running: Running) -> None:
 async def test_a_task_that_is_called_is_a_function(running: Running) -> None:
     """Nothing is added to the queue; errors are raised as they are."""
     assert await running.tasks.settle(5012) == (True, "acknowledged")
-    running.studio.faults[5013] = [Fault.status(429, retry_after=0.1)]
+    running.studio.faults_of[5013] = [Fault.status(429, retry_after=0.1)]
     with pytest.raises(RateLimitError):
         await running.tasks.withdraw(5013)
     await running.tasks.client.aclose()
