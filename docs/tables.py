@@ -2,13 +2,17 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from cloudcockpit_sdk import operations as cloudcockpit_operations
 from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
 from membership_sdk import operations as membership_operations
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from sdk_core import outcome
 from sdk_core.cli.exits import EXPLAINED
 from sdk_core.cli.program import Program
 from sdk_core.client import Client
@@ -16,6 +20,7 @@ from sdk_core.operation import Operation
 
 __all__ = ["TABLES", "with_tables"]
 
+_ROOT: Final = Path(__file__).parents[1]
 _PLACE: Final = re.compile(r"^<!-- table: ([\w ]+) -->$", re.MULTILINE)
 _SCOPES: Final = "MEMBERSHIP_SELF_SERVICE_"
 
@@ -60,7 +65,11 @@ def _options() -> str:
     return _table(
         ("option", "default", "meaning"),
         [
-            (f"`{name}`", f"`{parameters[name].default}`", " ".join(text.split()))
+            (
+                f"`{name}`",
+                "see below" if name == "rate_limiter" else f"`{parameters[name].default}`",
+                " ".join(text.split()),
+            )
             for name, text in explained
             if name != "backend"
         ],
@@ -79,6 +88,21 @@ def _exits() -> str:
     return _table(("exit code", "meaning"), [(f"`{code.value}`", text) for code, text in EXPLAINED.items()])
 
 
+def _outcomes() -> str:
+    """Return the outcome table, as the code that goes by it has it."""
+    lines = [line for line in (outcome.__doc__ or "").splitlines() if line.startswith("|")]
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    # One cell may stand for reads and for writes.
+    return _table(head, ([*row[:3], row[3], row[4] if len(row) > 4 else row[3]] for row in rows))
+
+
+def _unreleased() -> str:
+    """Return what changed since the last release, as the changelog will have it; without its title."""
+    command = (sys.executable, "-m", "towncrier", "build", "--draft", "--version", "next", "--date", "2000-01-01")
+    text = subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return "###" + text.partition("\n###")[2]
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "membership operations": lambda: _operations(membership_operations.OPERATIONS),
     "cloudcockpit operations": lambda: _operations(cloudcockpit_operations.OPERATIONS),
@@ -86,4 +110,6 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "membership settings": lambda: _settings(MEMBERSHIP),
     "cloudcockpit settings": lambda: _settings(CLOUDCOCKPIT),
     "exit codes": _exits,
+    "outcomes": _outcomes,
+    "unreleased": _unreleased,
 }

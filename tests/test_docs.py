@@ -1,6 +1,8 @@
 """The pages of docs/: their blocks run (docs/conftest.py does that), and so do the files that they show."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,28 @@ def test_tables_of_operations_have_all() -> None:
         lines = TABLES[name]().splitlines()[2:]
         assert [line.split("`")[1] for line in lines] == [operation.name for operation in operations]
         assert all("](https://" in line or "1.11.0" in line for line in lines)
+
+
+def test_each_fragment_is_in_the_changelog() -> None:
+    """towncrier passes over a file whose name it does not understand."""
+    changes = TABLES["unreleased"]()
+    assert re.findall(r"^### (\w+)", changes, re.MULTILINE) == ["Added", "Changed", "Fixed"]
+    for fragment in (ROOT / "changelog.d").glob("*.md"):
+        assert fragment.read_text().strip() in changes, fragment.name
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    """.ci/run asks .ci/check-links of the whole site."""
+    (tmp_path / "a.html").write_text('<p id="here"><a href="b.html#there">b</a> <a href="#here">a</a>')
+    (tmp_path / "b.html").write_text('<p id="there"><a href="https://example.com/x">out</a>')
+    check = [sys.executable, str(ROOT / ".ci" / "check-links"), str(tmp_path)]
+    assert subprocess.run(check, check=False, capture_output=True).returncode == 0
+    (tmp_path / "b.html").write_text('<a href="c.html">c</a><a href="a.html#gone">a</a>')
+    done = subprocess.run(check, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (
+        1,
+        ["a.html:", "b.html#there", "b.html:", "c.html", "b.html:", "a.html#gone"],
+    )
 
 
 def test_each_hook_and_each_option_is_named() -> None:
