@@ -17,7 +17,9 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from benchmarks.chart import Bar, chart, write_page
 from benchmarks.payloads import API_KEY
+from benchmarks.report import Spread
 from benchmarks.server import ONE_CONTRACT, running_server
 
 _NAIVE: Final = f"""
@@ -103,11 +105,22 @@ def _table(found: dict[str, list[tuple[float, float]]], base: str) -> str:
     return "\n".join(lines)
 
 
+def picture(calls: Mapping[str, list[tuple[float, float]]]) -> str:
+    """Return the CPU time until the first answer as a picture."""
+    bars = [
+        Bar(name, Spread.of(cpu for _wall, cpu in taken), is_ours=name == "membership_sdk")
+        for name, taken in calls.items()
+    ]
+    return chart("First answer of a new process, ms of CPU", "Less is better.", bars)
+
+
 def main() -> int:
     """Measure and print; 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cold", description="What a first call costs.")
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="of both tables (default: 15)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--readme", action="store_true", help="write benchmarks/cold.md and its picture too")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     with running_server(None) as url:
         calls = measure(CALLS, url, rounds)
     # None of these reads its argument.
@@ -117,6 +130,9 @@ def main() -> int:
     targets = f"first typed answer / naive: {first:.2f} ({TARGET}); --help / import: {shown:.2f} ({HELP_TARGET})"
     tables = [_table(calls, "naive aiohttp"), _table(imports, "import membership_sdk"), targets]
     sys.stdout.write("\n\n".join(tables) + "\n")
+    if arguments.readme:
+        text = "\n\n".join(("```text", *tables, "```"))
+        write_page("cold", "The first call", "python -m benchmarks.cold --readme", text, picture(calls))
     return int(first > TARGET or shown > HELP_TARGET)
 
 

@@ -63,7 +63,9 @@ with dates, Decimals and enums.
 - openapi-generator and openapi-python-client make their clients from `tests/specs/membership.yaml` when the program
   starts. All peers are used as their documentation shows; azure-core has the policies of a client that Azure generates.
 
-This file is written by `python -m benchmarks --readme`. What follows is one run.
+This file, and its picture, are written by `python -m benchmarks --readme`. What follows is one run.
+
+![CPU of a call](calls.svg)
 """
 
 

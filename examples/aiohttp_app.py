@@ -1,6 +1,6 @@
 """A portal lists and suspends a customer's subscriptions, in aiohttp.web.
 
-    export CLOUDCOCKPIT_URL=https://api.cloudcockpit.com CLOUDCOCKPIT_TENANT=portal.example.com
+    export CLOUDCOCKPIT_BASE_URL=https://api.cloudcockpit.com CLOUDCOCKPIT_TENANT=portal.example.com
     export CLOUDCOCKPIT_CLIENT_ID=... CLOUDCOCKPIT_CLIENT_SECRET=... CLOUDCOCKPIT_TOKEN_URL=...
     python aiohttp_app.py
 
@@ -25,7 +25,7 @@ client = CloudCockpitClient(
         os.environ["CLOUDCOCKPIT_CLIENT_SECRET"],
         token_url=os.environ["CLOUDCOCKPIT_TOKEN_URL"],
     ),
-    base_url=os.environ["CLOUDCOCKPIT_URL"],
+    base_url=os.environ["CLOUDCOCKPIT_BASE_URL"],
     total_timeout=10,
 )
 

@@ -1,7 +1,7 @@
 """A portal lists and suspends a customer's subscriptions, in Django: its views are synchronous, the SDK is not.
 
     pip install django anyio
-    export CLOUDCOCKPIT_URL=https://api.cloudcockpit.com CLOUDCOCKPIT_TENANT=portal.example.com
+    export CLOUDCOCKPIT_BASE_URL=https://api.cloudcockpit.com CLOUDCOCKPIT_TENANT=portal.example.com
     export CLOUDCOCKPIT_CLIENT_ID=... CLOUDCOCKPIT_CLIENT_SECRET=... CLOUDCOCKPIT_TOKEN_URL=...
     python django_app.py runserver
 
@@ -36,7 +36,7 @@ client = CloudCockpitClient(
         os.environ["CLOUDCOCKPIT_CLIENT_SECRET"],
         token_url=os.environ["CLOUDCOCKPIT_TOKEN_URL"],
     ),
-    base_url=os.environ["CLOUDCOCKPIT_URL"],
+    base_url=os.environ["CLOUDCOCKPIT_BASE_URL"],
     total_timeout=10,
 )
 provider = BlockingPortalProvider()

@@ -1,7 +1,7 @@
 """A studio's members see and cancel their contracts, in FastAPI.
 
     pip install fastapi uvicorn asgi-correlation-id
-    export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+    export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
     uvicorn fastapi_app:app
 
 Who may see which member's contracts is the app's own business, and left out here.
@@ -22,7 +22,7 @@ from sdk_core.integrations.asgi import DisconnectMiddleware, add_problem_handler
 
 logging.basicConfig(level=logging.INFO)
 client = MembershipClient(
-    os.environ["MEMBERSHIP_URL"],
+    os.environ["MEMBERSHIP_BASE_URL"],
     os.environ["MEMBERSHIP_API_KEY"],
     total_timeout=10,
     correlation_id=lambda: correlation_id.get() or new_correlation_id(),

@@ -1,7 +1,7 @@
 """A studio's members see and cancel their contracts, in Flask: its views are synchronous, the SDK is not.
 
     pip install flask anyio
-    export MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+    export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
     flask --app flask_app run
 
 Who may see which member's contracts is the app's own business, and left out here.
@@ -20,7 +20,7 @@ from membership_sdk import MembershipClient, SdkError, to_json, to_problem
 from membership_sdk.workflows import cancel_contract
 
 logging.basicConfig(level=logging.INFO)
-client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"], total_timeout=10)
+client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"], total_timeout=10)
 provider = BlockingPortalProvider()
 app = Flask(__name__)
 

@@ -69,7 +69,7 @@ class Members:
 
 def from_environment() -> Members:
     """Return the members of the studio that the environment names."""
-    return Members(MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"]))
+    return Members(MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"]))
 
 
 def receiver_of(members: Members) -> WebhookReceiver:

@@ -2,7 +2,8 @@
 
 Start workers, as many as you like, and send tasks from anywhere that can import this file:
 
-    export REDIS_URL=redis://127.0.0.1:6379/0 MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+    export REDIS_URL=redis://127.0.0.1:6379/0
+    export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
     celery --app worker_celery worker --concurrency 4
 
     withdraw.delay(1001, 2003)
@@ -20,7 +21,7 @@ app = Celery("worker_celery", broker=os.environ["REDIS_URL"], backend=os.environ
 # Redis hands out again what a dead machine held after this many seconds; a process that died alone is noticed at once.
 configure(app, visibility_timeout=int(os.environ.get("VISIBILITY_TIMEOUT", "600")))
 # Opens nothing here: each worker process has connections of its own, and keeps them from task to task.
-client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"])
+client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"])
 
 
 @sdk_task(app, repeatable=True)

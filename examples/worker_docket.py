@@ -2,7 +2,8 @@
 
 Start workers, as many as you like, and add tasks from anywhere that can import this file:
 
-    export REDIS_URL=redis://127.0.0.1:6379/0 MEMBERSHIP_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+    export REDIS_URL=redis://127.0.0.1:6379/0
+    export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
     docket worker --url $REDIS_URL --docket studio --tasks worker_docket:tasks --redelivery-timeout 30s
 
     async with Docket(name="studio", url=os.environ["REDIS_URL"]) as docket:
@@ -20,7 +21,7 @@ from membership_sdk.workflows import withdraw_cancelation
 from sdk_core.integrations.docket import sdk_task
 
 # Opens nothing here: the worker's event loop has connections of its own.
-client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"])
+client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"])
 
 
 @sdk_task(repeatable=True)

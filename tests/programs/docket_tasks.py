@@ -10,7 +10,7 @@ from sdk_core.integrations.docket import sdk_task
 
 # No jitter: what is asked for is waited for, and no test waits for more.
 random.random = lambda: 0.0
-client = MembershipClient(os.environ["MEMBERSHIP_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
+client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
 
 
 @sdk_task(max_retries=2)

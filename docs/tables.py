@@ -1,0 +1,115 @@
+"""The tables of the reference that are made from the code: a page has `<!-- table: NAME -->` where one goes."""
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cloudcockpit_sdk import operations as cloudcockpit_operations
+from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
+from membership_sdk import operations as membership_operations
+from membership_sdk.cli import PROGRAM as MEMBERSHIP
+from sdk_core import outcome
+from sdk_core.cli.exits import EXPLAINED
+from sdk_core.cli.program import Program
+from sdk_core.client import Client
+from sdk_core.operation import Operation
+
+__all__ = ["TABLES", "with_tables"]
+
+_ROOT: Final = Path(__file__).parents[1]
+_PLACE: Final = re.compile(r"^<!-- table: ([\w ]+) -->$", re.MULTILINE)
+_SCOPES: Final = "MEMBERSHIP_SELF_SERVICE_"
+
+
+def with_tables(text: str) -> str:
+    """Return a page's text with its tables."""
+    return _PLACE.sub(lambda place: TABLES[place[1]](), text)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    lines = [head, ["---"] * len(head), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _operations(operations: Iterable[Operation[Any]]) -> str:
+    return _table(
+        ("method", "effect", "rights", "request", "source"),
+        [
+            (
+                f"`{operation.name}`",
+                operation.effect.value,
+                ", ".join(f"`{name.removeprefix(_SCOPES)}`" for name in operation.scopes or operation.roles) or "-",
+                f"{operation.method} `{operation.template.replace('/v1/memberships/', '…/')}`",
+                _linked(operation.source),
+            )
+            for operation in operations
+        ],
+    )
+
+
+def _linked(source: str) -> str:
+    found = re.search(r"https://\S+", source)
+    return source if found is None else f"[page]({found[0].rstrip('.,')})"
+
+
+def _options() -> str:
+    """Return the keyword options of both clients: their meaning is in the docstring of `Client`."""
+    parameters = inspect.signature(Client).parameters
+    _, _, arguments = (inspect.getdoc(Client) or "").partition("Args:\n")
+    explained = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", arguments, re.MULTILINE)
+    return _table(
+        ("option", "default", "meaning"),
+        [
+            (
+                f"`{name}`",
+                "see below" if name == "rate_limiter" else f"`{parameters[name].default}`",
+                " ".join(text.split()),
+            )
+            for name, text in explained
+            if name != "backend"
+        ],
+    )
+
+
+def _settings(program: Program) -> str:
+    return _table(
+        ("variable", "what"),
+        [(f"`{setting.variable}`", setting.what.replace("<", "&lt;")) for setting in program.settings]
+        + [(f"`{program.profile_variable}`", "the profile to take what is missing from")],
+    )
+
+
+def _exits() -> str:
+    return _table(("exit code", "meaning"), [(f"`{code.value}`", text) for code, text in EXPLAINED.items()])
+
+
+def _outcomes() -> str:
+    """Return the outcome table, as the code that goes by it has it."""
+    lines = [line for line in (outcome.__doc__ or "").splitlines() if line.startswith("|")]
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    # One cell may stand for reads and for writes.
+    return _table(head, ([*row[:3], row[3], row[4] if len(row) > 4 else row[3]] for row in rows))
+
+
+def _unreleased() -> str:
+    """Return what changed since the last release, as the changelog will have it; without its title."""
+    command = (sys.executable, "-m", "towncrier", "build", "--draft", "--version", "next", "--date", "2000-01-01")
+    text = subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return "###" + text.partition("\n###")[2]
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "membership operations": lambda: _operations(membership_operations.OPERATIONS),
+    "cloudcockpit operations": lambda: _operations(cloudcockpit_operations.OPERATIONS),
+    "client options": _options,
+    "membership settings": lambda: _settings(MEMBERSHIP),
+    "cloudcockpit settings": lambda: _settings(CLOUDCOCKPIT),
+    "exit codes": _exits,
+    "outcomes": _outcomes,
+    "unreleased": _unreleased,
+}

@@ -1,0 +1,97 @@
+"""The pages of docs/: their blocks run (docs/conftest.py does that), and so do the files that they show."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tables import TABLES
+
+import membership_sdk
+from cloudcockpit_sdk.operations import OPERATIONS as CLOUDCOCKPIT
+from membership_sdk.operations import OPERATIONS as MEMBERSHIP
+from sdk_core import telemetry
+from sdk_core.backend import ClientOptions
+from sdk_core.errors import SdkError
+from sdk_core.outcome import Outcome
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+_FENCE = re.compile(r"^ *(`{3,}|:{3,})(\{[\w-]+\}|[\w-]*) *(.*)$", re.MULTILINE)
+_SHOWN = {"", "console", "text", "json", "csv", "ini", "http", "sh", "toml"}
+"""Languages of blocks that are no Python."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_shows_is_run(page: Path) -> None:
+    """Python blocks are run by docs/conftest.py. No block is Python under another name, and each file has its test."""
+    tests = "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
+    for _, kind, argument in _FENCE.findall(page.read_text()):
+        if kind == "{literalinclude}":
+            shown = (page.parent / argument).resolve()
+            assert shown.is_file(), argument
+            assert shown.is_relative_to(ROOT / "tests") or shown.name in tests or shown.stem in tests, argument
+        elif not kind.startswith("{"):
+            assert kind in _SHOWN | {"python"}, f"{kind}: say python, so that it runs"
+
+
+SOURCES = (ROOT / "shared" / "sdk_core", ROOT / "membership_sdk")
+ERRORS = "reference/errors.md"
+
+
+def cells(page: str) -> list[list[str]]:
+    """Return the rows of a page's tables."""
+    lines = (ROOT / "docs" / page).read_text().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+
+
+def test_each_error_is_in_the_catalogue() -> None:
+    """With its real class, outcomes and texts: a message that is not in the source is none."""
+    source = "".join(path.read_text() for folder in SOURCES for path in folder.rglob("*.py"))
+    rows = [row for row in cells(ERRORS) if len(row) == 5 and row[0].endswith("Error`")]
+    exported = (getattr(membership_sdk, name) for name in membership_sdk.__all__)
+    names = {kind.__name__ for kind in exported if isinstance(kind, type) and issubclass(kind, SdkError)}
+    assert {row[0].strip("`") for row in rows} == names
+    for _, message, _, outcome, _ in rows:
+        assert set(re.findall(r"`(\w+)`", outcome)) <= set(Outcome.__members__)
+        for piece in re.split(r" ?: …| ?… ?|\d+|\(|\)", message):
+            if " " in piece.strip() and not piece.startswith("names "):
+                assert piece.strip() in source, piece
+
+
+def test_tables_of_operations_have_all() -> None:
+    """They are made from the operations, as a reader sees them."""
+    for name, operations in (("membership operations", MEMBERSHIP), ("cloudcockpit operations", CLOUDCOCKPIT)):
+        lines = TABLES[name]().splitlines()[2:]
+        assert [line.split("`")[1] for line in lines] == [operation.name for operation in operations]
+        assert all("](https://" in line or "1.11.0" in line for line in lines)
+
+
+def test_each_fragment_is_in_the_changelog() -> None:
+    """towncrier passes over a file whose name it does not understand."""
+    changes = TABLES["unreleased"]()
+    assert re.findall(r"^### (\w+)", changes, re.MULTILINE) == ["Added", "Changed", "Fixed"]
+    for fragment in (ROOT / "changelog.d").glob("*.md"):
+        assert fragment.read_text().strip() in changes, fragment.name
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    """.ci/run asks .ci/check-links of the whole site."""
+    (tmp_path / "a.html").write_text('<p id="here"><a href="b.html#there">b</a> <a href="#here">a</a>')
+    (tmp_path / "b.html").write_text('<p id="there"><a href="https://example.com/x">out</a>')
+    check = [sys.executable, str(ROOT / ".ci" / "check-links"), str(tmp_path)]
+    assert subprocess.run(check, check=False, capture_output=True).returncode == 0
+    (tmp_path / "b.html").write_text('<a href="c.html">c</a><a href="a.html#gone">a</a>')
+    done = subprocess.run(check, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (
+        1,
+        ["a.html:", "b.html#there", "b.html:", "c.html", "b.html:", "a.html#gone"],
+    )
+
+
+def test_each_hook_and_each_option_is_named() -> None:
+    hooks = {name for name in vars(telemetry.Telemetry) if name.startswith("on_")}
+    assert {row[0].strip("`") for row in cells("reference/telemetry.md") if row[0].startswith("`on_")} == hooks
+    options = {line.split("`")[1] for line in TABLES["client options"]().splitlines()[2:]}
+    assert options == ClientOptions.__annotations__.keys()
