@@ -36,6 +36,7 @@ autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
+add_module_names = False
 # Names of other projects have no page here, and the build asks no other site for theirs.
 nitpick_ignore_regex = [("py:.*", r".*")]
 
