@@ -208,11 +208,11 @@ def main() -> int:
         good = asyncio.run(trace(url, ONE_CONTRACT))
         repeated = asyncio.run(trace(url, EVERY_CALL_FAILS_ONCE))
     figures = [
-        Figure("functions of a good GET", len(good.steps), 29),
-        Figure("files of the core of a good GET", good.files(core=True), 12),
-        Figure("private helpers of a good GET", good.private_helpers, 5),
-        Figure("functions of a GET that fails once", len(repeated.steps), 65),
-        Figure("files of the core of a GET that fails once", repeated.files(core=True), 20),
+        Figure("functions of a good GET", len(good.steps), 19),
+        Figure("files of the core of a good GET", good.files(core=True), 9),
+        Figure("private helpers of a good GET", good.private_helpers, 4),
+        Figure("functions of a GET that fails once", len(repeated.steps), 59),
+        Figure("files of the core of a GET that fails once", repeated.files(core=True), 17),
         *state_of_the_code(),
     ]
     lines = [*_story("A good GET", good), *_story("A GET answered 500, then 200", repeated), *map(str, figures)]

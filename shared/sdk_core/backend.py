@@ -20,7 +20,7 @@ from sdk_core.telemetry import Telemetry
 from sdk_core.transport.connection import Connection
 from sdk_core.version import __version__
 
-__all__ = ["Backend", "ClientOptions", "check_kinds", "check_session", "configuring", "user_agent"]
+__all__ = ["Backend", "ClientOptions", "check_functions", "check_kinds", "check_session", "configuring", "user_agent"]
 
 
 _KINDS: Final[Mapping[str, type]] = {
@@ -30,7 +30,7 @@ _KINDS: Final[Mapping[str, type]] = {
     "telemetry": Telemetry,
     "rate_limiter": RateLimiter,
 }
-"""Of those options of a client that are objects; the others are functions."""
+"""Of those options of a client that are objects with a class of their own."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -88,11 +88,14 @@ def user_agent(product: str) -> str:
 def check_kinds(**options: object) -> None:
     """Raise TypeError unless each of these options of a client is None or of its kind."""
     for name, value in options.items():
-        if value is None:
-            continue
-        if name in _KINDS:
+        if value is not None:
             instance(name, value, _KINDS[name])
-        elif not callable(value):
+
+
+def check_functions(**options: object) -> None:
+    """Raise TypeError unless each of these options of a client is None or can be called."""
+    for name, value in options.items():
+        if value is not None and not callable(value):
             raise TypeError(f"{name} must be callable, not {type(value).__name__}")
 
 

@@ -13,7 +13,7 @@ from multidict import CIMultiDict, istr
 
 from sdk_core.admission import Admission
 from sdk_core.arguments import instance, positive_int, seconds
-from sdk_core.backend import Backend, check_kinds, check_session
+from sdk_core.backend import Backend, check_functions, check_kinds, check_session
 from sdk_core.call import Answer, Call, Options, Reply
 from sdk_core.codec import LARGE
 from sdk_core.correlation import checked_correlation_id, current_correlation_id
@@ -81,15 +81,8 @@ class Client:
         skip_unreadable_items: bool = False,
         on_unexpected: Callable[[Deviation], None] | None = None,
     ) -> None:
-        check_kinds(
-            session=session,
-            retry=retry,
-            connection=connection,
-            telemetry=telemetry,
-            rate_limiter=rate_limiter,
-            correlation_id=correlation_id,
-            on_unexpected=on_unexpected,
-        )
+        check_kinds(session=session, retry=retry, connection=connection, telemetry=telemetry, rate_limiter=rate_limiter)
+        check_functions(correlation_id=correlation_id, on_unexpected=on_unexpected)
         check_session(session, connection)
         self._backend = backend
         self._options = Options(

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, GetCoreSche
 from pydantic_core import CoreSchema, core_schema
 
 from sdk_core.codec import OpenEnumObject, as_list, as_object
-from sdk_core.codec.shapes import is_enum, is_optional, json_name, typed_attributes
+from sdk_core.codec.shapes import is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.model_json import to_dict
 
 __all__ = ["model_schema"]
@@ -25,7 +25,8 @@ __all__ = ["model_schema"]
 def model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     """Return the schema of a model, or of a generic one with its argument, which names it in an OpenAPI document."""
     cls: Any = get_origin(source) or source
-    attributes = typed_attributes(source)
+    # The object itself, as it was received, is no field of it.
+    attributes = [item for item in typed_attributes(source) if item[0] != original_of(cls)]
     fields = {
         json_name(attribute): core_schema.typed_dict_field(
             handler.generate_schema(_annotated(kind)), required=attribute.default is attrs.NOTHING

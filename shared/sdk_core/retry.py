@@ -19,6 +19,7 @@ from attrs.validators import optional
 
 from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
+from sdk_core.hooks import answer_of
 from sdk_core.transport.fork import Lock
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "begin_retries", "parse_retry_after", "retry_after_of"]
 
 _TENACITY = "tenacity"
+_IMPORT_PATIENCE = 1.0
+"""Seconds to wait for a thread that imports it."""
 _DAY = 86_400.0
 
 
@@ -235,5 +238,7 @@ async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:
     wait for it. In a thread, so that no loop stands still for it.
     """
     if _TENACITY not in sys.modules:
-        await asyncio.to_thread(import_module, _TENACITY)
+        # There may be no thread to be had, or the application's own work holds them all: then it is imported below.
+        importing = asyncio.to_thread(import_module, _TENACITY)
+        await answer_of(importing, otherwise=None, patience=_IMPORT_PATIENCE, on_failure=lambda _error: None)
     return Retries(policy, deadline)

@@ -34,6 +34,8 @@ T = TypeVar("T")
 _FAILURE: Final = "$: the body of an error"
 _TO_BE_CHECKED: Final = (Checked, Empty, dict)
 """Classes of values that are no answer yet for being of the documented types."""
+_PATIENCE: Final = 5.0
+"""Seconds to wait for an answer to be read in another thread: more than 10 MiB take."""
 _log = logging.getLogger("sdk_core.verdict")
 
 
@@ -83,7 +85,13 @@ async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
         return accept(call, answer, backend)
     # If this call is cancelled, nobody else asks what became of it, and asyncio would complain.
     reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-    await wait((reading,))
+    # The application's own work may hold all threads, for any time.
+    _, late = await wait((reading,), timeout=max(0.0, min(call.remaining(), _PATIENCE)))
+    if late:
+        reading.cancel()
+    # An application that shuts its pool down cancels what waits there, too.
+    if reading.cancelled():
+        return accept(call, answer, backend)
     for path, kind in told:
         _note(call, path, kind)
     return _judge(call, answer, backend, reading.result)
@@ -113,6 +121,10 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
             misfit = error.with_traceback(None)
         except (codec.NotJsonError, MemoryError):
             pass
+        except Exception as error:  # noqa: BLE001  a class of the caller's may raise anything, and the request was sent
+            # What something in between wrote says nothing of the effect, whoever stumbled over it.
+            if (raw := codec.parse_or_none(content)) is not None:
+                misfit = codec.ShapeError((f"$: {type(error).__name__} while it was read",), raw=raw)
         else:
             return value
     misfit = misfit or codec.ShapeError(())

@@ -179,7 +179,7 @@ async def test_what_changes_something_needs_a_yes(tmp_path: Path, capsys: pytest
             write_plan(tmp_path, 1), journal=tmp_path / "run.db", operation=WITHDRAW
         )
         assert (code, sandbox.requests) == (2, [])
-    assert "needs --yes; nothing was sent" in capsys.readouterr().err
+    assert "add --yes; nothing was sent" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["plan.csv"]
 
 

@@ -810,3 +810,21 @@ async def test_error_of_a_provider_that_cannot_be_copied_is_told_by_its_type() -
     async with WireServer() as server, CloudCockpitClient("t", provide, base_url=server.url) as client:
         with pytest.raises(AuthenticationError, match="failed with OwnError"):
             await client.call(READ_ANY)
+
+
+async def test_request_with_another_token_was_not_waited_for(fake_time: FakeTime) -> None:
+    """After a retry that was: each attempt tells its own delay."""
+
+    async def provide() -> str:
+        return "token"
+
+    answers = CannedAnswer(500), CannedAnswer(401), CannedAnswer(body={"items": [], "totalCount": 0})
+    retry = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+    operation = Operation(name="read_it", method="GET", path="/it", returns=object, effect=Effect.READ)
+    async with (
+        WireServer(*answers) as server,
+        CloudCockpitClient("tenant.example", provide, base_url=server.url, retry=retry) as client,
+    ):
+        reply = await client.call_with_reply(operation)
+    assert [attempt.status for attempt in reply.attempts] == [500, 401, 200]
+    assert [attempt.delay for attempt in reply.attempts] == [0.0, *fake_time.sleeps, 0.0]

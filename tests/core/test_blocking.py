@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -228,6 +229,53 @@ async def test_large_answer_is_read_here_if_there_is_no_other_thread() -> None:
     contract = full(ContractData) | {"cancelationReason": "x" * MIB}
     async with WireServer(CannedAnswer(body=[contract])) as server, MembershipClient(server.url, "key") as client:
         assert len(await client.get_contract_data(customer_id=1)) == 1
+
+
+@pytest.mark.parametrize("is_shut_down", [False, True])
+async def test_large_answer_does_not_wait_for_threads_that_are_all_taken(is_shut_down: bool) -> None:
+    """The application's own work may hold them for any time: a call ends at its total timeout, and nothing is lost."""
+    executor, end = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(executor)
+    contract = full(ContractData) | {"cancelationReason": "x" * MIB}
+    async with (
+        WireServer(CannedAnswer(body=[contract])) as server,
+        MembershipClient(server.url, "key", total_timeout=0.5) as client,
+    ):
+        executor.submit(end.wait, 10)
+        if is_shut_down:
+            # By then the answer is in the queue.
+            asyncio.get_running_loop().call_later(0.2, partial(executor.shutdown, wait=False, cancel_futures=True))
+        try:
+            async with asyncio.timeout(5):
+                assert len(await client.get_contract_data(customer_id=1)) == 1
+        finally:
+            end.set()
+
+
+@pytest.mark.parametrize("state", ["taken", "shut down", "shut down meanwhile"])
+async def test_first_retry_does_not_depend_on_the_applications_threads(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It imports tenacity in one, if there is one."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tenacity"]:
+        monkeypatch.delitem(sys.modules, name)
+    executor, end = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(executor)
+    answers = CannedAnswer(500), CannedAnswer(body=[])
+    async with (
+        WireServer(*answers) as server,
+        MembershipClient(server.url, "key", retry=RetryPolicy(backoff_base=0)) as client,
+    ):
+        executor.submit(end.wait, 10)
+        if state == "shut down":
+            executor.shutdown(wait=False)
+        elif state == "shut down meanwhile":
+            asyncio.get_running_loop().call_later(0.2, partial(executor.shutdown, wait=False, cancel_futures=True))
+        try:
+            async with asyncio.timeout(5):
+                assert await client.get_contract_data(customer_id=1) == []
+        finally:
+            end.set()
 
 
 async def test_call_may_be_cancelled_while_its_answer_is_read(caplog: pytest.LogCaptureFixture) -> None:

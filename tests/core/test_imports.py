@@ -55,7 +55,7 @@ def test_packages_know_nothing_of_each_other(package: str) -> None:
 @pytest.mark.parametrize(
     ("room", "users"),
     [
-        ("sandbox", (PLUGIN, "sdk_core.cli.app")),
+        ("sandbox", (PLUGIN,)),
         ("cli", ()),
         ("integrations", ("sdk_core.cli.bulk",)),
         ("bulk", ("sdk_core.cli",)),

@@ -1,17 +1,23 @@
 """R-13 and R-07: failures give their connection back, and a connection the server gave up costs no call."""
 
+import gc
 import os
+import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 from wire import DROP, CannedAnswer, FakeTime, Raw, WireServer
 
-from membership_sdk import ConnectionFailedError, MembershipClient, Outcome, VoidResult
+from membership_sdk import ConnectionFailedError, MembershipClient, Outcome, SdkError, VoidResult
+from sdk_core.call import Answer
 from sdk_core.operation import Effect, Operation
 from sdk_core.retry import RetryPolicy
+from sdk_core.telemetry import CallInfo, Telemetry
+from sdk_core.transport.timer import Limit, Timer
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,3 +182,30 @@ async def test_one_request_stays_one_on_a_stale_connection() -> None:
             with pytest.raises(ConnectionFailedError):
                 await client.call(READ)
         assert len(server.requests) == 2
+
+
+async def test_failure_before_a_success_is_gone_with_the_call(fake_time: FakeTime) -> None:
+    """Without the garbage collector: a call that was repeated leaves no reference cycle."""
+    failures: list[weakref.ref[SdkError]] = []
+
+    class Noting(Telemetry):
+        def on_retry(self, call: CallInfo, error: SdkError, delay: float) -> None:
+            failures.append(weakref.ref(error))
+
+    retry = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+    async with (
+        WireServer(CannedAnswer(500), CannedAnswer(body=[])) as server,
+        MembershipClient(server.url, "key", retry=retry, telemetry=Noting()) as client,
+    ):
+        gc.collect()
+        gc.disable()
+        try:
+            assert await client.get_contract_data(customer_id=1) == []
+            assert [failure() for failure in failures] == [None]
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize("made", [Answer(200, {"X": "Jane Doe"}, b"Jane Doe"), Limit(Timer(None), 7777.0)])  # type: ignore[arg-type]
+def test_what_is_made_for_a_call_shows_nothing(made: object) -> None:
+    assert re.fullmatch(r"<[\w.]+ object at 0x\w+>", repr(made))

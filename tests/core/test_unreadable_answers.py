@@ -5,16 +5,20 @@ import gzip
 import json
 import logging
 import pickle
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
+from attrs import frozen
 from payloads import payload
 from wire import CannedAnswer, Raw, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import ContractData, Deviation, InvalidResponseError, MembershipClient, Outcome, RetryPolicy
 from sdk_core import codec
+from sdk_core.operation import Effect, Operation
+from sdk_core.returns import Checked, Empty
 
 CONTRACT = json.loads(payload("membership_contract_data"))[0]
 SECRET = "Jane Doe 4711"
@@ -208,3 +212,47 @@ async def test_nothing_is_an_empty_list(answer: Any) -> None:
     """A member without contracts."""
     async with WireServer(answer) as server, MembershipClient(server.url, "key") as client:
         assert await client.get_contract_data(customer_id=1) == []
+
+
+class Strict(Empty):
+    """One of the caller's, with a fault."""
+
+    @classmethod
+    def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
+        raise ValueError(SECRET + repr(json.loads(body)))
+
+
+@frozen
+class Picky(Checked):
+    """Another."""
+
+    name: str
+
+    def misfit(self, query: Mapping[str, str], /) -> str | None:
+        raise KeyError(self.name)
+
+
+@pytest.mark.parametrize(("returns", "named"), [(Strict, "ValueError"), (Picky, "KeyError")])
+@pytest.mark.parametrize(
+    ("effect", "body", "outcome"),
+    [
+        (Effect.READ, {"name": SECRET}, Outcome.REJECTED),
+        (Effect.WRITE, {"name": SECRET}, Outcome.APPLIED),
+        (Effect.READ, f"<p>{SECRET}", Outcome.UNKNOWN),
+        (Effect.WRITE, f"<p>{SECRET}", Outcome.UNKNOWN),
+    ],
+)
+async def test_class_of_the_callers_that_fails_to_read(
+    returns: type[Any], named: str, effect: Effect, body: Any, outcome: Outcome
+) -> None:
+    """The API answered: what it said is told, and by no exception of somebody else's."""
+    operation = Operation(name="do_it", method="POST", path="/it", returns=returns, effect=effect)
+    async with WireServer(CannedAnswer(body=body)) as server, MembershipClient(server.url, "key") as client:
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.call(operation)
+        assert len(server.requests) == 1
+    error = caught.value
+    assert error.outcome is outcome
+    assert (named in str(error)) is (outcome is not Outcome.UNKNOWN)
+    assert SECRET not in str(error)
+    assert error.__context__ is error.__cause__ is None

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -26,6 +27,9 @@ from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
 
 __all__ = ["Story", "make_worlds"]
+
+# The first retry of a process would import it in a thread, and made-up time waits for none.
+import_module("tenacity")
 
 Story = tuple[World, list[RunAccount]]
 

@@ -16,7 +16,6 @@ from sdk_core.cli.login import add_auth
 from sdk_core.cli.options import TOOL
 from sdk_core.cli.output import Output, new_console
 from sdk_core.cli.program import Program
-from sdk_core.sandbox.serving import serve
 from sdk_core.version import __version__
 
 __all__ = ["build", "run"]
@@ -91,6 +90,8 @@ def add_sandbox(app: App, program: Program) -> None:
         host: Annotated[str, Parameter(help="Address to listen on. Whoever reaches it may change it.")] = "127.0.0.1",
         port: Annotated[int, Parameter(help="Port; 0: any that is free.")] = 8080,
     ) -> Exit:
+        # A web server is imported where it is needed: other commands, and the help, begin sooner.
+        serve = resolve_name("sdk_core.sandbox.serving:serve")
         try:
             await serve(resolve_name(program.sandbox)(), host=host, port=port)
         except OSError as error:

@@ -131,7 +131,7 @@ class BulkCommands:
             return _broken(error, console, journal) if begins else _refused(console, error)
         if begins:
             return _end(run, console, journal, results)
-        return _not_begun(journal, is_new=not options["resume"], dry_run=dry_run)
+        return _not_begun(journal, is_new=not options.get("resume"), dry_run=dry_run)
 
     def status(self, journal: Path, /, *, json: bool = False) -> Exit:
         """Show where a run is, while it is under way or afterwards.

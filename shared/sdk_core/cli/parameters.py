@@ -56,7 +56,7 @@ def option(parameter: inspect.Parameter, what: str) -> inspect.Parameter:
         # What is False by default needs no opposite.
         opposite = () if parameter.default is False else f"--no-{parameter.name.replace('_', '-')}"
         flag = Parameter(help=_sentence(what), negative=opposite, show_default=False)
-        return parameter.replace(annotation=Annotated[bool, flag])
+        return parameter.replace(annotation=Annotated[bool | None, flag])
     if get_origin(annotation) in {AbstractCollection, AbstractIterable}:
         listed = Parameter(
             help=_sentence(f"{what.removesuffix('.')}; may be given several times"), negative=(), metavar="TEXT"

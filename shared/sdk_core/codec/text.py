@@ -19,6 +19,8 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from sdk_core.transport.fork import reset_in_child
+
 __all__ = ["LARGE", "NotJsonError", "as_list", "as_object", "as_text", "parse", "parse_or_none", "uncollected"]
 
 
@@ -39,6 +41,22 @@ LARGE: Final = 2**16
 """Bytes of a text from which on reading it may take long: 10 ms and more, if there are many small objects in it."""
 
 
+class _Pause:
+    """Whether the garbage collector is off because of us."""
+
+    is_on = False
+
+    def reset_after_fork(self) -> None:
+        """Switch it on in a forked child: the thread that would do so does not exist there."""
+        if self.is_on:
+            self.is_on = False
+            gc.enable()
+
+
+_pause: Final = _Pause()
+reset_in_child(_pause)
+
+
 @contextmanager
 def uncollected() -> Generator[None, None, None]:
     """Have no garbage collected while a large text is read, in all threads.
@@ -47,9 +65,11 @@ def uncollected() -> Generator[None, None, None]:
     objects again and again, which takes four fifths of the time that a MiB of `{}` takes, and of `[]` nearly all.
     """
     gc.disable()
+    _pause.is_on = True
     try:
         yield
     finally:
+        _pause.is_on = False
         gc.enable()
 
 

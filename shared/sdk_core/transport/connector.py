@@ -22,6 +22,7 @@ from asyncio import BaseTransport, WriteTransport
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Final, cast
+from weakref import WeakSet
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
@@ -67,7 +68,7 @@ class KnownConnection:
         """Count as kept, and return whether a request may go over it.
 
         Args:
-            looks_later: whether the request itself asks `is_disturbed()`, when it is written.
+            looks_later: whether the request itself asks once more, when it is written.
         """
         self.is_kept = True
         # The beginning of an answer that was read would be lost: the parser of the next request starts afresh.
@@ -80,10 +81,6 @@ class KnownConnection:
             return False
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
         return not (self._protocol.should_close or (not looks_later and self._look()))
-
-    def is_disturbed(self) -> bool:
-        """Return whether something is on it that nobody asked for: bytes, an end or an error."""
-        return self._protocol.should_close or bool(self._look())
 
     def is_writing(self) -> bool:
         """Return whether something is not on its way yet."""
@@ -102,15 +99,6 @@ class KnownConnection:
         abort: Callable[[], None] | None = getattr(self._transport, "abort", None)
         if abort is not None:
             abort()
-
-    def disown(self) -> None:
-        """In a forked child, let go of the parent's socket: put one in its place that is at its end."""
-        shared = None if self._transport is None else self._transport.get_extra_info("socket")
-        if shared is not None and shared.fileno() >= 0:
-            ended, peer = socket.socketpair()
-            peer.close()
-            os.dup2(ended.fileno(), shared.fileno())
-            ended.close()
 
 
 class DisturbedError(OSError):
@@ -144,8 +132,15 @@ class CheckedConnector(TCPConnector):
     """A TCPConnector that gives out no kept connection on which anything is waiting."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
+        super().__init__(socket_factory=self._open_socket, **options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
         self._known: dict[ResponseHandler, KnownConnection] = {}
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    def _open_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        # Family, type and protocol; what follows says where to connect to.
+        opened = socket.socket(*address[:3])
+        self._sockets.add(opened)
+        return opened
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
@@ -157,9 +152,7 @@ class CheckedConnector(TCPConnector):
                 return connection
             if fork.forks != begun:
                 # It was being opened when the process was forked: the parent has it, too.
-                shared = self._remember(protocol)
-                shared.disown()
-                shared.abort()
+                self._remember(protocol).abort()
                 connection.close()
                 raise DisturbedError
             body: object = req.body
@@ -193,11 +186,15 @@ class CheckedConnector(TCPConnector):
         """In a forked child, let go of the parent's connections.
 
         Parent and child share the sockets, and on an inherited event loop the list of those it listens to as well: the
-        child would read the parent's answers. So in the child each connection reads as closed, and what is written to
-        it is discarded.
+        child would read the parent's answers. So in the child each connection, also one that is being opened, reads
+        as closed, and what is written to it is discarded.
         """
-        for known in self._known.values():
-            known.disown()
+        for shared in list(self._sockets):
+            if shared.fileno() >= 0:
+                ended, peer = socket.socketpair()
+                peer.close()
+                os.dup2(ended.fileno(), shared.fileno())
+                ended.close()
 
 
 class CheckedPayload(Payload):
@@ -209,7 +206,8 @@ class CheckedPayload(Payload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
         use = self.use
-        if use is not None and use.connection is not None and use.connection.is_kept and use.connection.is_disturbed():
+        known = None if use is None else use.connection
+        if use is not None and known is not None and known.is_kept and not known.reuse(looks_later=False):
             use.was_refused = True
             raise DisturbedError
         await super().write_with_length(writer, content_length)

@@ -101,8 +101,6 @@ class Exchange:
         elif body is None and method in _METHODS_WITH_BODY:
             request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
-            if call.forks != fork.forks:
-                raise call.inherited()
             try:
                 if isinstance(body, Multipart):
                     return await self._transfer_opened(call, body, here, request)
@@ -121,8 +119,6 @@ class Exchange:
         """Like `_transfer`, with a body that is opened for one attempt."""
         async with AsyncExitStack() as stack:
             parts = await _opened(call, body, here, stack)
-            if not self._sessions.is_usable(here):
-                raise call.closed("the client was closed while a file was opened")
             return await self._transfer(call, here, {**request, "data": parts})
 
     async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
@@ -140,8 +136,8 @@ class Exchange:
         clock = call.options.retry.clock
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)
-        if allowed <= 0:
-            raise call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
+        if allowed <= 0 or here.owner.closed or self._sessions.closed or call.forks != fork.forks:
+            raise self._too_late(call, here)
         head: ClientResponse | None = None
         content: bytes | None = None
         use = Use.__new__(Use)
@@ -176,6 +172,14 @@ class Exchange:
                 used.abort()
             if sender is not here.session:
                 sender.detach()
+
+    def _too_late(self, call: Call[Any], here: LoopSession) -> SdkError:
+        """Say what happened since the attempt was admitted, while a file, the limiter or a hook was waited for."""
+        if call.forks != fork.forks:
+            return call.inherited()
+        if not self._sessions.is_usable(here):
+            return call.closed("the client was closed before the request was sent")
+        return call.timed_out("total_timeout", Outcome.NOT_SENT, _NO_TIME_LEFT, retryable=True)
 
     def _failure(
         self, call: Call[Any], here: LoopSession, error: Exception, started: float, connection: KnownConnection | None

@@ -40,8 +40,15 @@ class Lock:
 def _reset_all() -> None:
     global forks  # noqa: PLW0603  there is one process
     forks += 1
+    failures: list[Exception] = []
     for thing in list(_resettables):
-        thing.reset_after_fork()
+        # One that fails must not keep the others on what is the parent's.
+        try:
+            thing.reset_after_fork()
+        except Exception as error:  # noqa: BLE001  told below, by the interpreter, which goes on
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("not all of the SDK could be reset in a forked child", failures)
 
 
 if hasattr(os, "register_at_fork"):

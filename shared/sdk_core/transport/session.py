@@ -219,14 +219,15 @@ class Sessions:
 
     def reset_after_fork(self) -> None:
         """Start over in a forked child: the connections are the parent's, even on a loop that it inherited."""
-        for loop, session in self.of_loop.items():
+        inherited = self.of_loop
+        _inherited.append((inherited, self._lifetimes))
+        self.of_loop, self._lifetimes = {}, {}
+        self.may_reuse_connection = False
+        for loop, session in inherited.items():
             session.disown_connections()
             # The threads of the loop's pool are the parent's, too. The pool in the child counts on them all the same:
             # what is given to it, such as the name of a host to resolve, would wait for ever.
             loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
-        _inherited.append((self.of_loop, self._lifetimes))
-        self.of_loop, self._lifetimes = {}, {}
-        self.may_reuse_connection = False
 
 
 def _proxy(connection: Connection, url: URL) -> URL | None:

@@ -1,6 +1,9 @@
 """JSON text: what is read, and what is none."""
 
+import gc
 import json
+import os
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from model_json import ENCODINGS, JSON, outcome_of
 
 from sdk_core import codec
+from sdk_core.codec.text import uncollected
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "[NaN]", "Decimal('1')", "1.", ".5", "+1", "01"])
@@ -46,3 +50,27 @@ def test_parse_reads_what_json_loads_reads(text: bytes) -> None:
         return json.loads(text, parse_float=Decimal)
 
     assert outcome_of(codec.parse, text) == outcome_of(expected, text)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_child_that_is_forked_while_a_large_text_is_read_collects_garbage() -> None:
+    """The thread that reads, and would switch it on again, does not exist in the child."""
+    begun, end = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with uncollected():
+            begun.set()
+            end.wait(10)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert begun.wait(10)
+    assert not gc.isenabled()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if gc.isenabled() else 1)
+    end.set()
+    reader.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert gc.isenabled()

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import trustme
+from aiohttp import ClientRequest, ClientSession, ClientTimeout, TCPConnector
+from aiohttp.tracing import Trace
 from payloads import payload
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer, read_request
 
@@ -186,7 +188,8 @@ async def test_beginning_of_an_answer_that_was_read_already(size: int) -> None:
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiohttp writes a short body at once: nothing comes before it")
-async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> None:
+@pytest.mark.parametrize("size", [None, 1, 10, 20])
+async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it(size: int | None) -> None:
     """Some loops (uvloop) read the connection before the task that writes the body has its turn."""
     server = EchoServer(repeat_never)
     async with server.running() as url, client_for(url) as client:
@@ -194,7 +197,7 @@ async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> No
         here = client._sessions.of_loop[asyncio.get_running_loop()]
         assert here is not None
         connect = here.session.connector.connect  # type: ignore[union-attr]
-        twins = [CannedAnswer(body="1").encode()]
+        twins = [CannedAnswer(body="1").encode()[:size]]
 
         async def connect_and_read(*arguments: Any, **options: Any) -> Any:
             connection = await connect(*arguments, **options)
@@ -206,6 +209,34 @@ async def test_what_was_read_before_a_body_is_written_is_no_answer_to_it() -> No
         reply = await client.call_with_reply(WRITE, n=2, body={})
     assert (reply.value, len(reply.attempts)) == (2, 1)
     assert [request.target for request in server.requests] == ["/it/1", "/it/2"]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiohttp writes a short body at once: nothing comes before it")
+async def test_body_that_was_not_written_is_no_attempt_under_way() -> None:
+    """What breaks the call off then is raised as it is: nothing was sent."""
+    is_broken = False
+
+    def clock() -> float:
+        if is_broken:
+            raise LookupError
+        return time.monotonic()
+
+    server = EchoServer(repeat_never)
+    async with server.running() as url, client_for(url, retry=RetryPolicy(clock=clock)) as client:
+        await client.call(READ, n=1)
+        here = client._sessions.of_loop[asyncio.get_running_loop()]
+        connect = here.session.connector.connect  # type: ignore[union-attr]
+
+        async def connect_and_read(*arguments: Any, **options: Any) -> Any:
+            nonlocal is_broken
+            connection, is_broken = await connect(*arguments, **options), True
+            asyncio.get_running_loop().call_soon(connection.protocol.data_received, CannedAnswer(body="1").encode())
+            return connection
+
+        here.session.connector.connect = connect_and_read  # type: ignore[method-assign,union-attr]
+        with pytest.raises(LookupError):
+            await client.call(WRITE, n=2, body={})
+    assert [request.target for request in server.requests] == ["/it/1"]
 
 
 async def test_tasks_that_share_a_context_do_not_share_a_connection() -> None:
@@ -512,6 +543,89 @@ async def test_tls_connections_that_end_badly_are_gone_at_once() -> None:
     for writer in hanging:
         writer.transport.abort()
     server.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc here")
+async def test_disturbed_tls_connections_are_gone_at_once() -> None:
+    """A server that pushes what nobody asked for, and then hangs: each call leaves its connection, and none of them."""
+    hanging: list[asyncio.StreamWriter] = []
+
+    async def push_and_hang(writer: asyncio.StreamWriter, answer: bytes) -> None:
+        # When the connection is back in the pool.
+        await asyncio.sleep(0.005)
+        writer.write(answer)
+        # Below TLS, which would take in the end of the connection, and agree.
+        writer.transport._ssl_protocol._transport.pause_reading()  # type: ignore[attr-defined]
+        hanging.append(writer)
+        await asyncio.sleep(60)
+
+    server = EchoServer(push_and_hang, tls=True)
+    async with server.running() as url, client_for(url) as client:
+        before = _sockets()
+        for number in range(1, 5):
+            assert await client.call(READ, n=number) == number
+            await asyncio.sleep(0.02)
+        # The server's ends are all still there, and one of ours.
+        assert _sockets() - before - len(hanging) <= 1
+        for writer in hanging:
+            writer.transport.abort()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc here")
+async def test_tls_connection_that_is_not_to_be_kept_is_gone_at_once() -> None:
+    """The answer is complete, and says that it was the last: nobody waits for a server that does not close TLS."""
+    hanging: list[asyncio.StreamWriter] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CERTIFICATE.configure_cert(context)
+
+    async def answer_and_hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.transport._ssl_protocol._transport.pause_reading()  # type: ignore[attr-defined]
+        hanging.append(writer)
+        writer.write(CannedAnswer(body="7", headers={"Connection": "close"}).encode())
+
+    server = await asyncio.start_server(answer_and_hang, "localhost", 0, ssl=context, family=socket.AF_INET)
+    async with client_for(f"https://localhost:{server.sockets[0].getsockname()[1]}") as client:
+        before = _sockets()
+        for number in range(1, 4):
+            assert await client.call(READ, n=number) == 7
+        await asyncio.sleep(0.01)
+        assert _sockets() - before - len(hanging) <= 0
+    for writer in hanging:
+        writer.transport.abort()
+    server.close()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_connections_that_are_over_are_forgotten(tls: bool) -> None:
+    server = EchoServer(hang_up, tls=tls)
+    async with server.running() as url, client_for(url) as client:
+        for number in range(1, 8):
+            assert await client.call(READ, n=number) == number
+            await asyncio.sleep(0.005)
+        assert server.connections == 7
+        connector = client._sessions.of_loop[asyncio.get_running_loop()].session.connector
+        assert len(connector._known) <= 2  # type: ignore[union-attr]
+
+
+async def test_injected_connector_gets_the_limit_of_connecting_and_no_other() -> None:
+    """Not rounded up: it must pass before that of the attempt, which does not tell whether anything was sent."""
+    seen: list[ClientTimeout] = []
+
+    class Noting(TCPConnector):
+        async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Any:
+            seen.append(timeout)
+            return await super().connect(req, traces, timeout)
+
+    async with (
+        WireServer(CannedAnswer(body="7")) as server,
+        ClientSession(connector=Noting(), timeout=ClientTimeout(total=1, sock_read=1)) as session,
+        MembershipClient(server.url, "key", session=session, attempt_timeout=20.0) as client,
+    ):
+        assert await client.call(READ, n=1) == 7
+    (limits,) = seen
+    assert (limits.total, limits.sock_connect, limits.sock_read) == (None, None, None)
+    assert (limits.connect, limits.ceil_threshold) == (20.0, float("inf"))
 
 
 async def test_answer_that_is_too_large_is_not_read_on() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +31,10 @@ from sdk_core.client import Client
 from sdk_core.errors import ClientClosedError, ConfigurationError, InvalidResponseError, NotFoundError, SdkError
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
+from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
+from sdk_core.telemetry import CallInfo, Telemetry
+from sdk_core.transport import fork
 from sdk_core.transport.connection import Connection
 
 ROOT = Path(__file__).parents[3]
@@ -235,6 +238,60 @@ def test_client_survives_fork(how: str, thread_server: WireServer) -> None:
     assert thread_server.connections == {"before": 2, "after": 3, "close": 2}[how]
 
 
+_FORK_AFTER_GARBAGE = """
+import asyncio, os, ssl, sys
+from membership_sdk import Connection, MembershipClient, RetryPolicy, SdkError
+
+url, authority = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+client = MembershipClient(url, "key", connection=Connection(ssl=context), retry=RetryPolicy.none())
+call = client.get_contract_cancelation_reason_data
+
+with asyncio.Runner() as runner:
+    try:
+        runner.run(call())
+        raise AssertionError
+    except SdkError:
+        pass
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = asyncio.run(call()) != []
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert runner.run(call()) == []
+    runner.run(client.aclose())
+"""
+
+
+@pytest.mark.parametrize("tls_server", [(Raw(b"\0\r\n\r\n"), CannedAnswer(body=[]))], indirect=True)
+def test_connection_that_ended_badly_does_not_stop_a_child_from_starting_over(tls_server: tuple[str, str]) -> None:
+    """A TLS transport that aiohttp closed twice fails whoever asks for its socket."""
+    run_python(_FORK_AFTER_GARBAGE, *tls_server)
+
+
+class _Resettable:
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.is_reset = False
+
+    def reset_after_fork(self) -> None:
+        self.is_reset = True
+        if self.failure is not None:
+            raise self.failure
+
+
+def test_child_resets_all_even_if_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    things = [_Resettable(OSError("too many files")), _Resettable(), _Resettable(ValueError())]
+    monkeypatch.setattr(fork, "_resettables", things)
+    with pytest.raises(ExceptionGroup) as caught:
+        fork._reset_all()
+    assert all(thing.is_reset for thing in things)
+    assert len(caught.value.exceptions) == 2
+
+
 def run_python(code: str, *arguments: str, **environment: str) -> None:
     """Run `code` with every warning an error, and expect it to print nothing and end well."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "shared")])
@@ -296,10 +353,10 @@ class _TlsServer(WireServer):
 
 
 @pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Give the URL of a TLS server and the file of the authority that vouches for it."""
+def tls_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """Give the URL of a TLS server, with a script if a test has one, and the file of the authority that vouches."""
     thread = ServerThread()
-    thread.server = _TlsServer(CannedAnswer(body=REASONS))
+    thread.server = _TlsServer(*getattr(request, "param", [CannedAnswer(body=REASONS)]))
     with thread as server:
         authority = tmp_path / "ca.pem"
         server._authority.cert_pem.write_to_path(authority)
@@ -629,6 +686,61 @@ async def test_closing_while_a_token_is_fetched(injected: bool, by_owner: bool) 
         error = await call
         assert server.requests == []
     assert isinstance(error, ClientClosedError)
+    assert error.outcome is Outcome.NOT_SENT
+
+
+class _ClosingHook(Telemetry):
+    def __init__(self) -> None:
+        self.close: Callable[[], Awaitable[None]]
+
+    async def on_attempt_start(self, call: CallInfo, number: int, headers: dict[str, str]) -> None:
+        await self.close()
+
+
+@CLOSINGS
+async def test_closing_while_a_hook_is_waited_for(injected: bool, by_owner: bool) -> None:
+    """A write that was never sent is not told as one of which nothing is known."""
+    async with WireServer() as server, ClientSession() as session:
+        hook = _ClosingHook()
+        client = client_for(server, telemetry=hook, session=session if injected else None)
+        hook.close = session.close if by_owner else client.aclose
+        error = await failure(client.call(POST))
+        assert server.requests == []
+    assert type(error) is ClientClosedError
+    assert error.outcome is Outcome.NOT_SENT
+
+
+class _Limiter(LocalRateLimiter):
+    """Makes the second request wait."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.waits = iter([0.0, 1.0])
+
+    def acquire(self, operation: str, patience: float) -> float:
+        return next(self.waits)
+
+
+@CLOSINGS
+async def test_closing_while_another_token_waits_for_the_limiter(injected: bool, by_owner: bool) -> None:
+    async def sleep(_seconds: float) -> None:
+        await (session.close() if by_owner else client.aclose())
+
+    async def provide() -> str:
+        return "token"
+
+    async with WireServer(CannedAnswer(401), CannedAnswer()) as server, ClientSession() as session:
+        client = CloudCockpitClient(
+            "tenant.example",
+            provide,
+            base_url=server.url,
+            session=session if injected else None,
+            rate_limiter=_Limiter(),
+            retry=RetryPolicy(sleep=sleep),
+        )
+        error = await failure(client.call(POST))
+        assert len(server.requests) == 1
+    assert type(error) is ClientClosedError
     assert error.outcome is Outcome.NOT_SENT
 
 

@@ -362,3 +362,16 @@ def test_limits_do_what_asyncio_timeout_does(steps: list[Any], cancellations: li
     """Nested, with cancellations from outside, at the same time or not: only the number of timers differs."""
     ours, theirs = (Record(limits, steps, cancellations).events for limits in (by_timer, by_asyncio))
     assert ours == theirs
+
+
+async def test_limit_in_a_task_that_was_cancelled_before_and_went_on() -> None:
+    """Many libraries swallow a cancellation without `uncancel()`: that one is not this limit's."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    with pytest.raises(TimeoutError), Limit(Timer(asyncio.get_running_loop()), 0.01):
+        await asyncio.sleep(1)
+    assert task.cancelling() == 1
+    task.uncancel()
