@@ -1,8 +1,11 @@
 """One rate limit for all workers: the documented 1000 requests a minute and operation, kept in Redis.
 
-pip install 'membership-cloudcockpit-sdk[redis]'
-export REDIS_URL=redis://127.0.0.1:6379/0 MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
-python fleet_limit.py
+    pip install '.[redis]'
+    export REDIS_URL=redis://127.0.0.1:6379/0
+    export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
+    python fleet_limit.py
+
+`workers` is how many processes share the limit: without Redis, each keeps to its part of it.
 """
 
 import asyncio

@@ -87,7 +87,7 @@ async def test_a_bulk_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         process.kill()
         await process.communicate()
         assert len(sandbox.ledger) < 200
-        lines, _ = await run("bulk_run.py", str(plan), str(journal), sandbox=sandbox)
+        lines, _ = await run("bulk_run.py", str(plan), str(journal), sandbox=sandbox, RESEND_AFTER="1")
         effects = Counter(entry.arguments["contract_id"] for entry in sandbox.ledger)
     assert effects == Counter(range(5000, 5200))
     assert "'done'" in lines[-1]

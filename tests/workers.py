@@ -20,7 +20,7 @@ import pytest
 from aiohttp import web
 from attrs import evolve
 
-from membership_sdk.sandbox import Fault, MembershipSandbox
+from membership_sdk.sandbox import Fault, MembershipSandbox, ReceivedRequest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -58,17 +58,17 @@ class Studio(MembershipSandbox):
         self.hung_up = asyncio.Event()
 
     async def answer(
-        self, request: web.Request, *targets: str | None, apply: Callable[[], web.Response], error_body: Any
+        self, request: web.Request, received: ReceivedRequest, *targets: str | None, **how: Any
     ) -> web.StreamResponse:
         if "withdraw_contract_cancelation" not in targets:
-            return await super().answer(request, *targets, apply=apply, error_body=error_body)
+            return await super().answer(request, received, *targets, **how)
         self.phase = "before its effect"
         self.arrived.set()
         await asyncio.sleep(self.before)
         if faults := self.faults_of.get(int(request.path.rpartition("/")[2])):
             # Taken by the answer at once: nothing else gets a turn meanwhile.
             self.fail(faults.pop(0), operation="withdraw_contract_cancelation")
-        response = await super().answer(request, *targets, apply=apply, error_body=error_body)
+        response = await super().answer(request, received, *targets, **how)
         self.phase = "before its answer"
         await asyncio.sleep(self.after)
         self.phase = "after its answer"
