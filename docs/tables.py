@@ -54,7 +54,7 @@ def _operations(operations: Iterable[Operation[Any]]) -> str:
 
 def _linked(source: str) -> str:
     found = re.search(r"https://\S+", source)
-    return source if found is None else f"[page]({found[0].rstrip('.,')})"
+    return source.rpartition(", ")[2] if found is None else f"[page]({found[0].rstrip('.,')})"
 
 
 def _options() -> str:

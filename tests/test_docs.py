@@ -65,7 +65,12 @@ def test_tables_of_operations_have_all() -> None:
     for name, operations in (("membership operations", MEMBERSHIP), ("cloudcockpit operations", CLOUDCOCKPIT)):
         lines = TABLES[name]().splitlines()[2:]
         assert [line.split("`")[1] for line in lines] == [operation.name for operation in operations]
-        assert all("](https://" in line or "1.11.0" in line for line in lines)
+        sources = [line.strip("| ").rpartition("| ")[2] for line in lines]
+        assert all(
+            source.removeprefix("[page](").removesuffix(")") in operation.source
+            for source, operation in zip(sources, operations, strict=True)
+        )
+        assert len({*sources}) == len(sources)
 
 
 def test_each_fragment_is_in_the_changelog() -> None:
