@@ -54,11 +54,8 @@ _COLON = "\ue000"
 _SECTION = re.compile(r"(Args|Attributes|Example|Examples|Note|Raises|Returns|Warns|Yields):")
 
 
-def _before_napoleon(_app: Sphinx, what: str, _name: str, obj: object, _options: Any, lines: list[str]) -> None:
+def _before_napoleon(_app: Sphinx, what: str, _name: str, _obj: object, _options: Any, lines: list[str]) -> None:
     """Hide the colons of attributes; make literal blocks of what is indented, as the sources mean it."""
-    if what == "module":
-        # Sphinx takes away what all lines but the first are indented by, as if the text were a function's.
-        lines[:] = [*(obj.__doc__ or "").splitlines(), ""]
     if what in {"attribute", "data", "property"}:
         lines[:] = [line.replace(":", _COLON) for line in lines]
     lines[:] = _with_literal_blocks(lines)

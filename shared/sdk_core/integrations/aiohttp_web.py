@@ -1,8 +1,10 @@
 """aiohttp.web: correlation ids of requests, errors as problem details, and browsers that hang up.
 
-app = web.Application(middlewares=[correlation_middleware, problem_middleware])
-handle_disconnects(app)
-web.run_app(app, handler_cancellation=True)
+All of them in an app:
+
+    app = web.Application(middlewares=[correlation_middleware, problem_middleware])
+    handle_disconnects(app)
+    web.run_app(app, handler_cancellation=True)
 """
 
 import asyncio
