@@ -419,14 +419,14 @@ async def test_a_full_disk_ends_the_run_and_loses_nothing(client: Any, path: Pat
                     pass
         assert not bulk.status_of(path).is_finished
         await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
-        assert bulk.status_of(path).is_finished
+        assert bulk.status_of(str(path)).is_finished
         assert (effects(sandbox).total(), set(effects(sandbox).values())) == (300, {1})
 
 
 async def test_only_the_owner_can_read_journal_and_results(client: Any, path: Path) -> None:
     async with studio(1) as sandbox:
         await outcomes(bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path))
-    bulk.write_results(path, path.with_name("results.csv"))
+    bulk.write_results(str(path), str(path.with_name("results.csv")))
     assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
     assert sorted(file.name for file in path.parent.iterdir()) == ["results.csv", "run.db"]
 

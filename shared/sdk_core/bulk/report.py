@@ -32,14 +32,15 @@ class Status:
         return not {"sent", "planned"} & self.counts.keys()
 
 
-def status_of(journal: Path) -> Status:
+def status_of(journal: str | Path) -> Status:
     """Read a journal, while its run is under way or afterwards; JournalError if there is none."""
+    journal = Path(journal)
     with reading(journal) as database:
         counts = counts_of(database)
         return Status(facts_of(database, journal), {name: counts[name] for name in _ORDER if name in counts})
 
 
-def write_results(journal: Path, path: Path) -> int:
+def write_results(journal: str | Path, path: str | Path) -> int:
     """Write the result of each row to a file that only its owner can read, and return how many there are.
 
     Args:
@@ -50,6 +51,7 @@ def write_results(journal: Path, path: Path) -> int:
         JournalError: there is no journal.
         OSError: the file can't be written.
     """
+    journal, path = Path(journal), Path(path)
     partial = path.with_name(f"{path.name}.part")
     with reading(journal) as database:
         descriptor = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
