@@ -22,6 +22,8 @@ __all__ = ["TABLES", "with_tables"]
 
 _ROOT: Final = Path(__file__).parents[1]
 _PLACE: Final = re.compile(r"^<!-- table: ([\w ]+) -->$", re.MULTILINE)
+_PARAMETERS: Final = inspect.signature(Client).parameters
+"""Read now: autodoc puts the source of defaults in place of their values."""
 _SCOPES: Final = "MEMBERSHIP_SELF_SERVICE_"
 
 
@@ -59,7 +61,6 @@ def _linked(source: str) -> str:
 
 def _options() -> str:
     """Return the keyword options of both clients: their meaning is in the docstring of `Client`."""
-    parameters = inspect.signature(Client).parameters
     _, _, arguments = (inspect.getdoc(Client) or "").partition("Args:\n")
     explained = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", arguments, re.MULTILINE)
     return _table(
@@ -67,7 +68,7 @@ def _options() -> str:
         [
             (
                 f"`{name}`",
-                "see below" if name == "rate_limiter" else f"`{parameters[name].default}`",
+                "see below" if name == "rate_limiter" else f"`{_PARAMETERS[name].default}`",
                 " ".join(text.split()),
             )
             for name, text in explained
