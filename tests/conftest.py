@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,11 @@ import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from wire import FakeTime
+
+
+# A shell lets what it starts in the background ignore Ctrl-C, and whatever that starts inherits it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Response(ClientResponse):
