@@ -53,9 +53,10 @@ class Metrics:
     def read(self) -> dict[str, Any]:
         data = self._reader.get_metrics_data()
         [of_resource] = data.resource_metrics if data is not None else ()
-        [of_scope] = of_resource.scope_metrics
+        # Some versions of OpenTelemetry measure themselves, too.
+        name = "sdk_core.integrations.opentelemetry"
+        [of_scope] = [it for it in of_resource.scope_metrics if it.scope.name == name]
         assert of_scope.schema_url == "https://opentelemetry.io/schemas/1.37.0"
-        assert of_scope.scope.name == "sdk_core.integrations.opentelemetry"
         return {metric.name: metric for metric in of_scope.metrics}
 
     def points(self, name: str) -> Points:
