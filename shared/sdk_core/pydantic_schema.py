@@ -68,10 +68,15 @@ def _annotated(kind: Any) -> Any:
 
 def _enumeration(kind: Any) -> Any:
     known = {"anyOf": [{"enum": [member.value for member in kind]}, {"type": "string"}], "title": kind.__name__}
+
+    # Since Python 3.12, pydantic can't tell how the class itself is called.
+    def member(value: str) -> Any:
+        return kind(value)
+
     if not issubclass(kind, OpenEnumObject):
-        return Annotated[str, Strict(), AfterValidator(kind), WithJsonSchema(known)]
+        return Annotated[str, Strict(), AfterValidator(member), WithJsonSchema(known)]
     named = {"type": "object", "properties": {"name": known}, "required": ["name"], "title": kind.__name__}
-    return Annotated[dict[str, Any], AfterValidator(lambda value: kind(_name(value))), WithJsonSchema(named)]
+    return Annotated[dict[str, Any], AfterValidator(lambda value: member(_name(value))), WithJsonSchema(named)]
 
 
 def _name(value: dict[str, Any]) -> str:

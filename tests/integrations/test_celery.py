@@ -59,7 +59,8 @@ def run_program(text: str, *arguments: str) -> str:
     """Run a program by itself, and return what it prints."""
     search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared"))
     done = subprocess.run(
-        [sys.executable, "-c", text, *arguments],
+        # Since Python 3.12, a fork beside other threads is warned of.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", text, *arguments],
         env={**os.environ, "PYTHONPATH": search},
         capture_output=True,
         text=True,
