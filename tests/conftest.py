@@ -10,7 +10,6 @@ from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from wire import FakeTime
 
-
 # A shell lets what it starts in the background ignore Ctrl-C, and whatever that starts inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

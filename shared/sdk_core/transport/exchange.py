@@ -148,7 +148,7 @@ class Exchange:
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(timeout=use, **request)
                 if call.body is not None and use.was_refused:
-                    raise DisturbedError
+                    raise _closed(head)
                 content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
             self._sessions.may_reuse_connection = True
@@ -218,6 +218,12 @@ class Exchange:
         )
         failure.__cause__ = cause
         return failure
+
+
+def _closed(head: ClientResponse) -> DisturbedError:
+    """Close what is no answer to a request that was not written."""
+    head.close()
+    return DisturbedError()
 
 
 def _joined(headers: Mapping[str, str], more: CIMultiDict[str]) -> CIMultiDict[str]:
