@@ -72,7 +72,7 @@ class Exchange:
             call: what to send.
             here: what to send it with.
             credential: the headers of the credential.
-            added: headers of the telemetry's, which go after all others.
+            added: headers of the telemetry's; where names are the same, ours are sent.
 
         Returns:
             What came back, whatever its status.
