@@ -21,7 +21,7 @@ import sys
 from asyncio import BaseTransport, WriteTransport
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 from weakref import WeakSet
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
@@ -64,23 +64,18 @@ class KnownConnection:
         self.is_kept: bool = False
         """Whether an earlier request used it."""
 
-    def reuse(self, *, looks_later: bool) -> bool:
-        """Count as kept, and return whether a request may go over it.
-
-        Args:
-            looks_later: whether the request itself asks once more, when it is written.
-        """
-        self.is_kept = True
+    def is_disturbed(self) -> bool:
+        """Return whether something came over it since its last answer: then no request may go over it."""
         # The beginning of an answer that was read would be lost: the parser of the next request starts afresh.
         # Private, therefore guarded; a test fails when the attribute goes away. Nothing else tells of such bytes.
         parser = getattr(self._protocol, "_parser", None)
         try:
             if parser is not None and parser.feed_eof() is not None:
-                return False
+                return True
         except Exception:  # noqa: BLE001  whatever it holds, it is no end of an answer
-            return False
+            return True
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
-        return not (self._protocol.should_close or (not looks_later and self._look()))
+        return bool(self._protocol.should_close or self._look())
 
     def is_writing(self) -> bool:
         """Return whether something is not on its way yet."""
@@ -121,6 +116,8 @@ class Use(ClientTimeout):
     """Beyond it, aiohttp would round limits up."""
     connection: KnownConnection | None = None
     """None: there was none yet, or it is of another connector."""
+    body_looks: bool = False
+    """Whether the body looks at the connection when it is written, so that there is no need to do so before."""
     was_refused: bool = False
     """Whether the body was not written: what came is no answer to this request."""
 
@@ -133,7 +130,7 @@ class CheckedConnector(TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(socket_factory=self._open_socket, **options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
-        self._known: dict[ResponseHandler, KnownConnection] = {}
+        self._known: dict[ResponseHandler | None, KnownConnection] = {}
         self._sockets: WeakSet[socket.socket] = WeakSet()
 
     def _open_socket(self, address: tuple[Any, ...]) -> socket.socket:
@@ -144,37 +141,34 @@ class CheckedConnector(TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
-        begun: int = fork.forks
+        begun, use = fork.forks, timeout if isinstance(timeout, Use) else None
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if protocol is None:
-                return connection
-            if fork.forks != begun:
-                # It was being opened when the process was forked: the parent has it, too.
-                self._remember(protocol).abort()
-                connection.close()
-                raise DisturbedError
-            body: object = req.body
-            # Not isinstance(), which takes long for abstract classes.
-            looks_later = _WRITES_BODIES_LATER and CheckedPayload in type(body).__mro__
-            known = self._known.get(protocol)
+            known = self._known.get(connection.protocol)
             if known is None:
-                known = self._remember(protocol)
-            elif not known.reuse(looks_later=looks_later):
-                known.abort()
-                connection.close()
-                continue
-            if isinstance(timeout, Use):
-                timeout.connection = known
-                if looks_later:
-                    cast("CheckedPayload", body).use = timeout
+                known = self._remember(connection, begun)
+            else:
+                known.is_kept = True
+                if not (use is not None and use.body_looks) and known.is_disturbed():
+                    known.abort()
+                    connection.close()
+                    continue
+            if use is not None:
+                use.connection = known
             return connection
 
-    def _remember(self, protocol: ResponseHandler) -> KnownConnection:
+    def _remember(self, connection: Connection, begun: int) -> KnownConnection:
+        protocol = connection.protocol
+        if protocol is None:
+            raise DisturbedError
         # A pool opens few connections: then is the time to forget those that are over.
         self._known = {other: known for other, known in self._known.items() if not known.is_closing()}
         known = self._known[protocol] = KnownConnection(protocol)
+        if fork.forks != begun:
+            # It was being opened when the process was forked: the parent has it, too.
+            known.abort()
+            connection.close()
+            raise DisturbedError
         return known
 
     def suspect_kept(self) -> None:
@@ -200,14 +194,19 @@ class CheckedConnector(TCPConnector):
 class CheckedPayload(Payload):
     """A base of bodies that are not written to a kept connection that is disturbed."""
 
-    use: Use | None = None
+    _use: Use | None = None
     """None: nothing needs to be looked at."""
+
+    def look_if_written_later(self, use: Use) -> None:
+        """Look at the connection of `use` before this is written, if aiohttp does that a turn of the loop later."""
+        if _WRITES_BODIES_LATER:
+            self._use = use
+            use.body_looks = True
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
-        use = self.use
-        known = None if use is None else use.connection
-        if use is not None and known is not None and known.is_kept and not known.reuse(looks_later=False):
+        use = self._use
+        if use is not None and (known := use.connection) is not None and known.is_kept and known.is_disturbed():
             use.was_refused = True
             raise DisturbedError
         await super().write_with_length(writer, content_length)

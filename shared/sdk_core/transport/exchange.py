@@ -142,12 +142,14 @@ class Exchange:
         content: bytes | None = None
         use = Use.__new__(Use)
         use.connect = allowed
+        if call.body is not None:
+            request["data"].look_if_written_later(use)
         sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
             call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
                 head = await sender.request(timeout=use, **request)
-                if call.body is not None and use.was_refused:
+                if use.was_refused:
                     raise _closed(head)
                 content = await read_at_most(head, call.options.max_response_bytes)
             call.elapsed = clock() - started
