@@ -179,9 +179,10 @@ class Operation(Generic[T]):
             raise TypeError(f"{self.name}() got an unexpected argument {unknown!r}")
         path = self._path.head
         for name, check, tail in self._path.pieces:
-            if name not in arguments:
-                raise self._missing(name)
-            value = arguments[name]
+            try:
+                value = arguments[name]
+            except KeyError:
+                raise self._missing(name) from None
             # Nearly all are ids as they should be. They are on the way of every call: no function for each of them.
             if check is not int64_id or type(value) is not int or not 0 < value <= INT64_MAX:
                 value = check(name, value)

@@ -95,16 +95,18 @@ class LocalRateLimiter:
         """Reserve the next slot of `operation` and return the seconds until it, unless it is beyond `patience`."""
         with self._lock.held:
             lane = self._lanes[operation]
-            starts, start = lane.starts, self._clock()
-            now = start
+            starts, now = lane.starts, self._clock()
+            start = now
             if lane.paused_until > now:
                 pause = lane.paused_until - now
                 # A little later, so that those who were held back do not come in one instant; within their patience.
                 start += pause + spread() * max(0.0, min(1.0, pause / 10, (patience - pause) / 2))
             if len(starts) >= self._limit:
-                start = max(start, starts[-self._limit] + self._period)
-                while starts and starts[0] + self._period <= now:
+                past = now - self._period
+                while starts and starts[0] <= past:
                     starts.popleft()
+                if len(starts) >= self._limit:
+                    start = max(start, starts[-self._limit] + self._period)
             if start - now <= patience:
                 if starts and starts[-1] > start:
                     # In order: who waits out a pause starts later than who comes after it.

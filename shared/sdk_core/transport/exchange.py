@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from types import MappingProxyType
 from typing import Any, Final
 
-from aiohttp import ClientResponse, MultipartWriter, hdrs
+from aiohttp import ClientResponse, hdrs
 from multidict import CIMultiDict
 
 from sdk_core.backend import Backend
@@ -19,7 +19,7 @@ from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
 from sdk_core.transport import fork
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
-from sdk_core.transport.connector import CheckedBody, DisturbedError, KnownConnection, Use
+from sdk_core.transport.connector import CheckedBody, CheckedPayload, DisturbedError, KnownConnection, Use
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
@@ -38,10 +38,6 @@ _NO_TIME_LEFT: Final = "the total timeout passed before it was sent"
 _NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
-
-
-_AS_IT_COMES: Final = {"allow_redirects": False, "raise_for_status": False}
-"""Redirects and error statuses are answers like all others."""
 _NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -80,31 +76,23 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
-        body, options, method = call.body, call.options, call.operation.method
+        body = call.body
         # With telemetry all of them are ours to send, so that no hook can put others in their place.
-        headers = here.headers_beside(options.headers, credential, all_of_them=call.info is not None)
+        headers = here.headers_beside(call.options.headers, credential, all_of_them=call.info is not None)
         if self._correlation_header is not None:
             headers[self._correlation_header] = call.correlation_id
         if added:
             headers = _joined(added, headers)
-        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
-        request: dict[str, Any] = {
-            **_AS_IT_COMES,
-            "method": method,
-            "url": url.with_query(call.query) if call.query else url,
-            "headers": headers,
-        }
+        data: CheckedPayload | None = None
         if type(body) is bytes:
-            request["data"] = CheckedBody(body, content_type=_JSON)
+            data = CheckedBody(body, content_type=_JSON)
             # An injected session may have a Content-Type for all its requests, which would go before that of the body.
             headers.update(_JSON_HEADER if here.is_injected else ())
-        elif body is None and method in _METHODS_WITH_BODY:
-            request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
             try:
                 if isinstance(body, Multipart):
-                    return await self._transfer_opened(call, body, here, request)
-                return await self._transfer(call, here, request)
+                    return await self._transfer_opened(call, body, here, headers)
+                return await self._transfer(call, here, headers, data)
             except DisturbedError:
                 # Nothing was sent: that was no attempt, and another connection is taken.
                 continue
@@ -114,14 +102,15 @@ class Exchange:
                 raise (failure if call.forks == fork.forks else call.inherited()) from failure.__cause__
 
     async def _transfer_opened(
-        self, call: Call[Any], body: Multipart, here: LoopSession, request: Mapping[str, Any]
+        self, call: Call[Any], body: Multipart, here: LoopSession, headers: CIMultiDict[str]
     ) -> Answer:
         """Like `_transfer`, with a body that is opened for one attempt."""
         async with AsyncExitStack() as stack:
-            parts = await _opened(call, body, here, stack)
-            return await self._transfer(call, here, {**request, "data": parts})
+            return await self._transfer(call, here, headers, await _opened(call, body, here, stack))
 
-    async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
+    async def _transfer(
+        self, call: Call[Any], here: LoopSession, headers: CIMultiDict[str], data: CheckedPayload | None
+    ) -> Answer:
         """Send the request and read the answer; the connection is given back in any case.
 
         The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
@@ -133,7 +122,8 @@ class Exchange:
             SdkError: nothing came back that could be judged.
             DisturbedError: what came was there before the request, which was not sent.
         """
-        clock = call.options.retry.clock
+        clock, method = call.options.retry.clock, call.operation.method
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)
         if allowed <= 0 or here.owner.closed or self._sessions.closed or call.forks != fork.forks:
@@ -142,13 +132,22 @@ class Exchange:
         content: bytes | None = None
         use = Use.__new__(Use)
         use.connect = allowed
-        if call.body is not None:
-            request["data"].look_if_written_later(use)
-        sender = here.sender(request["method"]) if here.is_injected else here.session
+        if data is not None:
+            data.look_if_written_later(use)
+        sender = here.sender(method) if here.is_injected else here.session
         try:
             call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
-                head = await sender.request(timeout=use, **request)
+                head = await sender.request(
+                    method,
+                    url.with_query(call.query) if call.query else url,
+                    data=data,
+                    headers=headers,
+                    timeout=use,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
+                )
                 if use.was_refused:
                     raise _closed(head)
                 content = await read_at_most(head, call.options.max_response_bytes)
@@ -169,7 +168,7 @@ class Exchange:
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
             if (used := use.connection) is not None and (
-                content is None or used.is_closing() or (call.body is not None and used.is_writing())
+                content is None or used.is_closing() or (data is not None and used.is_writing())
             ):
                 used.abort()
             if sender is not here.session:
@@ -254,7 +253,7 @@ async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
             response.close()
 
 
-async def _opened(call: Call[Any], body: Multipart, here: LoopSession, stack: AsyncExitStack) -> MultipartWriter:
+async def _opened(call: Call[Any], body: Multipart, here: LoopSession, stack: AsyncExitStack) -> CheckedPayload:
     """Open the body of one attempt; `stack` closes it. What is wrong with a file before the first is the caller's."""
     try:
         with Limit(here.timer, call.remaining()):

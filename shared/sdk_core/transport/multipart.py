@@ -178,7 +178,7 @@ class Multipart:
     document: Document | None
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[MultipartWriter]:
+    async def opened(self) -> AsyncGenerator[CheckedPayload]:
         """Give the body for one attempt."""
         writer = _CheckedWriter("form-data")
         data = BytesPayload(self.data, content_type="application/json")
