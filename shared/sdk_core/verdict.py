@@ -32,7 +32,7 @@ __all__ = ["accept", "accept_large", "refuse"]
 T = TypeVar("T")
 
 _FAILURE: Final = "$: the body of an error"
-_TO_BE_CHECKED: Final = (Checked, Empty, dict)
+_TO_BE_CHECKED: Any = (Checked, Empty, dict)
 """Classes of values that are no answer yet for being of the documented types."""
 _PATIENCE: Final = 5.0
 """Seconds to wait for an answer to be read in another thread: more than 10 MiB take."""
@@ -58,15 +58,16 @@ def accept(call: Call[T], answer: Answer, backend: Backend) -> T:
     if content is not None:
         try:
             if isinstance(shape, type) and issubclass(shape, Empty):
-                value: Any = shape.from_answer(content, lambda: call.correlation_id)
+                found: Any = shape.from_answer(content, lambda: call.correlation_id)
             else:
-                value = codec.READERS[shape](content)
+                found = codec.READERS[shape](content)
+            value: T = found
             if isinstance(value, _TO_BE_CHECKED):
-                _check(call, content, cast("object", value))
+                _check(call, content, value)
         except Exception:  # noqa: BLE001, S110  it is read once more, exactly, and not in here: see `codec.load`
             pass
         else:
-            return cast("T", value)
+            return value
     return _judge(call, answer, backend, partial(_read, call, answer, backend, partial(_note, call)))
 
 
@@ -113,9 +114,8 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
     if content or (content is not None and not _is_cut(operation, answer)):
         try:
             value = read()
-            found: object = value
-            if isinstance(found, _TO_BE_CHECKED):
-                _check(call, content, cast("object", found))
+            if isinstance(value, _TO_BE_CHECKED):
+                _check(call, content, value)
         except codec.ShapeError as error:
             # Its traceback refers to this frame, which refers to it.
             misfit = error.with_traceback(None)

@@ -11,7 +11,8 @@ longer by 0.13 of the time that the same call takes with bare aiohttp (`python -
 
 How: msgspec can fill the slots of an attrs class. But it expects keys in the JSON that are named like the attributes,
 and reads a few types otherwise than cattrs. So for each class that is not read as it is, it is given a subclass, here
-called the class's twin. A twin has the names that msgspec needs. It is not frozen, so that what was read can be converted afterwards:
+called the class's twin. A twin has the names that msgspec needs. It is not frozen, so that what was read can be
+converted afterwards:
 
     b'{"listPrice": 20, "currency": {"name": "EUR"}}'
         |

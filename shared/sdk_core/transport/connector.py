@@ -18,7 +18,7 @@ import os
 import select
 import socket
 import sys
-from asyncio import BaseTransport, WriteTransport
+from asyncio import BaseTransport
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -53,7 +53,7 @@ class KnownConnection:
         protocol: aiohttp's end of it.
     """
 
-    __slots__ = ("_look", "_protocol", "_transport", "is_closing", "is_kept")
+    __slots__ = ("_look", "_protocol", "_transport", "is_closing", "is_kept", "unwritten")
 
     def __init__(self, protocol: ResponseHandler) -> None:
         self._protocol = protocol
@@ -61,11 +61,18 @@ class KnownConnection:
         self._look = _look_into(protocol.transport)
         self.is_closing: Callable[[], bool] = _yes if protocol.transport is None else protocol.transport.is_closing
         """Whether it will not be used again."""
+        self.unwritten: Callable[[], int] = getattr(protocol.transport, "get_write_buffer_size", int)
+        """Gives the number of bytes that are not on their way yet."""
         self.is_kept: bool = False
         """Whether an earlier request used it."""
 
-    def is_disturbed(self) -> bool:
-        """Return whether something came over it since its last answer: then no request may go over it."""
+    def is_disturbed(self, *, by_what_was_read: bool = False) -> bool:
+        """Return whether something came over it since its last answer: then no request may go over it.
+
+        Args:
+            by_what_was_read: whether to ask for what the event loop has read only, because the request itself looks at
+                all once more when it is written.
+        """
         # The beginning of an answer that was read would be lost: the parser of the next request starts afresh.
         # Private, therefore guarded; a test fails when the attribute goes away. Nothing else tells of such bytes.
         parser = getattr(self._protocol, "_parser", None)
@@ -75,11 +82,7 @@ class KnownConnection:
         except Exception:  # noqa: BLE001  whatever it holds, it is no end of an answer
             return True
         # What the event loop has read is in the protocol, what it has not read yet in the socket.
-        return bool(self._protocol.should_close or self._look())
-
-    def is_writing(self) -> bool:
-        """Return whether something is not on its way yet."""
-        return isinstance(self._transport, WriteTransport) and self._transport.get_write_buffer_size() > 0
+        return self._protocol.should_close or (not by_what_was_read and bool(self._look()))
 
     def suspect(self) -> None:
         """Count as disturbed from now on."""
@@ -117,12 +120,14 @@ class Use(ClientTimeout):
     connection: KnownConnection | None = None
     """None: there was none yet, or it is of another connector."""
     body_looks: bool = False
-    """Whether the body looks at the connection when it is written, so that there is no need to do so before."""
+    """Whether the body looks at the connection when it is written."""
     was_refused: bool = False
     """Whether the body was not written: what came is no answer to this request."""
 
-    # Not frozen, so that each request's own can be made quickly: by `Use.__new__(Use)`, without a constructor.
+    # Not frozen, so that each request's own can be made quickly: by `Use.__new__(Use)`, without a constructor. Both
+    # methods, or Python sets attributes the slow way.
     __setattr__: ClassVar[Any] = object.__setattr__
+    __delattr__: ClassVar[Any] = object.__delattr__
 
 
 class CheckedConnector(TCPConnector):
@@ -149,7 +154,8 @@ class CheckedConnector(TCPConnector):
                 known = self._remember(connection, begun)
             else:
                 known.is_kept = True
-                if not (use is not None and use.body_looks) and known.is_disturbed():
+                # What was read by now, aiohttp forgets before the body is written.
+                if known.is_disturbed(by_what_was_read=use is not None and use.body_looks):
                     known.abort()
                     connection.close()
                     continue

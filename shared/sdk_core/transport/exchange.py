@@ -168,7 +168,7 @@ class Exchange:
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
             if (used := use.connection) is not None and (
-                content is None or used.is_closing() or (data is not None and used.is_writing())
+                content is None or used.is_closing() or (data is not None and used.unwritten())
             ):
                 used.abort()
             if sender is not here.session:
