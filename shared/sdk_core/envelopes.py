@@ -59,10 +59,16 @@ def foreign_error(raw: Any, body: bytes) -> ErrorDetails:
     )
 
 
-_MAY_TELL: Final = re.compile(
-    rb'"(?:%s)"|[\\\0]' % b"|".join(key.encode() for key in (*_FAILURES, *_STATUSES)), re.IGNORECASE
+_BEGINNINGS: Final = b"|".join(
+    key.encode()
+    for key in (*_FAILURES, *_STATUSES)
+    if not any(key != other and key.startswith(other) for other in (*_FAILURES, *_STATUSES))
 )
-"""One of the keys; or what may stand for one: escapes, or two bytes for a character."""
+_MAY_TELL: Final = re.compile(rb'"(?i:%s)|\\|\0' % _BEGINNINGS)
+"""The beginning of one of the keys; or what may stand for one: escapes, or two bytes for a character.
+
+Each alternative begins with one fixed character: that is what Python's engine finds fast.
+"""
 
 
 def may_tell_failure(content: bytes) -> bool:
