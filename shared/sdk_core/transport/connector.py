@@ -119,8 +119,8 @@ class Use(ClientTimeout):
     """Beyond it, aiohttp would round limits up."""
     connection: KnownConnection | None = None
     """None: there was none yet, or it is of another connector."""
-    body_looks: bool = False
-    """Whether the body looks at the connection when it is written."""
+    body: "CheckedPayload | None" = None
+    """What looks at the connection when it is written, if aiohttp does that a turn of the event loop later."""
     was_refused: bool = False
     """Whether the body was not written: what came is no answer to this request."""
 
@@ -147,6 +147,9 @@ class CheckedConnector(TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a new connection, or a kept one that is as its last answer left it."""
         begun, use = fork.forks, timeout if isinstance(timeout, Use) else None
+        body = use.body if _WRITES_BODIES_LATER and use is not None else None
+        if body is not None:
+            body.use = use
         while True:
             connection = await super().connect(req, traces, timeout)
             known = self._known.get(connection.protocol)
@@ -155,7 +158,7 @@ class CheckedConnector(TCPConnector):
             else:
                 known.is_kept = True
                 # What was read by now, aiohttp forgets before the body is written.
-                if known.is_disturbed(by_what_was_read=use is not None and use.body_looks):
+                if known.is_disturbed(by_what_was_read=body is not None):
                     known.abort()
                     connection.close()
                     continue
@@ -200,18 +203,12 @@ class CheckedConnector(TCPConnector):
 class CheckedPayload(Payload):
     """A base of bodies that are not written to a kept connection that is disturbed."""
 
-    _use: Use | None = None
+    use: Use | None = None
     """None: nothing needs to be looked at."""
-
-    def look_if_written_later(self, use: Use) -> None:
-        """Look at the connection of `use` before this is written, if aiohttp does that a turn of the loop later."""
-        if _WRITES_BODIES_LATER:
-            self._use = use
-            use.body_looks = True
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Look at the connection, then write."""
-        use = self._use
+        use = self.use
         if use is not None and (known := use.connection) is not None and known.is_kept and known.is_disturbed():
             use.was_refused = True
             raise DisturbedError

@@ -38,6 +38,10 @@ _NO_TIME_LEFT: Final = "the total timeout passed before it was sent"
 _NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
+
+
+_AS_IT_COMES: Final = {"allow_redirects": False, "raise_for_status": False}
+"""Redirects and error statuses are answers like all others."""
 _NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -76,23 +80,31 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
-        body = call.body
+        body, options, method = call.body, call.options, call.operation.method
         # With telemetry all of them are ours to send, so that no hook can put others in their place.
-        headers = here.headers_beside(call.options.headers, credential, all_of_them=call.info is not None)
+        headers = here.headers_beside(options.headers, credential, all_of_them=call.info is not None)
         if self._correlation_header is not None:
             headers[self._correlation_header] = call.correlation_id
         if added:
             headers = _joined(added, headers)
-        data: CheckedPayload | None = None
+        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
+        request: dict[str, Any] = {
+            **_AS_IT_COMES,
+            "method": method,
+            "url": url.with_query(call.query) if call.query else url,
+            "headers": headers,
+        }
         if type(body) is bytes:
-            data = CheckedBody(body, content_type=_JSON)
+            request["data"] = CheckedBody(body, content_type=_JSON)
             # An injected session may have a Content-Type for all its requests, which would go before that of the body.
             headers.update(_JSON_HEADER if here.is_injected else ())
+        elif body is None and method in _METHODS_WITH_BODY:
+            request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
             try:
                 if isinstance(body, Multipart):
-                    return await self._transfer_opened(call, body, here, headers)
-                return await self._transfer(call, here, headers, data)
+                    return await self._transfer_opened(call, body, here, request)
+                return await self._transfer(call, here, request)
             except DisturbedError:
                 # Nothing was sent: that was no attempt, and another connection is taken.
                 continue
@@ -102,15 +114,14 @@ class Exchange:
                 raise (failure if call.forks == fork.forks else call.inherited()) from failure.__cause__
 
     async def _transfer_opened(
-        self, call: Call[Any], body: Multipart, here: LoopSession, headers: CIMultiDict[str]
+        self, call: Call[Any], body: Multipart, here: LoopSession, request: Mapping[str, Any]
     ) -> Answer:
         """Like `_transfer`, with a body that is opened for one attempt."""
         async with AsyncExitStack() as stack:
-            return await self._transfer(call, here, headers, await _opened(call, body, here, stack))
+            parts = await _opened(call, body, here, stack)
+            return await self._transfer(call, here, {**request, "data": parts})
 
-    async def _transfer(
-        self, call: Call[Any], here: LoopSession, headers: CIMultiDict[str], data: CheckedPayload | None
-    ) -> Answer:
+    async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
         """Send the request and read the answer; the connection is given back in any case.
 
         The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
@@ -122,8 +133,7 @@ class Exchange:
             SdkError: nothing came back that could be judged.
             DisturbedError: what came was there before the request, which was not sent.
         """
-        clock, method = call.options.retry.clock, call.operation.method
-        url = self._base_url.with_path(self._base_path + call.path, encoded=True)
+        clock = call.options.retry.clock
         started = clock()
         allowed = min(call.options.attempt_timeout, call.deadline - started)
         if allowed <= 0 or here.owner.closed or self._sessions.closed or call.forks != fork.forks:
@@ -131,23 +141,12 @@ class Exchange:
         head: ClientResponse | None = None
         content: bytes | None = None
         use = Use.__new__(Use)
-        use.connect = allowed
-        if data is not None:
-            data.look_if_written_later(use)
-        sender = here.sender(method) if here.is_injected else here.session
+        use.connect, use.body = allowed, request.get("data")
+        sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
             call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
-                head = await sender.request(
-                    method,
-                    url.with_query(call.query) if call.query else url,
-                    data=data,
-                    headers=headers,
-                    timeout=use,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
-                )
+                head = await sender.request(timeout=use, **request)
                 if use.was_refused:
                     raise _closed(head)
                 content = await read_at_most(head, call.options.max_response_bytes)
@@ -168,7 +167,7 @@ class Exchange:
             raise call.closed("the client was closed while the call waited for a connection") from None
         finally:
             if (used := use.connection) is not None and (
-                content is None or used.is_closing() or (data is not None and used.unwritten())
+                content is None or used.is_closing() or (call.body is not None and used.unwritten())
             ):
                 used.abort()
             if sender is not here.session:
