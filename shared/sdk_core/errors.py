@@ -13,6 +13,7 @@ from sdk_core.details import ErrorDetails, Facts, FieldError, safe_code
 from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
+    "API_ERRORS",
     "AnsweredError",
     "ApiError",
     "AuthenticationError",
@@ -32,7 +33,6 @@ __all__ = [
     "ServerError",
     "ServiceUnavailableError",
     "ThrottledError",
-    "api_error_class",
 ]
 
 
@@ -43,18 +43,15 @@ class SdkError(Exception):
     """
 
     def __init__(self, message: str = "", facts: Facts | Mapping[str, Any] | None = None) -> None:
+        copied: Any = dict(facts or {})
+        self._facts: Facts = copied
         # Not super(): OSError, a base of two subclasses, would take the two arguments for errno and strerror.
-        Exception.__init__(self, message, dict(facts or {}))
+        Exception.__init__(self, message, copied)
 
     @property
     def message(self) -> str:
         """What went wrong, in a sentence; `str(error)` adds the facts."""
         return str(self.args[0])
-
-    @property
-    def _facts(self) -> Facts:
-        facts: Facts = self.args[1]
-        return facts
 
     @property
     def facts(self) -> Facts:
@@ -63,7 +60,8 @@ class SdkError(Exception):
 
     def with_facts(self, message: str | None = None, /, **facts: Unpack[Facts]) -> Self:
         """Put facts, and maybe a message, in place of older ones, and return the error."""
-        self.args: tuple[Any, ...] = (self.message if message is None else message, {**self._facts, **facts})
+        self._facts = {**self._facts, **facts}
+        self.args: tuple[Any, ...] = (self.message if message is None else message, self._facts)
         return self
 
     @property
@@ -234,7 +232,9 @@ class ApiError(AnsweredError):
             "fields": [safe_code(item.name) for item in details.fields],
             "recognised": details.recognised,
         }
-        return cls(message, {**facts, "details": kept}).with_details(details)
+        error = cls(message, {**facts, "details": kept})
+        error._live_details = details
+        return error
 
 
 class BadRequestError(ApiError):
@@ -269,7 +269,7 @@ class ServiceUnavailableError(ServerError):
     """503: the server is throttling or down."""
 
 
-_BY_STATUS: Mapping[int, type[ApiError]] = {
+API_ERRORS: Mapping[int, type[ApiError]] = {
     400: BadRequestError,
     401: AuthenticationError,
     403: PermissionDeniedError,
@@ -279,7 +279,4 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     503: ServiceUnavailableError,
 }
 
-
-def api_error_class(status: int) -> type[ApiError]:
-    """Return the class for an HTTP error status."""
-    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
+"""The classes of single statuses; others are a ServerError from 500 on, and an ApiError below."""

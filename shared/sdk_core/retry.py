@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ _TENACITY = "tenacity"
 _IMPORT_PATIENCE = 1.0
 """Seconds to wait for a thread that imports it."""
 _DAY = 86_400.0
-
+_MILLISECONDS = "retry-after-ms", "x-ms-retry-after-ms"
+"""Headers of Azure's services."""
 
 _JUST_PAST = 60.0
 """Seconds since a date in Retry-After that still means "now": it was ahead when the answer was written. One that is
@@ -130,7 +131,7 @@ class RetryPolicy:
 def retry_after_of(status: int, headers: Mapping[str, str], *, now: float) -> float | None:
     """Return the seconds that an answer asks to wait, as exactly as it says; None if it does not.
 
-    Azure's services name milliseconds. `RateLimit-Reset` comes with any answer, so it counts with a 429 only; what is
+    `RateLimit-Reset` comes with any answer, so it counts with a 429 only; what is
     beyond a day is no number of seconds, as the draft of the header has it, but a date.
 
     Args:
@@ -138,21 +139,24 @@ def retry_after_of(status: int, headers: Mapping[str, str], *, now: float) -> fl
         headers: names compare without case.
         now: as of `parse_retry_after`.
     """
-    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        if (delay := _number(headers.get(name))) is not None:
+    for name in _MILLISECONDS:
+        if (text := headers.get(name)) is not None and (delay := _number(text)) is not None:
             return delay / 1000
-    delay = parse_retry_after(headers.get("Retry-After"), now=now, date=headers.get("Date"))
-    if delay is None and status == 429:
-        delay = _number(headers.get("RateLimit-Reset"))
+    if (text := headers.get("Retry-After")) is not None:
+        delay = parse_retry_after(text, now=now, date=headers.get("Date"))
+        if delay is not None:
+            return delay
+    if status == 429 and (text := headers.get("RateLimit-Reset")) is not None:
+        delay = _number(text)
         return delay if delay is not None and delay <= _DAY else None
-    return delay
+    return None
 
 
-def _number(text: str | None) -> float | None:
-    return parse_retry_after(text, now=0.0) if text is not None and text[:1].isdigit() else None
+def _number(text: str) -> float | None:
+    return parse_retry_after(text, now=0.0) if text[:1].isdigit() else None
 
 
-def parse_retry_after(text: str | None, *, now: float, date: str | None = None) -> float | None:
+def parse_retry_after(text: str, *, now: float, date: str | None = None) -> float | None:
     """Return the seconds a Retry-After header asks for: delta-seconds or an HTTP-date; None if it says nothing usable.
 
     Args:
@@ -160,8 +164,6 @@ def parse_retry_after(text: str | None, *, now: float, date: str | None = None) 
         now: seconds since the epoch, to measure a date against.
         date: the answer's Date header, which goes before `now`: a date is one of the server's clock.
     """
-    if text is None:
-        return None
     try:
         if text[:1].isdigit():
             delay = float(text)
@@ -196,22 +198,28 @@ class Retries:
 
     def __init__(self, policy: RetryPolicy, deadline: float) -> None:
         """Begin after a first attempt; `deadline` is on `policy.clock`: no wait may end after it."""
-        import tenacity  # noqa: PLC0415  see `begin_retries`
-
         self._policy = policy
         self._deadline = deadline
-        self._stop = tenacity.stop_after_attempt(policy.max_attempts)
-        self._back_off = tenacity.wait_random_exponential(policy.backoff_base, policy.backoff_cap)
-        # It requires a Retrying object, which is not used.
-        self._state: RetryCallState = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+        self._stop, self._back_off, new_state = _strategies(
+            policy.max_attempts, policy.backoff_base, policy.backoff_cap
+        )
+        self._state: RetryCallState = new_state()
 
     def delay_after(self, failure: SdkError) -> float | None:
         """Return the seconds until the attempt that is to make good for `failure`; None if there is to be none."""
         policy, state = self._policy, self._state
         if not failure.retryable or self._stop(state):
             return None
-        delay = self._delay(failure)
-        if (failure.retry_after or 0) > policy.max_retry_after or policy.clock() + delay >= self._deadline:
+        asked, left = failure.retry_after, self._deadline - policy.clock()
+        if failure.retry_at_once:
+            delay = 0.0
+        elif asked is None:
+            delay = self._back_off(state)
+        else:
+            # Never earlier than asked; a little later, so that a fleet does not return in one instant. At most half of
+            # the time that is left goes there: the attempt needs some too.
+            delay = asked + random.random() * min(1.0, asked / 10, max(0.0, left - asked) / 2)
+        if (asked or 0) > policy.max_retry_after or delay >= left:
             return None
         if policy.budget is not None and not policy.budget.withdraw():
             failure.with_facts(retries_suppressed=True)
@@ -219,16 +227,20 @@ class Retries:
         state.prepare_for_next_attempt()
         return delay
 
-    def _delay(self, failure: SdkError) -> float:
-        policy, asked = self._policy, failure.retry_after
-        if failure.retry_at_once:
-            return 0.0
-        if asked is None:
-            return self._back_off(self._state)
-        # Never earlier than asked; a little later, so that a fleet does not return in one instant.
-        # At most half of the time that is left goes there: the attempt needs some too.
-        slack = max(0.0, self._deadline - policy.clock() - asked)
-        return asked + random.random() * min(1.0, asked / 10, slack / 2)
+
+@cache
+def _strategies(
+    max_attempts: int, base: float, cap: float
+) -> "tuple[Callable[[RetryCallState], bool], Callable[[RetryCallState], float], Callable[[], RetryCallState]]":
+    """Return tenacity's rules of when to stop and how long to wait, and what makes the state to ask them with.
+
+    They are the same for all calls with a policy.
+    """
+    import tenacity  # noqa: PLC0415  see `begin_retries`
+
+    # A state requires a Retrying object, which is not used.
+    new_state = partial(tenacity.RetryCallState, tenacity.Retrying(), None, (), {})
+    return tenacity.stop_after_attempt(max_attempts), tenacity.wait_random_exponential(base, cap), new_state
 
 
 async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:

@@ -23,7 +23,7 @@ from membership_sdk.models import VoidResult
 from sdk_core.errors import ApiError, ConflictError, NotFoundError, RateLimitError, SdkError, ServerError
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
-from sdk_core.retry import Retries, RetryBudget, RetryPolicy, parse_retry_after
+from sdk_core.retry import Retries, RetryBudget, RetryPolicy, parse_retry_after, retry_after_of
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 PUT = Operation(name="put_it", method="PUT", path="/it", returns=VoidResult, effect=Effect.IDEMPOTENT)
@@ -89,7 +89,7 @@ def test_retry_after_is_read(text: str, delay: float | None) -> None:
 
 
 def test_no_retry_after_is_no_hint() -> None:
-    assert parse_retry_after(None, now=NOW) is None
+    assert retry_after_of(429, {}, now=NOW) is None
 
 
 _DATE_LIKE = st.lists(

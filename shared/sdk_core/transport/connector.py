@@ -148,8 +148,9 @@ class CheckedConnector(TCPConnector):
         """Return a new connection, or a kept one that is as its last answer left it."""
         begun, use = fork.forks, timeout if isinstance(timeout, Use) else None
         body = use.body if _WRITES_BODIES_LATER and use is not None else None
-        if body is not None:
-            body.use = use
+        if use is not None and body is not None:
+            # Each would keep the other alive, until the garbage collector comes.
+            body.use, use.body = use, None
         while True:
             connection = await super().connect(req, traces, timeout)
             known = self._known.get(connection.protocol)
