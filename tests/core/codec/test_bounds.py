@@ -102,7 +102,7 @@ LARGEST = codec.LARGE - 100
 """Of an error's body that is read at all, but for what is around it."""
 
 
-@pytest.mark.parametrize("piece", [b"{}", b"[" * 900 + b"]" * 900, b"1.5", b'{"name":"x"}', b'"x"'])
+@pytest.mark.parametrize("piece", [b"{}", b"[" * 400 + b"]" * 400, b"1.5", b'{"name":"x"}', b'"x"'])
 def test_error_bodies_are_bounded_too(piece: bytes) -> None:
     """Whoever logs the fields of an envelope logs 20 of them; and a larger body is not read."""
     parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
