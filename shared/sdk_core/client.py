@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from asyncio import CancelledError
+from asyncio import CancelledError, get_running_loop
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -126,6 +126,12 @@ class Client:
     def retry_policy(self) -> RetryPolicy:
         """How this client repeats; workflows wait with the same clock and sleep."""
         return self._options.retry
+
+    async def pause(self, delay: float) -> None:
+        """Wait by the retry policy's sleep, but no longer than the client is open; for the pauses of workflows."""
+        here = self._sessions.of_loop.get(get_running_loop())
+        if here is not None:
+            await here.timer.pause(self._options.retry.sleep, delay)
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a client that sends these headers too, and shares connections; for the SDKs' own options."""
@@ -270,7 +276,7 @@ class Client:
         )
         if self._observer is not None and call.info is not None:
             await self._observer.retry(call.info, failure, delay)
-        await policy.sleep(delay)
+        await self._admission.pause(call, delay)
         call.delay, call.last_failure = delay, failure
         return True
 

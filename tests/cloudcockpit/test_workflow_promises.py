@@ -371,6 +371,47 @@ async def test_closing_the_client_ends_a_run(operation: str, run: Run, timeline:
         await asyncio.gather(*closing)
 
 
+class Pauses:
+    """A sleep for `RetryPolicy` that never ends by itself."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def sleep(self, _seconds: float) -> None:
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+@each
+async def test_closing_the_client_ends_a_pause_at_once(operation: str, run: Run) -> None:
+    """Also if the policy's sleep would go on for ever."""
+    pauses = Pauses()
+    async with CloudCockpitSandbox() as sandbox:
+        client = sandbox.client(retry=RetryPolicy(sleep=pauses.sleep))
+        sandbox.fail(Fault.drop(), operation=operation)
+        running = asyncio.create_task(run(client))
+        await pauses.begun.wait()
+        await client.aclose()
+        async with asyncio.timeout(1):
+            with pytest.raises(ClientClosedError) as caught:
+                await running
+    error = caught.value
+    assert (error.outcome, error.retryable, error.operation) == (Outcome.UNKNOWN, False, operation)
+    assert running.cancelling() == 0
+
+
+async def test_a_run_that_is_cancelled_while_its_client_is_closed_is_cancelled() -> None:
+    pauses = Pauses()
+    async with CloudCockpitSandbox() as sandbox:
+        client = sandbox.client(retry=RetryPolicy(sleep=pauses.sleep))
+        running = asyncio.create_task(suspend(client))
+        await pauses.begun.wait()
+        running.cancel()
+        await client.aclose()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
 @each
 async def test_closing_the_client_before_anything_is_sent(operation: str, run: Run, timeline: Timeline) -> None:
     """Also of a run that only waits: nothing happened."""
