@@ -129,8 +129,8 @@ class Client:
 
     async def pause(self, delay: float) -> None:
         """Wait by the retry policy's sleep, but no longer than the client is open; for the pauses of workflows."""
-        here = self._sessions.of_loop.get(get_running_loop())
-        if here is not None:
+        if not self._sessions.closed:
+            here = self._sessions.of_loop.get(get_running_loop()) or await self._sessions.open()
             await here.timer.pause(self._options.retry.sleep, delay)
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:

@@ -28,6 +28,7 @@ from cloudcockpit_sdk import (
 )
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox, Fault
 from cloudcockpit_sdk.workflows import cancel_and_wait, migrate_and_wait, reactivate_and_wait, suspend_and_wait
+from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.workflow import LAST_READ
 from sdk_core.workflow import Run as Run_
 
@@ -410,6 +411,17 @@ async def test_a_run_that_is_cancelled_while_its_client_is_closed_is_cancelled()
         await client.aclose()
         with pytest.raises(asyncio.CancelledError):
             await running
+
+
+async def test_a_run_pauses_before_anything_was_sent(timeline: Timeline) -> None:
+    """A limiter that has no slot for its first read: there is no session yet."""
+    limiter = LocalRateLimiter(1, 3600, clock=timeline.clock)
+    limiter.acquire("get_subscription", 0)
+    retry = RetryPolicy(sleep=timeline.sleep, clock=timeline.clock)
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=retry, rate_limiter=limiter) as client:
+        with pytest.raises(NotSettledError):
+            await suspend(client, ask=False, timeout=60.0)
+    assert timeline.passed == pytest.approx(60)
 
 
 @each
