@@ -103,8 +103,9 @@ class Paginator(Generic[T]):
         if page.has_next_page or below_total or token:
             return True
         if page.has_next_page is None and page.total_pages is None:
-            # Only an empty page proves the end: one request too many is better than a missing page.
-            return bool(page.items) and not all_read
+            # Only an empty page proves the end, or a count that is met and not passed: one request too many is better
+            # than a missing page.
+            return bool(page.items) and not (self._from_first and self.items_read == self.total_count)
         return False
 
     def _error(self, what: str, reply: Reply[Any]) -> InvalidResponseError:

@@ -37,6 +37,7 @@ PAGES = (
     R("two pages, by the token", "V", (page(1, continuationToken="t"), page(2, **LAST)), (1, 2), 2),
     R("two pages, by nothing", "-", (page(1), page(2), page()), (1, 2), 3),
     R("two pages, by the count", "V", (page(1, totalCount=2), page(2, totalCount=2)), (1, 2), 2),
+    R("a count below what is read", "INF", (page(1, 2, totalCount=1), page(3, totalCount=1), page()), (1, 2, 3), 3),
     R("no items, null", "V", ({"items": None, "totalCount": 0},), (), 1),
     R("no items, by nothing", "V", ({"items": None},), (), 1),
     R("no items, a list", "V", (page(totalCount=0, totalPages=0, **LAST),), (), 1),
