@@ -94,7 +94,8 @@ class Paginator(Generic[T]):
             self._known = (*self._known[:1], page.items)
 
     def _has_more(self, page: Page[T]) -> bool:
-        all_read = self._from_first and self.total_count is not None and self.items_read >= self.total_count
+        # A count that is passed was wrong.
+        all_read = self._from_first and self.items_read == self.total_count
         if not page.items and all_read:
             # Whatever it says: there is nothing any more that it could hold.
             return False
@@ -103,9 +104,8 @@ class Paginator(Generic[T]):
         if page.has_next_page or below_total or token:
             return True
         if page.has_next_page is None and page.total_pages is None:
-            # Only an empty page proves the end, or a count that is met and not passed: one request too many is better
-            # than a missing page.
-            return bool(page.items) and not (self._from_first and self.items_read == self.total_count)
+            # Only an empty page proves the end: one request too many is better than a missing page.
+            return bool(page.items) and not all_read
         return False
 
     def _error(self, what: str, reply: Reply[Any]) -> InvalidResponseError:

@@ -38,6 +38,13 @@ PAGES = (
     R("two pages, by nothing", "-", (page(1), page(2), page()), (1, 2), 3),
     R("two pages, by the count", "V", (page(1, totalCount=2), page(2, totalCount=2)), (1, 2), 2),
     R("a count below what is read", "INF", (page(1, 2, totalCount=1), page(3, totalCount=1), page()), (1, 2, 3), 3),
+    R(
+        "a count that is passed, an empty page",
+        "INF",
+        (page(1, 2, totalCount=1, **MORE), page(totalCount=1, **MORE), page(3, **LAST)),
+        (1, 2, 3),
+        3,
+    ),
     R("no items, null", "V", ({"items": None, "totalCount": 0},), (), 1),
     R("no items, by nothing", "V", ({"items": None},), (), 1),
     R("no items, a list", "V", (page(totalCount=0, totalPages=0, **LAST),), (), 1),
