@@ -22,7 +22,6 @@ from model_json import (
 )
 from wire import CannedAnswer, WireServer
 
-from cloudcockpit_sdk import Page, SubscriptionListItem
 from membership_sdk import (
     AdditionalModuleContractExtended,
     ContractData,
