@@ -77,7 +77,7 @@ def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -
 
 def test_all_problems_are_named() -> None:
     """One answer, one look: not the first misfit only."""
-    document = full(ContractData) | {"id": "7", "rateName": None, "availableCancelationDates": ["2023-01-25", 5, "x"]}
+    document = full(ContractData) | {"id": "7", "rateName": 5, "availableCancelationDates": ["2023-01-25", 5, "x"]}
     document["priceDetails"]["basePrice"] = {"amount": "20"}
     with pytest.raises(codec.ShapeError) as caught:
         codec.structure(document, ContractData)
