@@ -4,14 +4,14 @@ from typing import Any
 
 from sdk_core import codec
 from sdk_core.details import ErrorDetails
-from sdk_core.envelopes import field_errors, foreign_error, own_code, parsed_error
+from sdk_core.envelopes import field_errors, foreign_error, own_code
 
 __all__ = ["read_error"]
 
 
 def read_error(body: bytes) -> ErrorDetails:
-    """Read an error body, whatever it is."""
-    raw = parsed_error(body)
+    """Read an error body, whatever it is; a large one is none of the API's, and would hold the event loop up."""
+    raw = codec.parse_or_none(body, below=codec.LARGE)
     envelope = codec.as_object(raw)
     if not _is_own(envelope):
         return foreign_error(raw, body)

@@ -83,13 +83,6 @@ class Admission:
             said = _ask(self._limiter.acquire, call.operation.name, patience)
             await self._wait_for_limiter(call, self._limiter, said, patience)
 
-    async def pause(self, call: Call[Any], delay: float) -> None:
-        """Wait by the retry policy's sleep; ClientClosedError as soon as the client is closed."""
-        here = self._sessions.of_loop.get(get_running_loop()) or await self._open(call)
-        await here.timer.pause(call.options.retry.sleep, delay)
-        if self._sessions.closed:
-            raise call.closed("the client was closed while the call waited")
-
     async def fetch_token(self, call: Call[Any], here: LoopSession) -> Mapping[str, str]:
         """Return the headers of a credential that must be fetched; SdkError, with the facts of `call`, if it can't."""
         try:
@@ -150,7 +143,7 @@ class Admission:
         try:
             if self._observer is not None and call.info is not None:
                 await self._observer.wait(call.info, wait)
-            await self.pause(call, wait)
+            await call.options.retry.sleep(wait)
         except BaseException:
             await _tell(limiter.give_back, call.operation.name, start - clock())
             raise

@@ -276,7 +276,7 @@ class Client:
         )
         if self._observer is not None and call.info is not None:
             await self._observer.retry(call.info, failure, delay)
-        await self._admission.pause(call, delay)
+        await policy.sleep(delay)
         call.delay, call.last_failure = delay, failure
         return True
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from sdk_core import codec
 from sdk_core.details import ErrorDetails, FieldError, safe_code
 
-__all__ = ["field_errors", "foreign_error", "may_tell_failure", "own_code", "parsed_error", "tells_failure"]
+__all__ = ["field_errors", "foreign_error", "may_tell_failure", "own_code", "tells_failure"]
 
 _MOST_FIELDS: Final = 20
 _MOST_MESSAGES: Final = 5
@@ -37,14 +37,6 @@ _FAILURES: Final = ("error", "errors", "errorcode", "errormessage", "modelstate"
 _STATUSES: Final = ("status", "statuscode")
 _ERROR_STATUSES: Final = range(400, 600)
 _TEXTS: Final = ("description", "defaultmessage", "message", "messages")
-
-
-def parsed_error(body: bytes) -> Any:
-    """Return the JSON in the body of an error; None if it is none, or too large to be one of the API's.
-
-    A few MiB of small objects would hold the event loop up for a second.
-    """
-    return codec.parse_or_none(body) if len(body) < codec.LARGE else None
 
 
 def foreign_error(raw: Any, body: bytes) -> ErrorDetails:

@@ -20,7 +20,7 @@ from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.deviation import Deviation, tell
-from sdk_core.envelopes import may_tell_failure, parsed_error, tells_failure
+from sdk_core.envelopes import may_tell_failure, tells_failure
 from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
@@ -192,7 +192,7 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
         failure = call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
         content = answer.content or b""
-        return failure.with_details(ErrorDetails(raw=parsed_error(content), body=content))
+        return failure.with_details(ErrorDetails(raw=codec.parse_or_none(content, below=codec.LARGE), body=content))
     details = backend.read_error(answer.content or b"")
     outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
     # It may be how the server answers what an earlier attempt of this call did.

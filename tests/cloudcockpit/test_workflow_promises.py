@@ -401,6 +401,31 @@ async def test_closing_the_client_ends_a_pause_at_once(operation: str, run: Run)
     assert running.cancelling() == 0
 
 
+def test_closing_the_client_in_another_thread_ends_a_pause() -> None:
+    pauses = Pauses()
+
+    async def use() -> None:
+        async with CloudCockpitSandbox() as sandbox:
+            client = sandbox.client(retry=RetryPolicy(sleep=pauses.sleep))
+            running = asyncio.create_task(suspend(client))
+            await pauses.begun.wait()
+            async with asyncio.timeout(1):
+                await asyncio.to_thread(asyncio.run, client.aclose())
+                with pytest.raises(ClientClosedError):
+                    await running
+
+    asyncio.run(use())
+
+
+async def test_a_timeout_of_the_sleep_s_own_is_not_taken_for_a_closing() -> None:
+    async def sleep(_seconds: float) -> None:
+        raise TimeoutError("of the sleep")
+
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=RetryPolicy(sleep=sleep)) as client:
+        with pytest.raises(WorkflowError, match="TimeoutError"):
+            await suspend(client)
+
+
 async def test_a_run_that_is_cancelled_while_its_client_is_closed_is_cancelled() -> None:
     pauses = Pauses()
     async with CloudCockpitSandbox() as sandbox:

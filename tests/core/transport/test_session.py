@@ -45,7 +45,6 @@ def operation(method: str, effect: Effect = Effect.READ) -> Operation[VoidResult
 
 
 GET, POST = operation("GET"), operation("POST", Effect.WRITE)
-PUT = operation("PUT", Effect.IDEMPOTENT)
 REASONS: Any = []
 """What the API answers when a studio offers no cancelation reasons."""
 
@@ -642,71 +641,6 @@ async def test_closing_does_not_wait_for_a_handshake() -> None:
         assert (await asyncio.wait_for(first, 1)).outcome is Outcome.NOT_SENT
         for writer in opened:
             writer.close()
-
-
-class Pauses:
-    """A sleep for `RetryPolicy` that never ends by itself."""
-
-    begun = 0
-
-    async def sleep(self, _seconds: float) -> None:
-        self.begun += 1
-        await asyncio.Event().wait()
-
-    async def begin(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while self.begun < count:
-                await asyncio.sleep(0.001)
-
-
-@pytest.mark.parametrize("limited", [False, True], ids=["backoff", "limiter"])
-@pytest.mark.parametrize("injected", [False, True], ids=["owned", "injected"])
-async def test_closing_ends_calls_that_pause(limited: bool, injected: bool) -> None:
-    """Whatever the policy's sleep does; what the last attempt did is not forgotten."""
-    pauses, limiter = Pauses(), LocalRateLimiter(1 if limited else 9, 60)
-    async with WireServer(CannedAnswer(503)) as server, ClientSession() as session:
-        own: dict[str, Any] = {"session": session} if injected else {}
-        client = client_for(server, retry=RetryPolicy(sleep=pauses.sleep), rate_limiter=limiter, **own)
-        calls = [asyncio.create_task(failure(client.call(PUT))) for _ in range(2)]
-        await pauses.begin(2)
-        await client.aclose()
-        async with asyncio.timeout(1):
-            errors = [await call for call in calls]
-    assert {type(error) for error in errors} == {ClientClosedError}
-    sent = [bool(error.attempts) for error in errors]
-    assert sent == [True, not limited]
-    assert [error.outcome for error in errors] == [Outcome.UNKNOWN if was else Outcome.NOT_SENT for was in sent]
-
-
-async def test_closing_in_a_pause_is_no_timeout_of_the_sleep() -> None:
-    """One that the policy's sleep raises stays what it is."""
-
-    async def sleep(_seconds: float) -> None:
-        raise TimeoutError("of the sleep")
-
-    async with WireServer(CannedAnswer(429)) as server, client_for(server, retry=RetryPolicy(sleep=sleep)) as client:
-        with pytest.raises(TimeoutError, match="of the sleep"):
-            await client.call(GET)
-
-
-def test_closing_from_another_thread_ends_pauses(thread_server: WireServer) -> None:
-    thread_server.script[:] = [DROP]
-    pauses = Pauses()
-    client = client_for(thread_server, retry=RetryPolicy(sleep=pauses.sleep))
-
-    async def close_in_a_pause() -> None:
-        await pauses.begin(1)
-        await client.aclose()
-
-    async def use() -> SdkError:
-        closing = asyncio.to_thread(asyncio.run, close_in_a_pause())
-        async with asyncio.timeout(1):
-            error, _ = await asyncio.gather(failure(client.call(PUT)), closing)
-        return error
-
-    error = asyncio.run(use())
-    assert type(error) is ClientClosedError
-    assert error.outcome is Outcome.UNKNOWN
 
 
 def test_closing_from_another_thread_ends_calls_in_line(thread_server: WireServer) -> None:
