@@ -10,8 +10,8 @@ __all__ = ["read_error"]
 
 
 def read_error(body: bytes) -> ErrorDetails:
-    """Read an error body, whatever it is."""
-    raw = codec.parse_or_none(body)
+    """Read an error body, whatever it is; a large one is none of the API's, and would hold the event loop up."""
+    raw = codec.parse_or_none(body, below=codec.LARGE)
     envelope = codec.as_object(raw)
     if not _is_own(envelope):
         return foreign_error(raw, body)

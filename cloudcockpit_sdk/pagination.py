@@ -94,7 +94,8 @@ class Paginator(Generic[T]):
             self._known = (*self._known[:1], page.items)
 
     def _has_more(self, page: Page[T]) -> bool:
-        all_read = self._from_first and self.total_count is not None and self.items_read >= self.total_count
+        # A count that is passed was wrong.
+        all_read = self._from_first and self.items_read == self.total_count
         if not page.items and all_read:
             # Whatever it says: there is nothing any more that it could hold.
             return False

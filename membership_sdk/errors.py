@@ -8,8 +8,11 @@ __all__ = ["read_error"]
 
 
 def read_error(body: bytes) -> ErrorDetails:
-    """Read an error body, whatever it is. The deprecated `args` and `typedArgs` are in `ErrorDetails.raw`."""
-    raw = codec.parse_or_none(body)
+    """Read an error body, whatever it is; a large one is none of the API's, and would hold the event loop up.
+
+    The deprecated `args` and `typedArgs` are in `ErrorDetails.raw`.
+    """
+    raw = codec.parse_or_none(body, below=codec.LARGE)
     envelope = codec.as_object(raw)
     message = codec.as_text(envelope.get("errorMessage"))
     # The only field the API always sends.

@@ -271,7 +271,8 @@ class ContractData(Model):
 
     id: int
     start_date: date
-    rate_name: str
+    rate_name: str | None = None
+    """Documented as required; it only informs."""
     contract_status: ContractStatus
     price_details: PriceDetails
     end_date: date | None = None

@@ -20,9 +20,10 @@ import sdk_core.transport.exchange
 import sdk_core.transport.session
 import sdk_core.verdict
 from benchmarks.audit.__main__ import main
-from benchmarks.audit.faults import FAULTS
+from benchmarks.audit.exchange import Exchange
+from benchmarks.audit.faults import FAULTS, obey
 from benchmarks.audit.judge import Lie
-from benchmarks.audit.plan import OWN, Plan, plan
+from benchmarks.audit.plan import OWN, STEADY, Plan, plan
 from benchmarks.audit.report import Report, audit
 from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
@@ -38,6 +39,7 @@ def such_calls(wanted: Callable[[Plan], bool]) -> list[int]:
 # But for those which may wait a second until they may ask for a token again.
 QUICK = such_calls(lambda call: call.route != OWN)
 WRITES = such_calls(lambda call: call.route != OWN and call.operation.effect is Effect.WRITE)[:100]
+CANCELLED = such_calls(lambda call: call.route == STEADY and call.cancelled)
 WITH_TOKENS = such_calls(lambda call: call.needs_token and call.total_timeout < 0.5)
 
 
@@ -161,6 +163,37 @@ def test_audit_finds_a_hidden_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What aiohttp would do by itself (R-06)."""
     monkeypatch.setattr("sdk_core.transport.session._switch_replay_off", lambda _session: None)
     assert audit(1, QUICK[:500]).counts[Lie.MISCOUNTED]
+
+
+async def busy_after_its_answer(x: Exchange) -> None:
+    """Answer; what comes next over the connection lies there for a while before it is read."""
+    await obey(x)
+    await asyncio.sleep(0.1)
+
+
+def test_audit_allows_what_was_sent_before_its_call_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the server reads it."""
+    monkeypatch.setattr("benchmarks.audit.server.FAULTS", {"busy": busy_after_its_answer})
+    # Few at a time, so that they are given up faster than the server reads.
+    monkeypatch.setattr("benchmarks.audit.runner._CONCURRENCY", 4)
+    report = audit(1, CANCELLED[:150])
+    assert report.ok, "\n".join(report.lines())
+    assert report.ends["CancelledError"] > 30
+
+
+def test_audit_finds_a_request_after_its_call_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = sdk_core.transport.exchange.Exchange.send
+
+    async def later(*args: Any) -> Any:
+        await asyncio.sleep(0.1)
+        return await send(*args)
+
+    async def detached(*args: Any) -> Any:
+        return await asyncio.shield(later(*args))
+
+    monkeypatch.setattr(sdk_core.transport.exchange.Exchange, "send", detached)
+    report = audit(1, CANCELLED[:50])
+    assert any("after the call was cancelled" in detail for _, _, detail in report.violations)
 
 
 def test_audit_finds_followed_redirects(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ import select
 import socket
 import struct
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from random import Random
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, SupportsIndex
 
 from attrs import define, frozen
 
@@ -15,9 +16,20 @@ from benchmarks.audit import samples
 from benchmarks.audit.ledger import Entry
 from benchmarks.audit.plan import MEMBERSHIP
 
-__all__ = ["Exchange", "Head", "TokenExchange", "read_head"]
+__all__ = ["DatedReader", "Exchange", "Head", "TokenExchange", "read_head"]
 
 _RESET: Final = struct.pack("ii", 1, 0)
+
+
+class DatedReader(StreamReader):
+    """Knows when the last bytes came: a request was sent before that, however late it is read."""
+
+    came_at = 0.0
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """Take note of the time, too."""
+        self.came_at = monotonic()
+        super().feed_data(data)
 
 
 @frozen

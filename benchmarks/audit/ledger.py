@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Container
+from math import inf
 
 from attrs import define, field
 
@@ -25,8 +26,8 @@ class Entry:
     """What befell its requests for a token; they are not among `seen`."""
     tokens: int = 0
     """Tokens issued for it."""
-    sealed: bool = False
-    """Its caller gave it up, and all that was in flight has had time to arrive."""
+    sealed_at: float = inf
+    """When its caller had given it up, and all that was in flight had had time to arrive; on the monotonic clock."""
     late: int = 0
     """Requests that arrived after that."""
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from asyncio import StreamReader, StreamWriter, Task
+from asyncio import StreamReaderProtocol, StreamWriter, Task
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from benchmarks.audit.exchange import Exchange, Head, TokenExchange, read_head
+from benchmarks.audit.exchange import DatedReader, Exchange, Head, TokenExchange, read_head
 from benchmarks.audit.faults import AFTER_ANSWER, FAULTS, obey
 from benchmarks.audit.ledger import Entry, Ledger
 from benchmarks.audit.turns import settle
@@ -71,8 +72,13 @@ class _Listener:
 
     async def listen(self) -> None:
         # All that have come are accepted in one turn: none is forgotten in the backlog.
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=_BACKLOG)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._protocol, "127.0.0.1", self.port, backlog=_BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def _protocol(self) -> StreamReaderProtocol:
+        reader = DatedReader()
+        return StreamReaderProtocol(reader, lambda _reader, writer: self._accept(reader, writer))
 
     async def __aenter__(self) -> Self:
         await self.listen()
@@ -89,7 +95,7 @@ class _Listener:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _accept(self, reader: DatedReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         self._connections.add(task)
@@ -103,7 +109,7 @@ class _Listener:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _converse(self, reader: DatedReader, writer: StreamWriter) -> None:
         raise NotImplementedError
 
 
@@ -114,7 +120,7 @@ class _Elsewhere(_Listener):
         super().__init__()
         self._ledger = ledger
 
-    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:  # noqa: ARG002
+    async def _converse(self, reader: DatedReader, writer: StreamWriter) -> None:  # noqa: ARG002
         self._ledger.elsewhere += 1
 
 
@@ -128,11 +134,11 @@ class _Seals(_Listener):
         super().__init__()
         self._ledger = ledger
 
-    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:  # noqa: ARG002
+    async def _converse(self, reader: DatedReader, writer: StreamWriter) -> None:  # noqa: ARG002
         entry = self._ledger.entry(int(await reader.readline()))
         await settle()
         if entry is not None:
-            entry.sealed = True
+            entry.sealed_at = monotonic()
 
 
 class _Server(_Listener):
@@ -178,10 +184,9 @@ class _Server(_Listener):
             await asyncio.sleep(rng.uniform(0.01, 0.04))
             await self.listen()
 
-    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _converse(self, reader: DatedReader, writer: StreamWriter) -> None:
         self._accepted += 1
         rng = self._rng("connection", self._accepted)
-        held = False
         match rng.randrange(100):
             case 0 | 1 | 2:
                 self._note("closed when accepted")
@@ -190,15 +195,13 @@ class _Server(_Listener):
             case 3 | 4 | 5:
                 self._note("stalled when accepted")
                 await asyncio.sleep(rng.uniform(0.01, 0.5))
-                held = True
             case _:
                 pass
         while (head := await self._next_head(reader, writer, rng)) is not None:
-            if not await self._answer(head, reader, writer, held=held) or writer.is_closing():
+            if not await self._answer(head, reader, writer) or writer.is_closing():
                 return
-            held = False
 
-    async def _next_head(self, reader: StreamReader, writer: StreamWriter, rng: Random) -> Head | None:
+    async def _next_head(self, reader: DatedReader, writer: StreamWriter, rng: Random) -> Head | None:
         """Return the next request; None if the connection is over."""
         patience = rng.uniform(0, 0.02) if rng.random() < 0.05 else None
         self._idle.add(writer)
@@ -212,14 +215,14 @@ class _Server(_Listener):
         finally:
             self._idle.discard(writer)
 
-    async def _answer(self, head: Head, reader: StreamReader, writer: StreamWriter, *, held: bool) -> bool:
+    async def _answer(self, head: Head, reader: DatedReader, writer: StreamWriter) -> bool:
         entry = self._entry_of(head)
         if entry is None:
             self._ledger.strangers.append(f"{head.method} {head.target}")
             return False
         x = self._exchange(entry, head, reader, writer)
         # Whoever else waits for a token gets it, though the call that asked for it was cancelled.
-        if entry.sealed and not held and not isinstance(x, TokenExchange):
+        if reader.came_at > entry.sealed_at and not isinstance(x, TokenExchange):
             entry.late += 1
         name, fault = x.rng.choice(list(FAULTS.items())) if x.rng.random() < _FAULTY else ("none", obey)
         x.meet(name)
@@ -229,7 +232,7 @@ class _Server(_Listener):
         await fault(x)
         return True
 
-    def _exchange(self, entry: Entry, head: Head, reader: StreamReader, writer: StreamWriter) -> Exchange:
+    def _exchange(self, entry: Entry, head: Head, reader: DatedReader, writer: StreamWriter) -> Exchange:
         entry.seen += 1
         rng = self._rng(entry.plan.number, entry.seen)
         return Exchange(entry, head, rng, reader, writer, self._elsewhere)
@@ -264,7 +267,7 @@ class _Server(_Listener):
 class _TokenEndpoint(_Server):
     """Where tokens come from: no better than the API."""
 
-    def _exchange(self, entry: Entry, head: Head, reader: StreamReader, writer: StreamWriter) -> Exchange:
+    def _exchange(self, entry: Entry, head: Head, reader: DatedReader, writer: StreamWriter) -> Exchange:
         rng = self._rng(entry.plan.number, "token", len(entry.token_faults) + 1)
         return TokenExchange(entry, head, rng, reader, writer, self._elsewhere)
 

@@ -30,7 +30,7 @@ class ContractFields(TypedDict, total=False):
 
     id: int
     start_date: date
-    rate_name: str
+    rate_name: str | None
     contract_status: ContractStatus
     price_details: PriceDetails
     end_date: date | None

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from asyncio import CancelledError
+from asyncio import CancelledError, get_running_loop
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -126,6 +126,12 @@ class Client:
     def retry_policy(self) -> RetryPolicy:
         """How this client repeats; workflows wait with the same clock and sleep."""
         return self._options.retry
+
+    async def pause(self, delay: float) -> None:
+        """Wait by the retry policy's sleep, but no longer than the client is open; for the pauses of workflows."""
+        if not self._sessions.closed:
+            here = self._sessions.of_loop.get(get_running_loop()) or await self._sessions.open()
+            await here.timer.pause(self._options.retry.sleep, delay)
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a client that sends these headers too, and shares connections; for the SDKs' own options."""

@@ -44,9 +44,9 @@ class ErrorDetails:
     trace_id: str | None = field(default=None, repr=_shown)
     """The server's id of this failure; quote it to the API's support."""
     recognised: bool = False
-    """Whether the body was the API's envelope (False: empty, HTML from a proxy, ...)."""
+    """Whether the body was the API's envelope (False: empty, HTML from a proxy, 64 KiB or more, ...)."""
     raw: Any = field(default=None, repr=False, hash=False)
-    """The whole JSON body, or None if it was no JSON."""
+    """The whole JSON body, or None if it was no JSON, or 64 KiB or more of an error status."""
     body: bytes = field(default=b"", repr=False)
     """The body as received; of an error status its first 2 KiB."""
 

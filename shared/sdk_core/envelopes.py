@@ -19,7 +19,7 @@ from typing import Any, Final
 from sdk_core import codec
 from sdk_core.details import ErrorDetails, FieldError, safe_code
 
-__all__ = ["field_errors", "foreign_error", "own_code", "tells_failure"]
+__all__ = ["field_errors", "foreign_error", "may_tell_failure", "own_code", "tells_failure"]
 
 _MOST_FIELDS: Final = 20
 _MOST_MESSAGES: Final = 5

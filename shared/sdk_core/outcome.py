@@ -1,7 +1,8 @@
 """The outcome table: what is known of a request's effect, and whether it may be repeated.
 
 "In between" are proxies, load balancers and CDNs: they know nothing of the operation, and may have forwarded a request
-before they gave up on it. What they send lacks the API's own error envelope.
+before they gave up on it. What they send lacks the API's own error envelope. A body of 64 KiB or more that comes
+with an error status is not read, and so is none either.
 
 | what happened                                    | who says so        | outcome  | READ, IDEMPOTENT | WRITE  |
 |--------------------------------------------------|--------------------|----------|------------------|--------|

@@ -99,12 +99,26 @@ async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
 
 
 def _read(call: Call[T], answer: Answer, backend: Backend, note: Callable[[str, str], None]) -> T:
-    """Read a success by both readers; in any thread."""
+    """Read a success by both readers, and check it; in any thread. ShapeError or NotJsonError: it is none."""
     operation, content = call.operation, answer.content or b""
     shape: Any = operation.returns
-    if isinstance(shape, type) and issubclass(shape, Empty):
-        return cast("T", shape.from_answer(content, lambda: call.correlation_id))
-    return codec.load(content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note)
+    try:
+        if isinstance(shape, type) and issubclass(shape, Empty):
+            value: object = shape.from_answer(content, lambda: call.correlation_id)
+        else:
+            value = codec.load(
+                content, operation.returns, lone_item=operation.lone_item, unwrap=backend.unwrap, tell=note
+            )
+        if isinstance(value, _TO_BE_CHECKED):
+            _check(call, content, value)
+    except (codec.ShapeError, codec.NotJsonError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  a class of the caller's may raise anything, and the request was sent
+        # What something in between wrote says nothing of the effect, whoever stumbled over it.
+        if (raw := codec.parse_or_none(content)) is None:
+            raise codec.NotJsonError from None
+        raise codec.ShapeError((f"$: {type(error).__name__} while it was read",), raw=raw) from None
+    return cast("T", value)
 
 
 def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T]) -> T:
@@ -114,17 +128,11 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
     if content or (content is not None and not _is_cut(operation, answer)):
         try:
             value = read()
-            if isinstance(value, _TO_BE_CHECKED):
-                _check(call, content, value)
         except codec.ShapeError as error:
             # Its traceback refers to this frame, which refers to it.
             misfit = error.with_traceback(None)
         except (codec.NotJsonError, MemoryError):
             pass
-        except Exception as error:  # noqa: BLE001  a class of the caller's may raise anything, and the request was sent
-            # What something in between wrote says nothing of the effect, whoever stumbled over it.
-            if (raw := codec.parse_or_none(content)) is not None:
-                misfit = codec.ShapeError((f"$: {type(error).__name__} while it was read",), raw=raw)
         else:
             return value
     misfit = misfit or codec.ShapeError(())
@@ -165,7 +173,7 @@ def _unreadable(call: Call[Any], answer: Answer, misfit: codec.ShapeError, backe
     content, problems = answer.content or b"", misfit.problems
     details, is_error = ErrorDetails(raw=misfit.raw, body=content), tells_failure(misfit.raw)
     if is_error:
-        details = evolve(backend.read_error(content), body=content)
+        details = evolve(backend.read_error(content), raw=misfit.raw, body=content)
     outcome = outcome_of_unreadable(call.operation, tells_failure=is_error) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
@@ -185,7 +193,7 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         what = f"status {status}, which the API does not document; redirects are not followed, check the base URL"
         failure = call.fail(InvalidResponseError, what, Outcome.UNKNOWN, retryable=False, status=status)
         content = answer.content or b""
-        return failure.with_details(ErrorDetails(raw=codec.parse_or_none(content), body=content))
+        return failure.with_details(ErrorDetails(raw=codec.parse_or_none(content, below=codec.LARGE), body=content))
     details = backend.read_error(answer.content or b"")
     outcome, passing = outcome_of_status(operation, status, details, throttles_with_503=backend.throttles_with_503)
     # It may be how the server answers what an earlier attempt of this call did.
@@ -204,7 +212,7 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         maybe_own_previous_attempt=echo,
     )
     kind = API_ERRORS.get(status, ServerError if status >= 500 else ApiError)
-    return kind.from_details(_describe_refusal(operation, status, details, echo=echo), facts, details)
+    return kind.from_details(_describe_refusal(operation, answer, details, echo=echo), facts, details)
 
 
 def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) -> str:
@@ -218,12 +226,14 @@ def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) 
     return f"status {answer.status} with a body that is no JSON ({content_type}, {len(answer.content)} bytes)"
 
 
-def _describe_refusal(operation: Operation[Any], status: int, details: ErrorDetails, *, echo: bool) -> str:
+def _describe_refusal(operation: Operation[Any], answer: Answer, details: ErrorDetails, *, echo: bool) -> str:
+    status, size = answer.status, len(answer.content or b"")
     text = f"status {status}"
     if details.code is not None and (code := safe_code(details.code)) is not None:
         text += f" ({code})"
     if not details.recognised:
-        text += ", without the API's error envelope"
+        is_large = size >= codec.LARGE
+        text += f", with {size} bytes, too many for an error" if is_large else ", without the API's error envelope"
     # Something in between, such as a firewall, refuses for reasons of its own.
     if status == 403 and operation.scopes and details.recognised:
         text += f"; needs the scope {' and '.join(operation.scopes)}"

@@ -155,9 +155,9 @@ class Run:
         return left if left >= _SHORTEST else 0.0
 
     async def sleep(self, delay: float) -> None:
-        """Wait, but no longer than until the deadline."""
+        """Wait, but no longer than until the deadline, or until the client is closed: the next call will tell."""
         delay = min(delay, self.left)
-        await self._policy.sleep(delay)
+        await self._client.pause(delay)
         self._slept += delay
 
     async def call(self, operation: Operation[T], **arguments: object) -> Reply[T]:

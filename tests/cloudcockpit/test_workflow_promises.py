@@ -28,6 +28,7 @@ from cloudcockpit_sdk import (
 )
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox, Fault
 from cloudcockpit_sdk.workflows import cancel_and_wait, migrate_and_wait, reactivate_and_wait, suspend_and_wait
+from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.workflow import LAST_READ
 from sdk_core.workflow import Run as Run_
 
@@ -369,6 +370,83 @@ async def test_closing_the_client_ends_a_run(operation: str, run: Run, timeline:
             operation,
         )
         await asyncio.gather(*closing)
+
+
+class Pauses:
+    """A sleep for `RetryPolicy` that never ends by itself."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def sleep(self, _seconds: float) -> None:
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+@each
+async def test_closing_the_client_ends_a_pause_at_once(operation: str, run: Run) -> None:
+    """Also if the policy's sleep would go on for ever."""
+    pauses = Pauses()
+    async with CloudCockpitSandbox() as sandbox:
+        client = sandbox.client(retry=RetryPolicy(sleep=pauses.sleep))
+        sandbox.fail(Fault.drop(), operation=operation)
+        running = asyncio.create_task(run(client))
+        await pauses.begun.wait()
+        await client.aclose()
+        async with asyncio.timeout(1):
+            with pytest.raises(ClientClosedError) as caught:
+                await running
+    error = caught.value
+    assert (error.outcome, error.retryable, error.operation) == (Outcome.UNKNOWN, False, operation)
+    assert running.cancelling() == 0
+
+
+def test_closing_the_client_in_another_thread_ends_a_pause() -> None:
+    pauses = Pauses()
+
+    async def use() -> None:
+        async with CloudCockpitSandbox() as sandbox:
+            client = sandbox.client(retry=RetryPolicy(sleep=pauses.sleep))
+            running = asyncio.create_task(suspend(client))
+            await pauses.begun.wait()
+            async with asyncio.timeout(1):
+                await asyncio.to_thread(asyncio.run, client.aclose())
+                with pytest.raises(ClientClosedError):
+                    await running
+
+    asyncio.run(use())
+
+
+async def test_a_timeout_of_the_sleep_s_own_is_not_taken_for_a_closing() -> None:
+    async def sleep(_seconds: float) -> None:
+        raise TimeoutError("of the sleep")
+
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=RetryPolicy(sleep=sleep)) as client:
+        with pytest.raises(WorkflowError, match="TimeoutError"):
+            await suspend(client)
+
+
+async def test_a_run_that_is_cancelled_while_its_client_is_closed_is_cancelled() -> None:
+    pauses = Pauses()
+    async with CloudCockpitSandbox() as sandbox:
+        client = sandbox.client(retry=RetryPolicy(sleep=pauses.sleep))
+        running = asyncio.create_task(suspend(client))
+        await pauses.begun.wait()
+        running.cancel()
+        await client.aclose()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def test_a_run_pauses_before_anything_was_sent(timeline: Timeline) -> None:
+    """A limiter that has no slot for its first read: there is no session yet."""
+    limiter = LocalRateLimiter(1, 3600, clock=timeline.clock)
+    limiter.acquire("get_subscription", 0)
+    retry = RetryPolicy(sleep=timeline.sleep, clock=timeline.clock)
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=retry, rate_limiter=limiter) as client:
+        with pytest.raises(NotSettledError):
+            await suspend(client, ask=False, timeout=60.0)
+    assert timeline.passed == pytest.approx(60)
 
 
 @each

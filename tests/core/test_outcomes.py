@@ -4,6 +4,7 @@ The expectations stand here once more, written from the documentation and not im
 either shows.
 """
 
+import json
 import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,8 @@ REFUSED = object()
 """Nobody listens."""
 ENVELOPE = object()
 """The body is the API's own error envelope."""
+LONG_ENVELOPE = object()
+"""The same with so much white space that it is not read."""
 PAGE = "<html>Bad gateway</html>"
 
 
@@ -137,7 +140,8 @@ def _status(
     only: str | None = None,
     **headers: str,
 ) -> Case:
-    notes = [str(status), "envelope" if body is ENVELOPE else "page", *headers.values(), *([only] if only else [])]
+    kind = {ENVELOPE: "envelope", LONG_ENVELOPE: "long-envelope"}.get(body, "page")
+    notes = [str(status), kind, *headers.values(), *([only] if only else [])]
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     return Case("-".join(notes), CannedAnswer(status, body, headers), error, outcome, repeated, written, only)
 
@@ -177,6 +181,11 @@ CASES = (
     _status(409, ConflictError, REJECTED, 1, 1, only="cloudcockpit"),
     _status(409, ConflictError, REJECTED, 1, 1, body=PAGE),
     _status(418, ApiError, REJECTED, 1, 1),
+    # Nobody knows whose words they are that were not read.
+    _status(400, BadRequestError, REJECTED, 1, 1, body=LONG_ENVELOPE),
+    _status(408, ApiError, UNKNOWN, 3, 1, body=LONG_ENVELOPE),
+    _status(409, ConflictError, REJECTED, 1, 1, body=LONG_ENVELOPE),
+    _status(503, ServiceUnavailableError, UNKNOWN, 3, 1, body=LONG_ENVELOPE),
     _status(429, RateLimitError, REJECTED, 3, 3),
     _status(429, RateLimitError, REJECTED, 3, 3, body=PAGE),
     _status(429, RateLimitError, REJECTED, 3, 3, Retry_After="2"),
@@ -227,8 +236,9 @@ async def test_the_table_holds(api: Api, operation: Operation[Any], case: Case, 
     outcome = REJECTED if case.outcome is APPLIED and effect is READ else case.outcome
     attempts = case.written if effect is WRITE else case.repeated
     step = case.step
-    if isinstance(step, CannedAnswer) and step.body is ENVELOPE:
-        step = CannedAnswer(step.status, api.envelope, step.headers)
+    if isinstance(step, CannedAnswer) and step.body in {ENVELOPE, LONG_ENVELOPE}:
+        space = "" if step.body is ENVELOPE else " " * 2**16
+        step = CannedAnswer(step.status, json.dumps(api.envelope) + space, step.headers)
 
     with _nobody() as nobody:
         async with WireServer(step) as server:

@@ -57,6 +57,7 @@ FIELDS = (
     R("null", "V", "enum", False, None, None, told=False),
     R("null", "V", "enum object", False, None, None, told=False),
     R("null", "V", "list", False, None, (), told=False),
+    R("null", "INF", "list", True, None, ()),
     R("null", "V", "object", False, None, None, told=False),
     R("null", "INF", "int", True, None, UNREADABLE),
     R("null", "INF", "date", True, None, UNREADABLE),

@@ -144,7 +144,9 @@ def sites_of(operation: Operation[Any], row: Field) -> list[Site]:
         return []
     found: list[Site] = []
     for site in sites(root, root):
-        fits = kind_of(site) == row.kind and site.required is row.needed and not site.is_item
+        # The items of a page are needed, and may be null: pages have rows of their own.
+        is_one = not site.is_item and not (site.required and site.is_nullable)
+        fits = kind_of(site) == row.kind and site.required is row.needed and is_one
         if fits and not any(site.keys[: len(other.keys)] == other.keys for other in found):
             found.append(site)
     return found

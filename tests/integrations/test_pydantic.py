@@ -168,7 +168,7 @@ async def test_openapi_names_the_models(ask: httpx.AsyncClient) -> None:
     assert {"ContractData", "PriceDetails", "Money", "Page_SubscriptionListItem_", "Price"} <= set(schemas)
     [answer] = document["paths"]["/contracts"]["get"]["responses"]["200"]["content"].values()
     assert answer["schema"]["items"] == {"$ref": "#/components/schemas/ContractData"}
-    assert schemas["ContractData"]["required"] == ["id", "startDate", "rateName", "contractStatus", "priceDetails"]
+    assert schemas["ContractData"]["required"] == ["id", "startDate", "contractStatus", "priceDetails"]
     assert schemas["ContractData"]["properties"]["priceDetails"] == {"$ref": "#/components/schemas/PriceDetails"}
     assert schemas["Money"]["properties"]["amount"]["type"] == "string"
 

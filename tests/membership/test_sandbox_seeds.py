@@ -73,7 +73,7 @@ def test_ids_are_given_once_and_what_has_the_same_id_takes_its_place() -> None:
 WRONG: list[tuple[Callable[[MembershipSandbox], object], str]] = [
     (lambda s: s.add_contract(rate="x"), "rate"),
     (lambda s: s.add_contract(end_date="soon"), "contract: endDate: expected a date"),
-    (lambda s: s.add_contract(rate_name=None), "rateName"),
+    (lambda s: s.add_contract(contract_status=None), "contractStatus"),
     (lambda s: s.add_contract(id=0), "id"),
     (lambda s: s.add_contract(id="7"), "id"),
     (lambda s: s.add_contract(price=1.5), "pass Decimal"),

@@ -192,6 +192,9 @@ def _signals(served: Served, rng: Random) -> dict[str, Callable[[int, int, int],
         "totalCount": lambda _page, _pages, count: count,
     }
     chosen = {name: signal for name, signal in honest.items() if rng.random() < 0.5}
+    if "totalCount" in chosen and rng.random() < 0.2:
+        served.faults.append("totalCount too low")
+        chosen["totalCount"] = lambda _page, _pages, _count: 0
     if _MORE in chosen and "totalPages" in chosen and rng.random() < 0.5:
         served.faults.append("totalPages too low")
         lie = rng.choice((0, 1, -1))

@@ -183,9 +183,11 @@ def list_rule(make: Callable[[list[Any]], Any]) -> Callable[[Any, BaseConverter]
         structure_item = _structuring(get_args(shape)[0], converter)
 
         def rule(value: Any, _shape: Any) -> Any:
-            if type(value) is not list:
-                raise WrongTypeError("expected a list")
             reading, given = current_reading.get(), as_list(value)
+            if value is None:
+                reading.tolerate("null for an empty list")
+            elif type(value) is not list:
+                raise WrongTypeError("expected a list")
             items: list[Any] = []
             reading.path.append(0)
             for index, item in enumerate(given):

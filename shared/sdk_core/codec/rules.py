@@ -19,6 +19,7 @@ What is tolerated, and told to `Reading.tolerate`, costs a field at most, never 
 - an empty text where a value may be missing and no text is documented: None; so is the empty name of an enumeration;
 - a date-time of the year 1 where it may be missing: None, because .NET has no other value for "none";
 - a date-time without offset where it may be missing: None, because it names no instant, and a guess would move it;
+- null where a list is documented, but not a missing one: an empty list;
 - an enumeration as bare text where `{"name": ...}` is documented, and the reverse;
 - digits in a text for a whole number, only where an attribute has `metadata={"digits": True}`.
 """

@@ -15,6 +15,7 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from decimal import Decimal
+from math import inf
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -92,10 +93,10 @@ def parse(text: bytes) -> Any:
         raise NotJsonError from None
 
 
-def parse_or_none(text: bytes) -> Any:
-    """Return the JSON value in `text`, or None if it is no JSON."""
+def parse_or_none(text: bytes, *, below: float = inf) -> Any:
+    """Return the JSON value in `text`, or None if it is no JSON, or not shorter than `below` bytes."""
     try:
-        return parse(text)
+        return parse(text) if len(text) < below else None
     except NotJsonError:
         return None
 

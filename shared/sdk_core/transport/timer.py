@@ -5,6 +5,7 @@ one timer does: it goes off when the earliest limit it knew of is due, looks who
 """
 
 from asyncio import AbstractEventLoop, CancelledError, Task, TimerHandle, current_task
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
@@ -37,10 +38,26 @@ class Timer:
         self.due, self._handle = due, self.loop.call_at(due, self._look)
 
     def stop(self) -> None:
-        """Do not go off, unless for limits that are running still: they outlast even a client that is closed."""
-        if self._handle is not None and not self.limits:
+        """End pauses, and do not go off, unless for limits that are running still: they outlast a closed client."""
+        pauses = [limit for limit in self.limits if limit.due == _NEVER]
+        for limit in pauses:
+            if self.limits[limit] is not current_task(self.loop):
+                limit.passed = True
+                self.limits[limit].cancel()
+        if self._handle is not None and len(pauses) == len(self.limits):
             self._handle.cancel()
             self.due, self._handle = _NEVER, None
+
+    async def pause(self, sleep: Callable[[float], Awaitable[None]], delay: float) -> None:
+        """Wait by `sleep(delay)`, but no longer than until the timer is stopped."""
+        limit = Limit(self, _NEVER)
+        try:
+            with limit:
+                await sleep(delay)
+        except TimeoutError:
+            # It may be the sleep's own.
+            if not limit.passed:
+                raise
 
     def _look(self) -> None:
         self.due, self._handle = _NEVER, None

@@ -20,8 +20,8 @@ SIZE = 2**18
 """A quarter of it is enough to tell."""
 
 
-def filled(piece: bytes, before: bytes = b"[", after: bytes = b"]") -> bytes:
-    return before + b",".join([piece] * (SIZE // (len(piece) + 1))) + after
+def filled(piece: bytes, before: bytes = b"[", after: bytes = b"]", size: int = SIZE) -> bytes:
+    return before + b",".join([piece] * (size // (len(piece) + 1))) + after
 
 
 ANSWERS: dict[str, tuple[bytes, Any]] = {
@@ -98,20 +98,25 @@ def test_answer_of_misfits_takes_little_memory() -> None:
     assert peak < 240 * SIZE
 
 
-@pytest.mark.parametrize(
-    "text", [*(answer for answer, _shape in ANSWERS.values()), filled(b"{}", b'{"errors":[', b"]}")]
-)
-def test_error_bodies_are_bounded_too(text: bytes) -> None:
-    """Whoever logs the fields of an envelope logs 20 of them."""
+LARGEST = codec.LARGE - 100
+"""Of an error's body that is read at all, but for what is around it."""
+
+
+@pytest.mark.parametrize("piece", [b"{}", b"[" * 400 + b"]" * 400, b"1.5", b'{"name":"x"}', b'"x"'])
+def test_error_bodies_are_bounded_too(piece: bytes) -> None:
+    """Whoever logs the fields of an envelope logs 20 of them; and a larger body is not read."""
     parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
+    text = filled(piece, b'{"errors":[', b"]}", LARGEST)
     for read in (read_error, read_membership_error):
         assert min(spent(lambda: read(text)) for _ in range(2)) < 12 * parsing  # noqa: B023  called at once
+        assert read(text).raw is not None
         assert len(read(text).fields) <= 20
+        assert read(text.ljust(codec.LARGE)).raw is None
 
 
 def test_messages_of_a_field_are_bounded() -> None:
     """A list in each of the list's items."""
-    text = json.dumps({"errors": [{"propertyName": "a", "description": ["x"] * 100_000}] * 3}).encode()
+    text = json.dumps({"errors": [{"propertyName": "a", "description": ["x"] * 1000}] * 3}).encode()
     assert [len(field.messages) for field in read_error(text).fields] == [5] * 3
 
 

@@ -1,6 +1,6 @@
 """What does not fit is named by its path, all of it, and without a value."""
 
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 from fuzz import fuzzed
@@ -17,11 +17,11 @@ from model_json import (
     changed,
     dropped,
     full,
+    value_at,
     wrong,
 )
 from wire import CannedAnswer, WireServer
 
-from cloudcockpit_sdk import Page, SubscriptionListItem
 from membership_sdk import (
     AdditionalModuleContractExtended,
     ContractData,
@@ -35,20 +35,31 @@ from sdk_core import codec
 FEW = fuzzed(60)
 
 
-PAGES = (Page[SubscriptionListItem], Page[Any])
-
-
 @pytest.mark.parametrize("site", REQUIRED_SITES, ids=str)
 def test_required_field_may_be_neither_absent_nor_null(site: Site) -> None:
     """The JSON path is named, and nothing else fails."""
-    # Pages are documented to have null there; see `Page`.
-    null = [] if site.root in PAGES and site.keys == ("items",) else [changed(site, None)]
+    # Null for a list is tolerated; of pages it is documented.
+    null = [] if get_origin(site.shape) is tuple else [changed(site, None)]
     texts = null + ([] if site.is_item else [dropped(site)])
     for text in texts:
         with pytest.raises(codec.ShapeError) as caught:
             codec.load(text, site.root)
         (problem,) = caught.value.problems
         assert problem.startswith(f"{site.path}: ")
+
+
+LISTS = [site for site in REQUIRED_SITES if get_origin(site.shape) is tuple and not site.is_nullable]
+
+
+@pytest.mark.parametrize("site", LISTS, ids=str)
+def test_null_for_a_list_is_an_empty_one_and_told(site: Site) -> None:
+    """In what is read; not in what an application gives to be sent."""
+    told: list[tuple[str, str]] = []
+    read = codec.load(changed(site, None), site.root, tell=lambda path, kind: told.append((path, kind)))
+    assert value_at(site, read) == ()
+    assert told == [(site.path, "null for an empty list")]
+    with pytest.raises(codec.ShapeError):
+        codec.structure(codec.parse(changed(site, None)), site.root)
 
 
 @pytest.mark.parametrize("site", TYPED_SITES, ids=str)
@@ -66,7 +77,7 @@ def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -
 
 def test_all_problems_are_named() -> None:
     """One answer, one look: not the first misfit only."""
-    document = full(ContractData) | {"id": "7", "rateName": None, "availableCancelationDates": ["2023-01-25", 5, "x"]}
+    document = full(ContractData) | {"id": "7", "rateName": 5, "availableCancelationDates": ["2023-01-25", 5, "x"]}
     document["priceDetails"]["basePrice"] = {"amount": "20"}
     with pytest.raises(codec.ShapeError) as caught:
         codec.structure(document, ContractData)

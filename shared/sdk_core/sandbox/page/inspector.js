@@ -163,7 +163,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i;
 function labelOf(item) {
   const values = Object.entries(item).map(([name, value]) => [name, isPlain(value) ? value : value.name]);
   const telling = values.filter(([name, value]) => isPlain(value) && value !== undefined && (name === "id" || !uuid.test(value)));
-  return telling.slice(0, 4).map(([name, value]) => `${name} ${value}`).join(" · ");
+  return telling.slice(0, 5).map(([name, value]) => `${name} ${value}`).join(" · ");
 }
 
 // What is asked for
