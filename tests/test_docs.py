@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from tables import TABLES
+from terminal import not_installable
 
 import membership_sdk
 from cloudcockpit_sdk.operations import OPERATIONS as CLOUDCOCKPIT
@@ -18,22 +20,43 @@ from sdk_core.outcome import Outcome
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-_FENCE = re.compile(r"^ *(`{3,}|:{3,})(\{[\w-]+\}|[\w-]*) *(.*)$", re.MULTILINE)
-_SHOWN = {"", "console", "text", "json", "csv", "ini", "http", "sh", "toml"}
-"""Languages of blocks that are no Python."""
+_FENCE = re.compile(r"^ *(?:`{3,}|:{3,}|~{3,})(?: *([\w{][^ \n]*))(?: +(\S+))?\n((?: *:\w.*\n)*)", re.MULTILINE)
+_RUN = {"python", "console"}
+"""Languages that docs/conftest.py runs."""
+_DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{raw}", "{toctree}", "{warning}"}
+"""What is no example."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_run(page: Path) -> None:
-    """Python blocks are run by docs/conftest.py. No block is Python under another name, and each file has its test."""
+    """docs/conftest.py runs blocks, if it knows their language. A file is run by its page, or has a test."""
+    text = page.read_text()
     tests = "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
-    for _, kind, argument in _FENCE.findall(page.read_text()):
+    run_here = "".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+    for kind, argument, options in _FENCE.findall(text):
+        assert kind in _RUN | _DIRECTIVES, f"{kind}: docs/conftest.py has to know how that is run or checked"
         if kind == "{literalinclude}":
             shown = (page.parent / argument).resolve()
             assert shown.is_file(), argument
-            assert shown.is_relative_to(ROOT / "tests") or shown.name in tests or shown.stem in tests, argument
-        elif not kind.startswith("{"):
-            assert kind in _SHOWN | {"python"}, f"{kind}: say python, so that it runs"
+            assert shown.name in tests + run_here or shown.stem in tests, argument
+            # A reader has to know what to call it.
+            assert shown.parent.name != "examples" or f":caption: {shown.name}\n" in options, argument
+    for block in MarkdownIt().parse(text):
+        assert block.type != "code_block", f"{block.content}: say python or console, so that it runs"
+        assert block.type != "fence" or block.info, f"{block.content}: say python or console, so that it runs"
+
+
+def test_what_is_to_be_installed_is_there() -> None:
+    """In the first lines of the examples. Of the pages, docs/terminal.py looks after it."""
+    for path in (ROOT / "examples").iterdir():
+        for command in re.findall(r"pip install .*", path.read_text()):
+            assert not_installable(command) == [], path.name
+    assert not_installable("python -m venv .venv && . .venv/bin/activate") == []
+    assert not_installable("pip install '.[cli,nothing]' nothing-else && make") == [
+        "nothing-else",
+        "nothing",
+        "'make' installs nothing: let it run",
+    ]
 
 
 SOURCES = (ROOT / "shared" / "sdk_core", ROOT / "membership_sdk")
