@@ -12,11 +12,15 @@ from terminal import not_installable
 
 import membership_sdk
 from cloudcockpit_sdk.operations import OPERATIONS as CLOUDCOCKPIT
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.operations import OPERATIONS as MEMBERSHIP
+from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import telemetry
 from sdk_core.backend import ClientOptions
 from sdk_core.errors import SdkError
 from sdk_core.outcome import Outcome
+from sdk_core.sandbox import faults
+from sdk_core.sandbox.admin import Admin
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -38,8 +42,8 @@ def test_what_a_page_shows_is_run(page: Path) -> None:
         if kind == "{literalinclude}":
             shown = (page.parent / argument).resolve()
             assert shown.is_file(), argument
-            assert shown.name in tests + run_here or shown.stem in tests, argument
-            # A reader has to know what to call it.
+            assert shown.parent.name == "captures" or shown.name in tests + run_here or shown.stem in tests, argument
+            # A reader has to know what to call it. What commands print is compared by tests/cli/test_captures.py.
             assert shown.parent.name != "examples" or f":caption: {shown.name}\n" in options, argument
     for block in MarkdownIt().parse(text):
         assert block.type != "code_block", f"{block.content}: say python or console, so that it runs"
@@ -116,6 +120,38 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         1,
         ["a.html:", "b.html#there", "b.html:", "c.html", "b.html:", "a.html#gone"],
     )
+
+
+def test_what_a_sandbox_answers_over_http_is_named() -> None:
+    rows = cells("reference/sandbox.md")
+    answers = Admin(MembershipSandbox(), None)._answers()  # type: ignore[arg-type]  no server is started
+    told = {tuple(row[0].strip("`").split(" ")) for row in rows if "/_sandbox/" in row[0]}
+    assert told == {(method, f"/_sandbox/{path}") for method, path in answers}
+    kinds = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows if row[0].strip("`") in faults._KINDS
+    }
+    assert kinds == {name: {*kind.keys} for name, kind in faults._KINDS.items()}
+    text = (ROOT / "docs" / "reference" / "sandbox.md").read_text()
+    for sandbox in (MembershipSandbox(), CloudCockpitSandbox()):
+        assert [name for name in sandbox.seeds() if f"`{name}`" not in text] == []
+
+
+def test_each_logger_is_named_with_its_levels() -> None:
+    logged: dict[str, set[str]] = {}
+    for folder in (*SOURCES, ROOT / "cloudcockpit_sdk"):
+        for source in map(Path.read_text, folder.rglob("*.py")):
+            names = re.findall(r'^\w+(?:: .*)? = logging\.getLogger\("(.*)"\)', source, re.MULTILINE)
+            levels = re.findall(r"\b_?(?:log|logger|LOG)\.(debug|info|warning|error|exception|log)\(", source)
+            for name in names:
+                logged.setdefault(name, set()).update(levels)
+    told: dict[str, set[str]] = {}
+    for row in cells("reference/telemetry.md"):
+        for name in re.findall(r"`(sdk_core\.[\w.]+)`", row[0]):
+            told.setdefault(name, set()).update(row[1].lower().split(", "))
+    as_levels = {"exception": {"error"}, "log": {"info", "warning"}}
+    assert told == {
+        name: {level for each in levels for level in as_levels.get(each, {each})} for name, levels in logged.items()
+    }
 
 
 def test_each_hook_and_each_option_is_named() -> None:
