@@ -47,6 +47,7 @@ html_theme = "furo"
 html_title = f"membership-cloudcockpit-sdk {release}"
 html_static_path = ["_static"]
 html_css_files = ["own.css"]
+html_search_scorer = str(Path(__file__).with_name("search_scorer.js"))
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
