@@ -84,7 +84,8 @@ class Terminals:
             self._serve(commands)
         else:
             assert directive[1] == _NOT_RUN, f"a console block is {_SERVER!r} or {_NOT_RUN!r}, and not {directive[1]!r}"
-            assert [said for command, _ in commands for said in not_installable(command)] == []
+            complaints = [said for command, _ in commands for said in not_installable(command)]
+            assert complaints == [], f"pyproject.toml knows nothing of {complaints}"
 
     def _run(self, commands: list[tuple[str, str]]) -> None:
         script = "\n".join(f"{command}\nprintf '\\n{_END} %s\\n' $?" for command, _ in commands)
