@@ -12,6 +12,7 @@ Ports are free ones in place of those that are written, and 6379 is that of a Re
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +77,9 @@ class Terminals:
 
     def run(self, example: Example) -> None:
         """Run a block, or start it, or compare what it would install."""
+        for program in ("/bin/sh", "curl"):
+            if shutil.which(program) is None:
+                pytest.skip(f"{program} is not installed")
         directive = _DIRECTIVE.search(example.document.text[: example.start])
         commands = _commands(self._with_ports(str(example.parsed)))
         if directive is None:
