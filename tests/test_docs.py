@@ -52,9 +52,9 @@ def test_what_a_page_shows_is_run(page: Path) -> None:
 
 
 def test_what_is_to_be_installed_is_there() -> None:
-    """In the first lines of the examples. Of the pages, docs/terminal.py looks after it."""
-    for path in (ROOT / "examples").iterdir():
-        for command in re.findall(r"pip install .*", path.read_text()):
+    """In the README and in the first lines of the examples. Of the pages, docs/terminal.py looks after it."""
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "examples").glob("*.*")):
+        for command in re.findall(r"pip install [^`&\n]*", path.read_text()):
             assert not_installable(command) == [], path.name
     assert not_installable("python -m venv .venv && . .venv/bin/activate") == []
     assert not_installable("pip install '.[cli,nothing]' nothing-else && make") == [
