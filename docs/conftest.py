@@ -118,6 +118,14 @@ def _run_python(example: Example) -> None:
 
 def _run_console(example: Example) -> None:
     terminals: Any = example.namespace["terminals"]
+    # It may be run alone, as by `--last-failed`: then what the page has saved and started before is still to be done.
+    for earlier in example.document.examples():
+        if earlier.start >= example.start:
+            break
+        if earlier.region.evaluator is _save:
+            terminals.save(earlier)
+        elif earlier.region.evaluator is _run_console:
+            terminals.serve(earlier)
     terminals.run(example)
 
 

@@ -35,8 +35,6 @@ _ROOT: Final = Path(__file__).parents[1]
 _PORT: Final = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+")
 _REDIS_PORT: Final = "6379"
 _DIRECTIVE: Final = re.compile(r"<!-- console: (.+) -->\s*\Z")
-_SERVER: Final = "a server"
-_NOT_RUN: Final = "not run, it needs a package index"
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?")
 _ANYTHING: Final = re.compile(rf"({_DATE.pattern}|\.\.\.)")
 _END: Final = "-- the end of a command:"
@@ -56,10 +54,12 @@ class Terminals:
         self._folder = folder
         self._stack = stack
         self._ports: dict[str, str] = {}
+        self._started: set[int] = set()
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (home / ".curlrc").write_text("silent\nshow-error\n")
-        settings = ("MEMBERSHIP", "CLOUDCOCKPIT")
-        here = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
+        # What a page exports itself, and what would change the look of output.
+        unset = ("MEMBERSHIP", "CLOUDCOCKPIT", "REDIS_URL", "PYTEST_", "FORCE_COLOR")
+        here = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         packages = os.pathsep.join((str(_ROOT), str(_ROOT / "shared")))
         self._environment = here | {"PATH": path, "PYTHONPATH": packages, "HOME": str(home), "COLUMNS": "120"}
@@ -80,16 +80,23 @@ class Terminals:
         for program in ("/bin/sh", "curl"):
             if shutil.which(program) is None:
                 pytest.skip(f"{program} is not installed")
-        directive = _DIRECTIVE.search(example.document.text[: example.start])
         commands = _commands(self._with_ports(str(example.parsed)))
-        if directive is None:
-            self._run(commands)
-        elif directive[1] == _SERVER:
-            self._serve(commands)
-        else:
-            assert directive[1] == _NOT_RUN, f"a console block is {_SERVER!r} or {_NOT_RUN!r}, and not {directive[1]!r}"
-            complaints = [said for command, _ in commands for said in not_installable(command)]
-            assert complaints == [], f"pyproject.toml knows nothing of {complaints}"
+        match _directive(example):
+            case None:
+                self._run(commands)
+            case "a server":
+                self.serve(example)
+            case "not run, it needs a package index":
+                complaints = [said for command, _ in commands for said in not_installable(command)]
+                assert complaints == [], f"pyproject.toml knows nothing of {complaints}"
+            case other:
+                pytest.fail(f"no directive of console blocks: {other}")
+
+    def serve(self, example: Example) -> None:
+        """Start a block that is a server, unless it is started already."""
+        if _directive(example) == "a server" and example.start not in self._started:
+            self._started.add(example.start)
+            self._serve(_commands(self._with_ports(str(example.parsed))))
 
     def _run(self, commands: list[tuple[str, str]]) -> None:
         script = "\n".join(f"{command}\nprintf '\\n{_END} %s\\n' $?" for command, _ in commands)
@@ -162,6 +169,11 @@ def not_installable(command: str) -> list[str]:
         elif words[0] not in {"venv", "."}:
             complaints.append(f"{part!r} installs nothing: let it run")
     return complaints
+
+
+def _directive(example: Example) -> str | None:
+    found = _DIRECTIVE.search(example.document.text[: example.start])
+    return found and found[1]
 
 
 def _commands(block: str) -> list[tuple[str, str]]:
