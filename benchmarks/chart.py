@@ -70,10 +70,15 @@ def chart(title: str, note: str, bars: Sequence[Bar], *, mark: float | None = No
             f'<text x="10" y="{top + 10}">{escape(bar.label)}</text>',
             f'<rect x="10" y="{top + 15}" width="{x(value.median) - 10:g}" height="14" class="{kind}"/>',
             f'<path d="M{x(value.low)},{top + 22} H{x(value.high)}"/>',
-            f'<text x="{end + 6:g}" y="{top + 26}" class="quiet">{value.median:.3g}</text>',
+            f'<text x="{end + 6:g}" y="{top + 26}" class="quiet">{_number(value.median)}</text>',
         ]
     lines += [f'<text x="10" y="{height - 8}" class="quiet">{escape(note)}</text>', "</svg>"]
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """Return three digits of it, without a power of ten."""
+    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def write_page(name: str, heading: str, command: str, text: str, picture: str) -> None:

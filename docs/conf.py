@@ -1,15 +1,18 @@
 """The documentation: `sphinx-build -nW docs build/docs`. It needs no network."""
 
 import builtins
+import inspect
 import re
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "shared"), str(ROOT / "docs")]
 
-from docutils import nodes  # noqa: E402  the path to the packages comes first
+import attrs  # noqa: E402  the path to the packages comes first
+from docutils import nodes  # noqa: E402
 from sphinx.addnodes import pending_xref  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
 from tables import with_tables  # noqa: E402
@@ -44,6 +47,7 @@ html_theme = "furo"
 html_title = f"membership-cloudcockpit-sdk {release}"
 html_static_path = ["_static"]
 html_css_files = ["own.css"]
+html_search_scorer = str(Path(__file__).with_name("search_scorer.js"))
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -51,6 +55,7 @@ html_theme_options = {"navigation_with_keys": True}
 
 _COLON = "\ue000"
 """Stands for a colon while napoleon reads: what comes before one in an attribute's text is not its type."""
+_NAMED = re.compile(r"(?<== )(?:attr_dict\['(\w+)'\]\.default|(_?[A-Z][A-Z_]+)(?=[,)]))")
 _SECTION = re.compile(r"(Args|Attributes|Example|Examples|Note|Raises|Returns|Warns|Yields):")
 
 
@@ -87,6 +92,28 @@ def _without_signature(
     return ("", None) if what == "exception" and signature else None
 
 
+def _with_defaults(
+    _app: Sphinx, _what: str, _name: str, obj: Any, _options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None] | None:
+    """Put values in place of names that readers can't look up: constants, and what attrs' generated code names."""
+    if signature is None:
+        return None
+    known = getattr(inspect.unwrap(obj.__init__ if isinstance(obj, type) else obj), "__globals__", {})
+
+    def value_of(found: re.Match[str]) -> str:
+        field, constant = found.groups()
+        value = attrs.fields_dict(obj)[field].default if field else known.get(constant, found)
+        if value is found:
+            return found[0]
+        if value is attrs.NOTHING or getattr(value, "__name__", "").startswith("_"):
+            return "..."
+        if isinstance(value, Enum):
+            return str(value)
+        return f"{value.__module__}.{value.__name__}".removeprefix("builtins.") if callable(value) else repr(value)
+
+    return _NAMED.sub(value_of, signature).replace("= NOTHING", "= ..."), returns
+
+
 def _put_tables(_app: Sphinx, _page: str, content: list[str]) -> None:
     content[0] = with_tables(content[0])
 
@@ -104,4 +131,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
     app.connect("source-read", _put_tables)
     app.connect("autodoc-process-signature", _without_signature)
+    app.connect("autodoc-process-signature", _with_defaults)
     app.connect("doctree-read", _unlink_builtins)

@@ -16,6 +16,7 @@ from sdk_core import outcome
 from sdk_core.cli.exits import EXPLAINED
 from sdk_core.cli.program import Program
 from sdk_core.client import Client
+from sdk_core.errors import SdkError, ServerError, api_error_class
 from sdk_core.operation import Operation
 
 __all__ = ["TABLES", "with_tables"]
@@ -104,6 +105,29 @@ def _unreleased() -> str:
     return "###" + text.partition("\n###")[2]
 
 
+def _errors() -> str:
+    """Return the tree of errors, with their statuses and with their other bases."""
+    statuses: dict[type[SdkError], list[int]] = {}
+    for status in range(400, 600):
+        statuses.setdefault(api_error_class(status), []).append(status)
+    lines = [SdkError.__name__]
+
+    def draw(parent: type[SdkError], before: str) -> None:
+        kinds = [kind for kind in parent.__subclasses__() if kind.__module__.startswith("sdk_core.")]
+        for kind in kinds:
+            others = ", ".join(base.__name__ for base in kind.__bases__ if base is not parent)
+            own = statuses.get(kind, [])
+            status = " 5xx" if kind is ServerError else f" {own[0]}" if len(own) == 1 else ""
+            is_last = kind is kinds[-1]
+            lines.append(
+                f"{before}{'└── ' if is_last else '├── '}{kind.__name__}{status}{f' ({others})' * bool(others)}"
+            )
+            draw(kind, before + ("    " if is_last else "│   "))
+
+    draw(SdkError, "")
+    return "\n".join(("```text", *lines, "```"))
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "membership operations": lambda: _operations(membership_operations.OPERATIONS),
     "cloudcockpit operations": lambda: _operations(cloudcockpit_operations.OPERATIONS),
@@ -112,5 +136,6 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "cloudcockpit settings": lambda: _settings(CLOUDCOCKPIT),
     "exit codes": _exits,
     "outcomes": _outcomes,
+    "errors": _errors,
     "unreleased": _unreleased,
 }

@@ -1,6 +1,8 @@
 """An application that hears of changes: members leave through it, and it shows when their studio has agreed.
 
-    uvicorn --factory examples.webhook_app:fastapi_app        python examples/webhook_app.py    (aiohttp.web)
+    pip install fastapi uvicorn
+    export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=... MEMBERSHIP_WEBHOOK_KEY=...
+    uvicorn --factory webhook_app:fastapi_app        # or aiohttp.web: python webhook_app.py
 
 The platform forbids to call its API while a webhook is handled. So the handler only notes that something has changed,
 and a worker asks what. The notes are in memory here, and lost when the process ends: yours belong into your database,

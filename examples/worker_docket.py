@@ -1,24 +1,24 @@
 """Withdraw cancelations in docket workers, over Redis: a killed worker's task is run again, and nothing is done twice.
 
-Start workers, as many as you like, and add tasks from anywhere that can import this file:
+Start workers, as many as you like, and add a task as `main` does:
 
     export REDIS_URL=redis://127.0.0.1:6379/0
     export MEMBERSHIP_BASE_URL=https://acme.open-api.magicline.com MEMBERSHIP_API_KEY=...
-    docket worker --url $REDIS_URL --docket studio --tasks worker_docket:tasks --redelivery-timeout 30s
-
-    async with Docket(name="studio", url=os.environ["REDIS_URL"]) as docket:
-        docket.register(withdraw)
-        await correlated(docket.add(withdraw, key="withdraw:2003"))(1001, 2003)
+    python -m docket worker --url $REDIS_URL --docket studio --tasks worker_docket:tasks --redelivery-timeout 30s
+    python worker_docket.py
 
 Tasks of one key are one task, as long as it has not ended. A worker renews what it holds, so that a long task is not
 run twice; one that is dead is noticed after `--redelivery-timeout`, which the event loop must never stand still for.
 """
 
+import asyncio
 import os
+
+from docket import Docket
 
 from membership_sdk import MembershipClient
 from membership_sdk.workflows import withdraw_cancelation
-from sdk_core.integrations.docket import sdk_task
+from sdk_core.integrations.docket import correlated, sdk_task
 
 # Opens nothing here: the worker's event loop has connections of its own.
 client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"])
@@ -48,3 +48,15 @@ async def count_contracts(customer_id: int) -> int:
 
 
 tasks = [withdraw, withdraw_once, count_contracts]
+
+
+async def main() -> None:
+    """Add a task, and wait for what it returns."""
+    async with Docket(name="studio", url=os.environ["REDIS_URL"]) as docket:
+        docket.register(withdraw)
+        execution = await correlated(docket.add(withdraw, key="withdraw:2003"))(1001, 2003)
+        print(await execution.get_result())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

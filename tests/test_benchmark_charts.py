@@ -37,6 +37,11 @@ def test_bars_are_as_long_as_their_medians() -> None:
     assert all(float(text.attrib["x"]) < width - 30 for text in ET.fromstring(picture).iter(f"{SVG}text"))
 
 
+@pytest.mark.parametrize(("value", "shown"), [(0.9123, "0.912"), (18.94, "18.9"), (172.4, "172"), (1343.2, "1,340")])
+def test_figures_are_written_out(value: float, shown: str) -> None:
+    assert texts(chart("a", "b", [Bar("bar", Spread(value, value, value))]))[2] == shown
+
+
 def test_page_shows_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts, "__file__", str(tmp_path / "chart.py"))
     write_page("cold", "The first call", "python -m x", "figures", picture_of_cold({"naive": [(2.0, 1.0), (2.0, 3.0)]}))

@@ -6,37 +6,65 @@ import sys
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from tables import TABLES
+from terminal import not_installable
 
-import membership_sdk
+import membership_sdk.bulk
+import membership_sdk.webhooks
 from cloudcockpit_sdk.operations import OPERATIONS as CLOUDCOCKPIT
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.operations import OPERATIONS as MEMBERSHIP
+from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import telemetry
 from sdk_core.backend import ClientOptions
 from sdk_core.errors import SdkError
 from sdk_core.outcome import Outcome
+from sdk_core.sandbox import faults
+from sdk_core.sandbox.admin import Admin
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-_FENCE = re.compile(r"^ *(`{3,}|:{3,})(\{[\w-]+\}|[\w-]*) *(.*)$", re.MULTILINE)
-_SHOWN = {"", "console", "text", "json", "csv", "ini", "http", "sh", "toml"}
-"""Languages of blocks that are no Python."""
+_FENCE = re.compile(r"^ *(?:`{3,}|:{3,}|~{3,})(?: *([\w{][^ \n]*))(?: +(\S+))?\n((?: *:\w.*\n)*)", re.MULTILINE)
+_RUN = {"python", "console"}
+"""Languages that docs/conftest.py runs."""
+_DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{raw}", "{toctree}", "{warning}"}
+"""What is no example."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_run(page: Path) -> None:
-    """Python blocks are run by docs/conftest.py. No block is Python under another name, and each file has its test."""
+    """docs/conftest.py runs blocks, if it knows their language. A file is run by its page, or has a test."""
+    text = page.read_text()
     tests = "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
-    for _, kind, argument in _FENCE.findall(page.read_text()):
+    run_here = "".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+    for kind, argument, options in _FENCE.findall(text):
+        assert kind in _RUN | _DIRECTIVES, f"{kind}: docs/conftest.py has to know how that is run or checked"
         if kind == "{literalinclude}":
             shown = (page.parent / argument).resolve()
             assert shown.is_file(), argument
-            assert shown.is_relative_to(ROOT / "tests") or shown.name in tests or shown.stem in tests, argument
-        elif not kind.startswith("{"):
-            assert kind in _SHOWN | {"python"}, f"{kind}: say python, so that it runs"
+            assert shown.parent.name == "captures" or shown.name in tests + run_here or shown.stem in tests, argument
+            # A reader has to know what to call it. What commands print is compared by tests/cli/test_captures.py.
+            assert shown.parent.name != "examples" or f":caption: {shown.name}\n" in options, argument
+    for block in MarkdownIt().parse(text):
+        assert block.type != "code_block", f"{block.content}: say python or console, so that it runs"
+        assert block.type != "fence" or block.info, f"{block.content}: say python or console, so that it runs"
 
 
-SOURCES = (ROOT / "shared" / "sdk_core", ROOT / "membership_sdk")
+def test_what_is_to_be_installed_is_there() -> None:
+    """In the README and in the first lines of the examples. Of the pages, docs/terminal.py looks after it."""
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "examples").glob("*.*")):
+        for command in re.findall(r"pip install [^`&\n]*", path.read_text()):
+            assert not_installable(command) == [], path.name
+    assert not_installable("python -m venv .venv && . .venv/bin/activate") == []
+    assert not_installable("pip install '.[cli,nothing]' nothing-else && make") == [
+        "nothing-else",
+        "nothing",
+        "'make' installs nothing: let it run",
+    ]
+
+
+SOURCES = (ROOT / "shared" / "sdk_core", ROOT / "membership_sdk", ROOT / "cloudcockpit_sdk")
 ERRORS = "reference/errors.md"
 
 
@@ -58,6 +86,28 @@ def test_each_error_is_in_the_catalogue() -> None:
         for piece in re.split(r" ?: …| ?… ?|\d+|\(|\)", message):
             if " " in piece.strip() and not piece.startswith("names "):
                 assert piece.strip() in source, piece
+
+
+def test_each_message_of_a_call_is_in_the_catalogue() -> None:
+    """By its beginning. What a workflow saw is in its messages, which are many."""
+    rows = [row for row in cells(ERRORS) if len(row) == 5]
+    told = [piece.strip() for row in rows for piece in re.split(r"…|\d+|\(|; ", row[1]) if len(piece.strip()) > 5]
+    files = ("call", "verdict", "admission", "auth", "transport/exchange", "transport/session")
+    source = "".join((ROOT / "shared" / "sdk_core" / f"{file}.py").read_text() for file in files)
+    source += "".join((ROOT / "cloudcockpit_sdk" / f"{file}.py").read_text() for file in ("auth", "pagination"))
+    places = r"what|what, cause|text|_NO_TIME_LEFT: Final"
+    raised = r"ClosedError\(|closed\(|no_token\(|ResponseError\(|raise self\._error\("
+    found = re.findall(rf'(?:\b(?:{places}) = |{raised})f?"([^"]+)', source)
+    found = [text for text in found if "%s" not in text]  # for logs
+    assert len(found) > 20
+    unknown = [text for text in found if not any(piece in text or text.partition("{")[0] in piece for piece in told)]
+    assert unknown == []
+
+
+def test_errors_beside_calls_are_in_the_catalogue() -> None:
+    page = (ROOT / "docs" / ERRORS).read_text()
+    for module in (membership_sdk.bulk, membership_sdk.webhooks):
+        assert [name for name in module.__all__ if name.endswith("Error") and f"`{name}`" not in page] == []
 
 
 def test_tables_of_operations_have_all() -> None:
@@ -93,6 +143,38 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         1,
         ["a.html:", "b.html#there", "b.html:", "c.html", "b.html:", "a.html#gone"],
     )
+
+
+def test_what_a_sandbox_answers_over_http_is_named() -> None:
+    rows = cells("reference/sandbox.md")
+    answers = Admin(MembershipSandbox(), None)._answers()  # type: ignore[arg-type]  no server is started
+    told = {tuple(row[0].strip("`").split(" ")) for row in rows if "/_sandbox/" in row[0]}
+    assert told == {(method, f"/_sandbox/{path}") for method, path in answers}
+    kinds = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows if row[0].strip("`") in faults._KINDS
+    }
+    assert kinds == {name: {*kind.keys} for name, kind in faults._KINDS.items()}
+    text = (ROOT / "docs" / "reference" / "sandbox.md").read_text()
+    for sandbox in (MembershipSandbox(), CloudCockpitSandbox()):
+        assert [name for name in sandbox.seeds() if f"`{name}`" not in text] == []
+
+
+def test_each_logger_is_named_with_its_levels() -> None:
+    logged: dict[str, set[str]] = {}
+    for folder in SOURCES:
+        for source in map(Path.read_text, folder.rglob("*.py")):
+            names = re.findall(r'^\w+(?:: .*)? = logging\.getLogger\("(.*)"\)', source, re.MULTILINE)
+            levels = re.findall(r"\b_?(?:log|logger|LOG)\.(debug|info|warning|error|exception|log)\(", source)
+            for name in names:
+                logged.setdefault(name, set()).update(levels)
+    told: dict[str, set[str]] = {}
+    for row in cells("reference/telemetry.md"):
+        for name in re.findall(r"`(sdk_core\.[\w.]+)`", row[0]):
+            told.setdefault(name, set()).update(row[1].lower().split(", "))
+    as_levels = {"exception": {"error"}, "log": {"info", "warning"}}
+    assert told == {
+        name: {level for each in levels for level in as_levels.get(each, {each})} for name, levels in logged.items()
+    }
 
 
 def test_each_hook_and_each_option_is_named() -> None:

@@ -38,30 +38,6 @@ async def run(*command: str, sandbox: MembershipSandbox | None = None, **more: s
     return out.splitlines(), errors
 
 
-async def test_the_first_call() -> None:
-    lines, _ = await run("-W", "error", "first_call.py")
-    assert [line.split()[:2] for line in lines] == [["2002", "Premium"], ["2003", "Evenings"]]
-
-
-async def test_the_first_write_is_made_once() -> None:
-    lines, _ = await run("-W", "error", "first_write.py")
-    assert lines == ["acknowledged CANCELED", "none CANCELED", "effects on the server: 1"]
-
-
-async def test_the_first_unknown_is_found_out() -> None:
-    lines, _ = await run("-W", "error", "first_unknown.py")
-    assert lines == ["ConnectionFailedError unknown after 1 attempt", "none None", "effects on the server: 1"]
-
-
-async def test_the_tests_pass() -> None:
-    lines, _ = await run(
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "sdk_core.integrations.pytest_plugin"),
-        *("-c", os.devnull, "first_tests.py", "fastapi_tests.py"),
-        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
-    )
-    assert "8 passed" in lines[-1]
-
-
 async def test_logs_are_json_with_fields_and_outcomes_are_counted() -> None:
     async with MembershipSandbox() as sandbox:
         sandbox.fail(Fault.status(503, retry_after=0))

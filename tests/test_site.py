@@ -86,6 +86,12 @@ def test_nothing_overflows(browser: Any, url: str) -> None:
     assert [address for address in complaints if address != f"{url}/favicon.ico"] == []
 
 
+def test_signatures_show_values() -> None:
+    """Not the names that attrs' generated code has for them."""
+    pages = {path.name: path.read_text() for path in Path(SITE or "").rglob("*.html")}
+    assert [name for name, text in pages.items() if "attr_dict" in text or "NOTHING" in text] == []
+
+
 @pytest.mark.parametrize(
     ("words", "page"),
     [("UNKNOWN", "explanation/outcomes"), ("Retry-After", "explanation/retries"), ("sandbox", "reference/sandbox")],

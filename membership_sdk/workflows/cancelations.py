@@ -268,7 +268,8 @@ class _OfContract(Procedure[C]):
         return await self._contract.read(run)
 
     def describe(self, state: C, /) -> str:
-        return str(self._contract.status(state))
+        status = self._contract.status(state)
+        return "absent" if status is None else str(status)
 
     def _known_status(self, state: C) -> CancelationStatus | None:
         status = self._contract.status(state)

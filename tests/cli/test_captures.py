@@ -9,6 +9,13 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))}
 
 
+def test_each_capture_is_shown() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    assert [
+        path.name for path in (ROOT / "docs" / "captures").glob("*.txt") if f"captures/{path.name}\n" not in page
+    ] == []
+
+
 def test_captures_are_up_to_date() -> None:
     make = ROOT / "docs" / "captures" / "make"
     done = subprocess.run(

@@ -87,7 +87,7 @@ def test_a_project_of_its_own(project: Path) -> None:
         ("test_fails_by_itself", "LookupError"),
     ]
     assert "503" in out and "for get_idle_periods" in out  # noqa: PT018  one sentence
-    assert "kind='drop'" in out and "for any operation" in out  # noqa: PT018
+    assert "met {'kind': 'drop', 'afterApplying': False}" in out and "for any operation" in out  # noqa: PT018
 
 
 def test_a_first_test_is_short() -> None:

@@ -387,3 +387,11 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(workflow: Any, 
         with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
             await workflow(client, **{**good[workflow], **wrong})
         assert sandbox.requests == []
+
+
+async def test_a_contract_that_is_not_canceled_has_a_state_to_tell() -> None:
+    """The API leaves the status out then: that is no text "None"."""
+    async with MembershipSandbox() as sandbox, sandbox.client() as client:
+        with pytest.raises(NotOfferedError, match=r"\(state: absent\)") as raised:
+            await cancel_contract(client, customer_id=1001, contract_id=2002, on="earliest", reason="no such reason")
+    assert raised.value.state == "absent"

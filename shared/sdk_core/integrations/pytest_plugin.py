@@ -99,16 +99,19 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test that ended well, but left faults unused."""
     yield
     unused = [
-        f"{queued.fault} for {queued.operation or 'any operation'}"
+        queued
         for sandbox in item.stash.get(_SANDBOXES, ())
         for queued in sandbox.faults
         # What is to stay until it is cleared is no step of the test.
         if queued.times is not None
     ]
     if unused:
+        from sdk_core.sandbox.faults import show_fault
+
+        faults = (f"{show_fault(one.fault)} for {one.operation or 'any operation'} {one.ids or ''}" for one in unused)
         pytest.fail(
-            f"no request met {'; '.join(unused)}. Queue only what the test is to meet, or look why the "
-            "requests were not made.",
+            f"no request met {'; '.join(map(str.rstrip, faults))}. Queue only what the test is to meet, or look why "
+            "the requests were not made.",
             pytrace=False,
         )
 
