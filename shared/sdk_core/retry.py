@@ -20,7 +20,7 @@ from attrs.validators import optional
 from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.hooks import answer_of
-from sdk_core.transport.fork import Lock
+from sdk_core.transport.fork import Lock, undivided
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -243,6 +243,12 @@ def _strategies(
     return tenacity.stop_after_attempt(max_attempts), tenacity.wait_random_exponential(base, cap), new_state
 
 
+def _import_tenacity() -> None:
+    # A child that is forked meanwhile would wait for ever for a thread that it does not have to end the import.
+    with undivided:
+        import_module(_TENACITY)
+
+
 async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:
     """Return the `Retries` of a call whose first attempt has failed.
 
@@ -251,6 +257,6 @@ async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:
     """
     if _TENACITY not in sys.modules:
         # There may be no thread to be had, or the application's own work holds them all: then it is imported below.
-        importing = asyncio.to_thread(import_module, _TENACITY)
+        importing = asyncio.to_thread(_import_tenacity)
         await answer_of(importing, otherwise=None, patience=_IMPORT_PATIENCE, on_failure=lambda _error: None)
     return Retries(policy, deadline)

@@ -5,7 +5,7 @@ import threading
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Lock", "forks", "reset_in_child"]
+__all__ = ["Lock", "forks", "reset_in_child", "undivided"]
 
 
 class _Resettable(Protocol):
@@ -14,6 +14,8 @@ class _Resettable(Protocol):
 
 
 _resettables: WeakSet[_Resettable] = WeakSet()
+undivided: threading.Lock = threading.Lock()
+"""Held by a thread that does what must not be going on when the process is forked: a fork waits for it."""
 forks: int = 0
 """How many forks led to this process; what remembers another number belongs to the parent. Read it by its module."""
 
@@ -40,6 +42,7 @@ class Lock:
 def _reset_all() -> None:
     global forks  # noqa: PLW0603  there is one process
     forks += 1
+    undivided.release()
     failures: list[Exception] = []
     for thing in list(_resettables):
         # One that fails must not keep the others on what is the parent's.
@@ -52,4 +55,4 @@ def _reset_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)
+    os.register_at_fork(before=undivided.acquire, after_in_parent=undivided.release, after_in_child=_reset_all)

@@ -426,9 +426,12 @@ loop.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("when", ["connecting", "waiting"])
+@pytest.mark.parametrize("when", ["connecting", "waiting", "importing"])
 def test_call_under_way_is_not_made_by_the_child_too(tmp_path: Path, when: str) -> None:
-    """Forked while TLS is agreed on, or between two attempts: the loop has the call in both processes."""
+    """Forked while TLS is agreed on, or between two attempts: the loop has the call in both processes.
+
+    And forked while a thread imports what retries need: the child would wait for that thread, which it does not have.
+    """
     program = tmp_path / "forks.py"
     program.write_text(_FORKED_CALL)
     root = Path(__file__).parents[3]
@@ -447,6 +450,7 @@ def test_call_under_way_is_not_made_by_the_child_too(tmp_path: Path, when: str) 
 
 _FORKED_CALL = """
 import asyncio, os, socket, ssl, sys, threading, time
+from importlib.abc import MetaPathFinder
 import trustme
 from membership_sdk import MembershipClient, SdkError
 from sdk_core.operation import Effect, Operation
@@ -457,6 +461,14 @@ ANSWER, BUSY = (
     b"HTTP/1.1 %b X\\r\\nContent-Length: 1\\r\\nRetry-After: 1\\r\\n\\r\\n7" % status for status in (b"200", b"429")
 )
 when = sys.argv[1]
+
+class Slow(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "tenacity.retry":
+            time.sleep(0.5)
+
+if when == "importing":
+    sys.meta_path.insert(0, Slow())
 authority = trustme.CA()
 listening = socket.create_server(("127.0.0.1", 0))
 seeing, seen = os.pipe()
@@ -464,7 +476,7 @@ server = os.fork()
 if server == 0:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    busy = [when == "waiting"]
+    busy = [when != "connecting"]
     def serve(plain):
         time.sleep(0.3 if when == "connecting" else 0)
         with context.wrap_socket(plain, server_side=True) as secured:
