@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -297,7 +298,7 @@ async def test_a_wait_that_redis_can_not_hold_is_made_in_parts(monkeypatch: pyte
     """It would hand the task out twice; and the API is asked no earlier than it wants to be."""
     now, task = [1000.0], RefusedTask(retry_after=700.0)
     monkeypatch.setattr(celery_module.time, "time", lambda: now[0])
-    monkeypatch.setattr(celery_module.random, "random", lambda: 0.0)
+    monkeypatch.setattr(random, "random", lambda: 0.0)
     told: list[float] = []
     headers: dict[str, str] = {"mine": "1"}
     for _ in range(3):
