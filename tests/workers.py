@@ -145,6 +145,11 @@ class WorkerProcess:
         for child in map(int, children.split()):
             os.kill(child, signal.SIGKILL)
 
+    def terminate(self) -> None:
+        """Have it end as a deployment does, and wait for all of its processes."""
+        os.kill(self._process.pid, signal.SIGTERM)
+        self.wait()
+
     def stop(self) -> None:
         if self._process.poll() is None:
             self.kill()
