@@ -18,7 +18,7 @@ from membership_sdk.workflows import withdraw_cancelation
 from sdk_core.integrations.celery import configure, sdk_task
 
 app = Celery("worker_celery", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
-# Redis hands out again what a dead machine held after this many seconds; a process that died alone is noticed at once.
+# Redis hands out again what a dead machine held after this many seconds. A process that died alone is noticed in a few.
 configure(app, visibility_timeout=int(os.environ.get("VISIBILITY_TIMEOUT", "600")))
 # Opens nothing here: each worker process has connections of its own, and keeps them from task to task.
 client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"])

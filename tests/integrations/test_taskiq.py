@@ -107,12 +107,12 @@ async def test_killed_workers_do_each_task_once(rabbitmq: RabbitMQServer, task: 
         await end_of_all(process, channel)
         requests = [studio.requests_for(contract) for contract in everyone]
         sys.stdout.write(
-            f"\n{task}: {KILLS} tasks killed {dict(phases)}: {len(studio.withdrawn)} effects, "
+            f"\n{task}: {KILLS} tasks killed {dict(phases)}: {len(studio.changed)} effects, "
             f"{sum(requests)} requests, at most {max(requests)} for one\n"
         )
         # What was not in between was no test.
         assert phases["before its effect"] + phases["before its answer"] > 0
-        assert sorted(studio.withdrawn) == everyone
+        assert sorted(studio.changed) == everyone
         looked_into = await to_look_into(channel)
         if task == "withdraw":
             assert looked_into == []
@@ -137,7 +137,7 @@ async def test_a_failed_call_is_repeated_only_where_that_does_nothing_twice(rabb
         assert isinstance(caught.value.__cause__, IncorrectRoutingKeyError)
         await asyncio.to_thread(process.wait_for, "Executing task", times=3)
         await end_of_all(process, channel)
-        assert sorted(studio.withdrawn) == [single, workflow, later]
+        assert sorted(studio.changed) == [single, workflow, later]
         assert [studio.requests_for(contract) for contract in (single, workflow)] == [1, 1]
         assert process.log.count("Exception found while executing function") == 1
         assert "outcome: unknown" in process.log.lower()
@@ -151,7 +151,7 @@ async def test_rabbitmq_that_is_started_again_has_each_task_done_once(rabbitmq: 
         studio.after = 2.0
         await tasks.withdraw.kiq(studio.CUSTOMER_ID, studio.FIRST)
         await tasks.withdraw_once.kiq(studio.CUSTOMER_ID, studio.FIRST + 1)
-        while len(studio.withdrawn) < 2:
+        while len(studio.changed) < 2:
             await asyncio.sleep(0.01)
         await asyncio.to_thread(rabbitmq.restart)
         studio.after = 0.0
@@ -161,4 +161,4 @@ async def test_rabbitmq_that_is_started_again_has_each_task_done_once(rabbitmq: 
             await end_of_all(process, channel)
             assert await to_look_into(channel) == [("withdraw_once", studio.FIRST + 1)]
         assert [studio.requests_for(studio.FIRST + number) for number in (0, 1)] == [1, 1]
-        assert len(studio.withdrawn) == 2
+        assert len(studio.changed) == 2
