@@ -216,6 +216,10 @@ class WorkerProcess:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def suspend(self) -> None:
+        """Have it stand still, with all its connections."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+
     def kill_children(self) -> None:
         """Kill the processes it has started: of Celery, those that run the tasks."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import aio_pika
 import pytest
 from attrs import frozen
 from docket import Docket
+from rabbitmq_server import rabbitmq_server
 from redis_server import redis_server
 from workers import PATIENCE, Slow, Studio, Tenant, program, run_killed, worker
 
@@ -85,15 +87,20 @@ async def test_killed_celery_workers_do_each_task_once(work: Work) -> None:
         async with work.server(KILLS) as server:
             environment = {"REDIS_URL": redis.url, "VISIBILITY_TIMEOUT": "20", **server.environment}
             with worker(*command, environment=environment) as process, program(work.celery, environment) as tasks:
+                starts = 1
 
                 def kill(number: int) -> None:
+                    nonlocal starts
                     if KILLS <= 2 or number % 2:
                         process.kill_children()
                     else:
                         process.kill()
                         process.start()
+                        starts += 1
 
-                def send(number: int) -> None:
+                async def send(number: int) -> None:
+                    # What Redis hands to a worker that is dead, which it does not know yet, is lost.
+                    await asyncio.to_thread(process.wait_for, " ready.", times=starts)
                     sent.append(getattr(tasks, work.task).delay(*server.arguments(number)))
 
                 async def end(sent: Any) -> Any:
@@ -111,6 +118,29 @@ async def test_killed_celery_workers_do_each_task_once(work: Work) -> None:
                 finally:
                     tasks.app.close()
             check(server, work, ends, phases)
+
+
+async def test_a_task_that_a_dying_worker_is_handed_is_not_lost_over_rabbitmq() -> None:
+    """Over Redis it would be: Celery takes it out before it notes that it has it."""
+    command = ("-m", "celery", "--app", "worker_celery", "worker", "--concurrency", "1", "--loglevel", "INFO")
+    with redis_server() as redis, rabbitmq_server() as rabbitmq:
+        async with Studio(contracts=2) as studio, await aio_pika.connect(rabbitmq.url) as connection:
+            environment = {"BROKER_URL": rabbitmq.url, "REDIS_URL": redis.url, **studio.environment}
+            with worker(*command, environment=environment) as process, program("worker_celery", environment) as tasks:
+                try:
+                    await asyncio.to_thread(process.wait_for, " ready.")
+                    process.suspend()
+                    sent = tasks.withdraw.delay(studio.CUSTOMER_ID, studio.FIRST)
+                    channel = await connection.channel()
+                    async with asyncio.timeout(PATIENCE):
+                        while (await channel.declare_queue("celery", passive=True)).declaration_result.message_count:
+                            await asyncio.sleep(0.01)
+                    process.kill()
+                    process.start()
+                    assert await asyncio.to_thread(sent.get, timeout=PATIENCE) == "acknowledged"
+                finally:
+                    tasks.app.close()
+            assert studio.changed == [studio.FIRST]
 
 
 @pytest.mark.parametrize("work", ALL_WORK)
