@@ -84,7 +84,7 @@ def _delay(error: SdkError, tried: int, jitter: float) -> float:
 def next_run(
     error: SdkError, kwargs: dict[str, Any], *, settles: bool, tried: int, most: int, longest: float
 ) -> Decision | None:
-    """Decide the same for a task with these keyword arguments, and set `ask=False` in them if it is to be run with it.
+    """Decide for a task with these keyword arguments, as `decide` does; set `ask=False` in them if that is to be.
 
     Returns:
         When it is to run again; None: it fails with `error`, which then says if an earlier run has asked for something.
