@@ -62,12 +62,16 @@ async def ready(channel: AbstractChannel, name: str) -> int:
 
 
 async def end_of_all(process: WorkerProcess, channel: AbstractChannel) -> None:
-    """Stop the worker as a deployment does, once it has taken what there is: it brings all of that to an end."""
+    """Stop the worker as a deployment does: it brings to an end what it has begun. Until there is nothing to begin."""
     async with asyncio.timeout(PATIENCE):
-        while any([await ready(channel, name) for name in QUEUES]):
-            await asyncio.sleep(0.02)
-        await asyncio.to_thread(process.terminate)
-    assert [await ready(channel, name) for name in QUEUES] == [0, 0]
+        while True:
+            while any([await ready(channel, name) for name in QUEUES]):
+                await asyncio.sleep(0.02)
+            await asyncio.to_thread(process.terminate)
+            if not any([await ready(channel, name) for name in QUEUES]):
+                return
+            # It was handed one, and had no time for it.
+            process.start()
 
 
 async def to_look_into(channel: AbstractChannel) -> list[tuple[str, int]]:
