@@ -1,5 +1,7 @@
 """Withdraw cancelations in Celery workers, over Redis: a killed worker's task is run again, and nothing is done twice.
 
+A task that is sent in the moment its worker dies may be lost, which RabbitMQ as the broker does not do (BROKER_URL).
+
 Start workers, as many as you like, and send tasks from anywhere that can import this file:
 
     export REDIS_URL=redis://127.0.0.1:6379/0
@@ -17,8 +19,9 @@ from membership_sdk import MembershipClient
 from membership_sdk.workflows import withdraw_cancelation
 from sdk_core.integrations.celery import configure, sdk_task
 
-app = Celery("worker_celery", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
-# Redis hands out again what a dead machine held after this many seconds; a process that died alone is noticed at once.
+results = os.environ["REDIS_URL"]
+app = Celery("worker_celery", broker=os.environ.get("BROKER_URL", results), backend=results)
+# Redis hands out again what a dead machine held after this many seconds. A process that died alone is noticed in a few.
 configure(app, visibility_timeout=int(os.environ.get("VISIBILITY_TIMEOUT", "600")))
 # Opens nothing here: each worker process has connections of its own, and keeps them from task to task.
 client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"])

@@ -32,7 +32,7 @@ class RedisServer:
         self._command += ["--appendonly", "yes", "--appendfsync", "always"] if appendonly else ["--appendonly", "no"]
         self._process: subprocess.Popen[bytes] | None = None
         for _ in range(_PORTS):
-            self._port = _free_port()
+            self._port = free_port()
             self._run()
             if self._is_started():
                 return
@@ -105,7 +105,7 @@ def redis_server(*, appendonly: bool = False) -> Generator[RedisServer]:
             server.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -14,13 +14,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, ClassVar
+from uuid import UUID
 
 import pytest
 from aiohttp import web
 from attrs import evolve
 
-from membership_sdk.sandbox import Fault, MembershipSandbox, ReceivedRequest
+from cloudcockpit_sdk import SubscriptionStatus
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
+from membership_sdk.sandbox import Fault, LedgerEntry, MembershipSandbox, ReceivedRequest
+from sdk_core.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -33,26 +37,27 @@ LATE = 3.0
 """Seconds after which an effect comes late."""
 
 
-class Studio(MembershipSandbox):
-    """A studio whose contracts are all canceled. It takes its time before and after each withdrawal, if told to.
+class Slow(Sandbox):
+    """A server that takes its time before and after each write of a kind, if told to.
 
-    A client that hangs up meanwhile, or is killed, stops nothing: what was sent takes effect.
+    A client that hangs up meanwhile, or is killed, stops nothing: what was sent takes effect. What it changes has
+    numbers, from `FIRST` on.
     """
 
     FIRST = 5000
+    writes: ClassVar[frozenset[str]]
+    """The operations that are slow."""
 
-    def __init__(self, contracts: int) -> None:
-        canceled = MembershipSandbox().contracts[self.CUSTOMER_ID][self.CANCELED_CONTRACT_ID]
-        own = [evolve(canceled, id=self.FIRST + number) for number in range(contracts)]
-        super().__init__(contracts={self.CUSTOMER_ID: own})
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**data)
         self.before, self.after = 0.0, 0.0
         """Seconds."""
         self.phase = ""
-        """Of the withdrawal that came in last."""
+        """Of the write that came in last."""
         self.arrived = asyncio.Event()
-        """Set when a withdrawal comes in."""
+        """Set when a write comes in."""
         self.faults_of: dict[int, list[Fault]] = {}
-        """What goes wrong with the withdrawals of a contract, one by one."""
+        """What goes wrong with the writes to a number, one by one."""
         self.hang_up_after: float | None = None
         """Seconds after which a connection is closed that is not used."""
         self.hung_up = asyncio.Event()
@@ -60,14 +65,14 @@ class Studio(MembershipSandbox):
     async def answer(
         self, request: web.Request, received: ReceivedRequest, *targets: str | None, **how: Any
     ) -> web.StreamResponse:
-        if "withdraw_contract_cancelation" not in targets:
+        if self.writes.isdisjoint(targets):
             return await super().answer(request, received, *targets, **how)
         self.phase = "before its effect"
         self.arrived.set()
         await asyncio.sleep(self.before)
-        if faults := self.faults_of.get(int(request.path.rpartition("/")[2])):
+        if faults := self.faults_of.get(self.number_in(request.path)):
             # Taken by the answer at once: nothing else gets a turn meanwhile.
-            self.fail(faults.pop(0), operation="withdraw_contract_cancelation")
+            self.fail(faults.pop(0), operation=received.operation)
         response = await super().answer(request, received, *targets, **how)
         self.phase = "before its answer"
         await asyncio.sleep(self.after)
@@ -76,23 +81,95 @@ class Studio(MembershipSandbox):
             asyncio.get_running_loop().call_later(self.hang_up_after, self._hang_up, request.transport)
         return response
 
-    def _hang_up(self, transport: asyncio.Transport) -> None:
-        transport.close()
+    def _hang_up(self, transport: asyncio.Transport | None) -> None:
+        if transport is not None:
+            transport.close()
         self.hung_up.set()
 
     @property
-    def withdrawn(self) -> list[int]:
-        """The contracts of the withdrawals that took effect, in order."""
-        return [int(str(entry.arguments["contract_id"])) for entry in self.ledger]
+    def changed(self) -> list[int]:
+        """The numbers of the writes that took effect, in order."""
+        return [self.number_of(entry) for entry in self.ledger if entry.operation in self.writes]
 
-    def requests_for(self, contract_id: int) -> int:
-        """Return how many withdrawals of a contract came in, whatever became of them."""
-        return sum(request.method == "POST" and request.path.endswith(f"/{contract_id}") for request in self.requests)
+    def requests_for(self, number: int) -> int:
+        """Return how many writes to a number came in, whatever became of them."""
+        return sum(it.operation in self.writes and self.number_in(it.path) == number for it in self.requests)
+
+    def number_in(self, path: str) -> int:
+        """Return the number in the path of a write."""
+        raise NotImplementedError
+
+    def number_of(self, effect: LedgerEntry) -> int:
+        """Return the number of a write's effect."""
+        raise NotImplementedError
+
+    def arguments(self, number: int) -> tuple[object, ...]:
+        """Return what a task for a number is sent with."""
+        raise NotImplementedError
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the examples read."""
+        """What the programs read."""
+        raise NotImplementedError
+
+
+class Studio(Slow, MembershipSandbox):
+    """A studio whose contracts are all canceled; each is to be withdrawn."""
+
+    writes = frozenset({"withdraw_contract_cancelation"})
+
+    def __init__(self, contracts: int) -> None:
+        canceled = MembershipSandbox().contracts[self.CUSTOMER_ID][self.CANCELED_CONTRACT_ID]
+        own = [evolve(canceled, id=self.FIRST + number) for number in range(contracts)]
+        super().__init__(contracts={self.CUSTOMER_ID: own})
+
+    def number_in(self, path: str) -> int:
+        return int(path.rpartition("/")[2])
+
+    def number_of(self, effect: LedgerEntry) -> int:
+        return int(str(effect.arguments["contract_id"]))
+
+    def arguments(self, number: int) -> tuple[object, ...]:
+        return self.CUSTOMER_ID, number
+
+    @property
+    def environment(self) -> dict[str, str]:
         return {"MEMBERSHIP_BASE_URL": self.url, "MEMBERSHIP_API_KEY": self.API_KEY}
+
+
+class Tenant(Slow, CloudCockpitSandbox):
+    """A tenant whose subscriptions are Active and Suspended by turns; each is to be the other."""
+
+    writes = frozenset({"suspend_subscription", "reactivate_subscription"})
+
+    def __init__(self, subscriptions: int) -> None:
+        super().__init__(subscriptions=[])
+        for number in range(self.FIRST, self.FIRST + subscriptions):
+            self.add_subscription(id=UUID(int=number), status=SubscriptionStatus(self._status(number)))
+        self.keep_state()
+
+    def _status(self, number: int) -> str:
+        return "Suspended" if number % 2 else "Active"
+
+    def number_in(self, path: str) -> int:
+        return UUID(path.split("/")[-2]).int
+
+    def number_of(self, effect: LedgerEntry) -> int:
+        return UUID(str(effect.arguments["subscription_id"])).int
+
+    def arguments(self, number: int) -> tuple[object, ...]:
+        return str(UUID(int=number)), self._status(number + 1)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "CLOUDCOCKPIT_TENANT": self.TENANT,
+            "CLOUDCOCKPIT_CLIENT_ID": self.CLIENT_ID,
+            "CLOUDCOCKPIT_CLIENT_SECRET": self.CLIENT_SECRET,
+            "CLOUDCOCKPIT_TOKEN_URL": self.token_url,
+            "CLOUDCOCKPIT_BASE_URL": self.url,
+            "CLOUDCOCKPIT_CUSTOMER_ID": str(self.CUSTOMER_ID),
+        }
 
 
 class WorkerProcess:
@@ -139,11 +216,20 @@ class WorkerProcess:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def suspend(self) -> None:
+        """Have it stand still, with all its connections."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+
     def kill_children(self) -> None:
         """Kill the processes it has started: of Celery, those that run the tasks."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         for child in map(int, children.split()):
             os.kill(child, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Have it end as a deployment does, and wait for all of its processes."""
+        os.kill(self._process.pid, signal.SIGTERM)
+        self.wait()
 
     def stop(self) -> None:
         if self._process.poll() is None:
@@ -175,14 +261,14 @@ def program(name: str, environment: Mapping[str, str]) -> Generator[ModuleType]:
 
 
 async def run_killed(
-    studio: Studio, send: Callable[[int], Any], kill: Callable[[int], None], *, kills: int, seed: int
+    server: Slow, send: Callable[[int], Any], kill: Callable[[int], None], *, kills: int, seed: int
 ) -> Counter[str]:
-    """Send a task for each contract of the studio, one by one, and kill its worker once it has made its request.
+    """Send a task for each number of the server, one by one, and kill its worker once it has made its request.
 
     Args:
-        studio: takes up to 0.15 s before each effect, and as long after it; every fifth effect comes so late that the
-            task may have been run again before, and asked again, which the studio refuses.
-        send: sends the task for a contract; may be `async`.
+        server: takes up to 0.15 s before each effect, and as long after it; every fifth effect comes so late that the
+            task may have been run again before, and asked again, which the server refuses.
+        send: sends the task for a number; may be `async`.
         kill: kills the worker for the so-manieth time.
         kills: how many tasks.
         seed: of the moments: while the request waits, while its answer does, or when both are over.
@@ -192,24 +278,24 @@ async def run_killed(
     """
     moments, phases = random.Random(seed), Counter[str]()
     for number in range(kills):
-        studio.before, studio.after = moments.uniform(0, 0.15), moments.uniform(0, 0.15)
-        moment = moments.uniform(0, studio.before + studio.after + 0.03)
+        server.before, server.after = moments.uniform(0, 0.15), moments.uniform(0, 0.15)
+        moment = moments.uniform(0, server.before + server.after + 0.03)
         if number % 5 == 4:
-            studio.before += LATE
-        studio.arrived.clear()
-        sent = send(studio.FIRST + number)
+            server.before += LATE
+        server.arrived.clear()
+        sent = send(server.FIRST + number)
         if asyncio.iscoroutine(sent):
             await sent
         async with asyncio.timeout(PATIENCE):
-            await studio.arrived.wait()
+            await server.arrived.wait()
         await asyncio.sleep(moment)
         kill(number)
-        phases[studio.phase] += 1
+        phases[server.phase] += 1
         if number % 5 == 4:
-            studio.arrived.clear()
+            server.arrived.clear()
             # Not killed again before it is run again, if that is soon enough.
             with suppress(TimeoutError):
                 async with asyncio.timeout(LATE):
-                    await studio.arrived.wait()
-    studio.before = studio.after = 0.0
+                    await server.arrived.wait()
+    server.before = server.after = 0.0
     return phases

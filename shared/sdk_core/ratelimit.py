@@ -32,6 +32,11 @@ class RateLimiter(Protocol):
         """Reserve the next slot of `operation` and return the seconds until it.
 
         If that is more than `patience`, nothing is reserved, and the attempt is not made.
+
+        A slot whose time has come is used, even if nothing can be sent then (no connection, no token): it is never
+        given back, so that a server that can't be reached is tried no more often either. If the call is cancelled while
+        an `async` limiter answers, only the limiter can know whether it has reserved something: it frees that itself,
+        or leaves it unused for a period.
         """
         ...
 
@@ -48,7 +53,7 @@ class RateLimiter(Protocol):
         ...
 
     def give_back(self, operation: str, wait: float) -> Awaitable[None] | None:
-        """Free the slot of `operation` that is `wait` seconds away: the call that was to start then was cancelled."""
+        """Free the slot of `operation` that is `wait` seconds away: the call that slept until it was cancelled."""
         ...
 
 

@@ -20,6 +20,7 @@ from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import (
     CallInfo,
     ClientThrottledError,
+    ConnectionFailedError,
     LocalRateLimiter,
     MembershipClient,
     Outcome,
@@ -330,6 +331,47 @@ async def test_cancelled_call_gives_its_slot_back(fake_time: FakeTime) -> None:
         assert limiter.acquire(READ.name, 9999) == begun[3] + 60 - 50
         patient.cancel()
         await asyncio.wait([patient])
+
+
+async def test_attempts_that_reach_no_server_use_their_slots(fake_time: FakeTime) -> None:
+    """So a server that can't be reached is tried no more often than one that can."""
+    limiter = LocalRateLimiter(10, 60, clock=fake_time.clock)
+    async with WireServer() as server:
+        client = client_for(server, fake_time, rate_limiter=limiter)
+    # Nobody listens there any more.
+    async with client:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await client.call(READ)
+    assert (caught.value.outcome, len(caught.value.attempts)) == (Outcome.NOT_SENT, 5)
+    assert limiter.used(READ.name) == 5
+
+
+async def test_call_cancelled_while_a_limiter_answers_leaves_it_to_the_limiter() -> None:
+    """Whether it has reserved a slot, and which, nobody else knows: nothing is given back that may not have been."""
+    asked, freed, told = asyncio.Event(), asyncio.Event(), list[float]()
+
+    class Own(LocalRateLimiter):
+        def acquire(self, operation: str, patience: float) -> Any:
+            return self._reserve()
+
+        async def _reserve(self) -> float:
+            asked.set()
+            try:
+                return await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                freed.set()
+                raise
+
+        def give_back(self, operation: str, wait: float) -> None:
+            told.append(wait)
+
+    async with WireServer() as server, MembershipClient(server.url, "key", rate_limiter=Own(1)) as client:
+        call = asyncio.create_task(client.call(READ))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert (freed.is_set(), told, server.requests) == (True, [], [])
 
 
 class Stuck(LocalRateLimiter):

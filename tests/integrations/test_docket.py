@@ -63,7 +63,7 @@ async def test_a_refusal_brings_the_task_back(running: Running) -> None:
         added = await correlated(running.docket.add(running.tasks.withdraw))(5001)
     assert await running.result(added) == "order-7"
     assert running.studio.requests_for(5001) == 3
-    assert running.studio.withdrawn.count(5001) == 1
+    assert running.studio.changed.count(5001) == 1
 
 
 async def test_a_refusal_that_stays_is_the_tasks_end(running: Running) -> None:
@@ -105,7 +105,7 @@ async def test_a_workflow_goes_on_waiting_and_asks_for_nothing_more(running: Run
         await asyncio.sleep(0.3)  # the workflow has given up by then
         await client.withdraw_contract_cancelation(customer_id=1001, contract_id=5006)
     assert await running.result(added) == (False, "none")
-    assert running.studio.withdrawn.count(5006) == 1
+    assert running.studio.changed.count(5006) == 1
     assert running.studio.requests_for(5006) == 2
 
 
@@ -160,7 +160,7 @@ async def test_a_single_write_is_not_repeated_after_its_worker_died(running: Run
     finally:
         running.studio.after = 0.0
     assert caught.value.outcome is Outcome.UNKNOWN
-    assert (running.studio.requests_for(5014), running.studio.withdrawn.count(5014)) == (1, 1)
+    assert (running.studio.requests_for(5014), running.studio.changed.count(5014)) == (1, 1)
 
 
 async def test_a_workflow_asks_for_nothing_more_after_its_worker_died(running: Running) -> None:

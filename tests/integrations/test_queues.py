@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from membership_sdk import ConnectionFailedError, NotFoundError, Outcome, RateLimitError, SdkError, ServerError
-from sdk_core.integrations.queues import Action, Decision, broken_off, decide, out_of_time, settles, unsettled
+from sdk_core.integrations.queues import (
+    Action,
+    Decision,
+    broken_off,
+    carried_correlation_id,
+    decide,
+    next_run,
+    out_of_time,
+    settles,
+)
 
 REFUSED: dict[str, Any] = {"outcome": "rejected", "retryable": True}
 LOST: dict[str, Any] = {"outcome": "unknown", "retryable": False}
@@ -84,5 +93,29 @@ def test_errors_say_that_nobody_knows() -> None:
         error = out_of_time("withdraw", 216.0, repeatable=repeatable)
         assert (error.outcome, error.retryable) == (Outcome.UNKNOWN, repeatable)
         assert "216 s" in str(error)
-    last = unsettled(RateLimitError("", {**REFUSED, "retry_after": 60.0}))
-    assert (last.outcome, last.retryable) == (Outcome.UNKNOWN, False)
+
+
+def test_a_task_that_may_have_asked_for_something_asks_no_more_and_says_so_at_its_end() -> None:
+    kwargs: dict[str, Any] = {"contract_id": 2003}
+    throttled = RateLimitError("", {**REFUSED, "retry_after": 60.0})
+    assert next_run(throttled, kwargs, **QUEUE) is not None
+    assert kwargs == {"contract_id": 2003}
+    assert next_run(ServerError("", LOST), kwargs, **QUEUE) is not None
+    assert kwargs == {"contract_id": 2003, "ask": False}
+    assert next_run(throttled, kwargs, **QUEUE) is not None
+    assert kwargs["ask"] is False
+    assert next_run(throttled, kwargs, **{**QUEUE, "tried": 5}) is None
+    assert (throttled.outcome, throttled.retryable) == (Outcome.UNKNOWN, False)
+
+
+@pytest.mark.parametrize("settles", [False, True])
+def test_what_has_done_nothing_ends_as_it_is(settles: bool) -> None:
+    refused, kwargs = NotFoundError("", {"outcome": "rejected"}), {"contract_id": 2003}
+    assert next_run(refused, kwargs, **{**QUEUE, "settles": settles}) is None
+    assert (refused.outcome, kwargs) == (Outcome.REJECTED, {"contract_id": 2003})
+
+
+@pytest.mark.parametrize("carried", [None, "", "two\nlines", 5, "x" * 129])
+def test_what_is_no_correlation_id_is_replaced(carried: object) -> None:
+    assert carried_correlation_id("of-the-sender") == "of-the-sender"
+    assert len(carried_correlation_id(carried)) == 36

@@ -6,7 +6,6 @@ Needs the extra `celery`. See `examples/worker_celery.py`.
 import asyncio
 import functools
 import inspect
-import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -14,9 +13,9 @@ from contextvars import copy_context
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from sdk_core.arguments import instance, positive_int, whole_number
-from sdk_core.correlation import checked_correlation_id, correlation_scope, current_correlation_id, new_correlation_id
+from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.errors import SdkError
-from sdk_core.integrations.queues import Action, broken_off, decide, out_of_time, settles, unsettled
+from sdk_core.integrations.queues import broken_off, carried_correlation_id, next_run, out_of_time, settles
 from sdk_core.transport.fork import reset_in_child
 
 try:
@@ -47,7 +46,11 @@ _settings: dict[Celery, Mapping[str, Any]] = {}
 
 
 def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
-    """Make the settings of `app` those with which a killed worker loses no task, and a living one runs none twice.
+    """Make the settings of `app` those with which a killed worker's task is run again, and a living one's is not.
+
+    One gap over Redis no setting closes: Celery takes a task out of Redis before it notes that it has it. One that is
+    handed to a worker in the moment it dies is lost (in the last second, if its machine is cut off). With RabbitMQ as
+    the broker there is no such gap.
 
     Its workers refuse to start if one of them was changed afterwards, without Redis for results, and with pools that
     replace the event loop's sockets. For Celery's defaults a task is gone as soon as a worker has received it.
@@ -133,13 +136,13 @@ def sdk_task(
                 if not can_settle:
                     raise broken_off(str(task.name))
                 kwargs["ask"] = False
-            with correlation_scope(_correlation_id(task)):
+            with correlation_scope(carried_correlation_id(_headers(task).get(_CORRELATION_ID))):
                 try:
                     call = _in_time(task, function(*args, **kwargs), repeatable=repeatable and not can_settle)
                     return _loops.runner.run(call, context=copy_context())
                 except SdkError as error:
                     if _is_queued(task):
-                        _end(task, error, max_retries, can_settle=can_settle, asks=kwargs.get("ask") is not False)
+                        _end(task, error, kwargs, max_retries, can_settle=can_settle)
                     raise
 
         # Celery counts the parts of a wait as well; it checks arguments when a task is sent, and looks for them here.
@@ -194,19 +197,14 @@ async def _in_time(task: "Task[Any, Any]", call: Coroutine[Any, Any, R], *, repe
     raise out_of_time(str(task.name), limit, repeatable=repeatable)
 
 
-def _end(task: "Task[Any, Any]", error: SdkError, max_retries: int, *, can_settle: bool, asks: bool) -> None:
+def _end(
+    task: "Task[Any, Any]", error: SdkError, kwargs: dict[str, Any], max_retries: int, *, can_settle: bool
+) -> None:
     """Send the task again, if that is right; else return, and the error is its end."""
     request, longest = task.request, _longest_wait(task.app)
-    decision = decide(
-        error, settles=can_settle, tried=request.retries, most=max_retries, longest=longest, jitter=random.random()
-    )
-    if decision.action not in {Action.RETRY, Action.SETTLE}:
-        if can_settle and not asks:
-            unsettled(error)
+    decision = next_run(error, kwargs, settles=can_settle, tried=request.retries, most=max_retries, longest=longest)
+    if decision is None:
         return
-    kwargs: dict[str, Any] = {**(request.kwargs or {})}
-    if decision.action is Action.SETTLE or (can_settle and not asks):
-        kwargs["ask"] = False
     # It has come to its end, and is a new one from here.
     backend: Any = task.backend
     backend.delete(_begun(task))
@@ -222,14 +220,6 @@ def _longest_wait(app: Celery) -> float:
 
 def _headers(task: "Task[Any, Any]") -> dict[str, str]:
     return cast("dict[str, str]", task.request.headers or {})
-
-
-def _correlation_id(task: "Task[Any, Any]") -> str:
-    try:
-        return checked_correlation_id(_headers(task).get(_CORRELATION_ID))
-    except (TypeError, ValueError):
-        # Sent by a program that does not carry one, or not such a one.
-        return new_correlation_id()
 
 
 def _carry_correlation_id(*, headers: dict[str, Any], **_more: object) -> None:

@@ -4,7 +4,6 @@ Needs the extra `docket`. See `examples/worker_docket.py`.
 """
 
 import functools
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from inspect import Parameter, signature
@@ -12,9 +11,9 @@ from math import inf
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from sdk_core.arguments import instance, whole_number
-from sdk_core.correlation import checked_correlation_id, correlation_scope, current_correlation_id, new_correlation_id
+from sdk_core.correlation import correlation_scope, current_correlation_id
 from sdk_core.errors import SdkError
-from sdk_core.integrations.queues import Action, broken_off, decide, settles, unsettled
+from sdk_core.integrations.queues import broken_off, carried_correlation_id, next_run, settles
 
 try:
     from docket import Execution, Retry
@@ -97,7 +96,7 @@ def sdk_task(
                 if not can_settle:
                     raise broken_off(execution.function_name)
                 kwargs["ask"] = execution.kwargs["ask"] = False
-            with correlation_scope(_checked(given_id)) as correlation_id:
+            with correlation_scope(carried_correlation_id(given_id)) as correlation_id:
                 # If the task is run again, it is with the same.
                 execution.kwargs[_CORRELATION_ID] = correlation_id
                 return await function(*args, **kwargs)
@@ -127,13 +126,9 @@ class _SdkRetry(Retry):
             return False
         tried, most = execution.attempt - 1, self._max_retries
         # Docket keeps what is to come in a list of its own, for as long as it takes.
-        decision = decide(error, settles=self._can_settle, tried=tried, most=most, longest=inf, jitter=random.random())
-        if decision.action not in {Action.RETRY, Action.SETTLE}:
-            if self._can_settle and execution.kwargs.get("ask") is False:
-                unsettled(error)
+        decision = next_run(error, execution.kwargs, settles=self._can_settle, tried=tried, most=most, longest=inf)
+        if decision is None:
             return False
-        if decision.action is Action.SETTLE:
-            execution.kwargs["ask"] = False
         self.delay = timedelta(seconds=decision.delay)
         return await super().handle_failure(execution, outcome)
 
@@ -147,11 +142,3 @@ def _add_arguments(function: Any, defaults: Mapping[str, object]) -> None:
         Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, default in defaults.items()
     ]
     function.__signature__ = found.replace(parameters=parameters)
-
-
-def _checked(correlation_id: object) -> str:
-    try:
-        return checked_correlation_id(correlation_id)
-    except (TypeError, ValueError):
-        # None was carried, or what another program takes for one.
-        return new_correlation_id()

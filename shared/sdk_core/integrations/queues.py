@@ -4,17 +4,19 @@ A queue runs a task at least once: again if the call in it failed, and again if 
 no harm: it reads before it asks. A single write would be done twice.
 """
 
+import random
 from collections.abc import Callable
 from enum import Enum
 from inspect import iscoroutinefunction, signature
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
+from sdk_core.correlation import checked_correlation_id, new_correlation_id
 from sdk_core.errors import SdkError
 from sdk_core.outcome import Outcome
 
-__all__ = ["Action", "Decision", "broken_off", "decide", "out_of_time", "settles", "unsettled"]
+__all__ = ["Action", "Decision", "broken_off", "carried_correlation_id", "decide", "next_run", "out_of_time", "settles"]
 
 _FIRST: Final = 1.0
 """Seconds before a first repetition for which nobody named a time; doubles each time ..."""
@@ -79,6 +81,24 @@ def _delay(error: SdkError, tried: int, jitter: float) -> float:
     return delay + jitter * max(_FIRST, delay / 10)
 
 
+def next_run(
+    error: SdkError, kwargs: dict[str, Any], *, settles: bool, tried: int, most: int, longest: float
+) -> Decision | None:
+    """Decide for a task with these keyword arguments, as `decide` does; set `ask=False` in them if that is to be.
+
+    Returns:
+        When it is to run again; None: it fails with `error`, which then says if an earlier run has asked for something.
+    """
+    decision = decide(error, settles=settles, tried=tried, most=most, longest=longest, jitter=random.random())
+    if decision.action is Action.SETTLE:
+        kwargs["ask"] = False
+    if decision.action in {Action.RETRY, Action.SETTLE}:
+        return decision
+    if settles and kwargs.get("ask") is False:
+        error.with_facts(outcome=Outcome.UNKNOWN.value, retryable=False)
+    return None
+
+
 def settles(function: Callable[..., object]) -> bool:
     """Return whether a task can be run with `ask=False`, because its function has this keyword.
 
@@ -105,6 +125,9 @@ def out_of_time(task: str, seconds: float, *, repeatable: bool) -> SdkError:
     return SdkError(what, {"outcome": Outcome.UNKNOWN.value, "retryable": repeatable})
 
 
-def unsettled(error: SdkError) -> SdkError:
-    """Have the last error of a task that was run with `ask=False` say that an earlier run asked for something."""
-    return error.with_facts(outcome=Outcome.UNKNOWN.value, retryable=False)
+def carried_correlation_id(value: object) -> str:
+    """Return the correlation id that a task carries; a new one if it was sent by a program that carries none."""
+    try:
+        return checked_correlation_id(value)
+    except (TypeError, ValueError):
+        return new_correlation_id()
