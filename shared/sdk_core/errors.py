@@ -13,7 +13,6 @@ from sdk_core.details import ErrorDetails, Facts, FieldError, safe_code
 from sdk_core.outcome import Attempt, Outcome
 
 __all__ = [
-    "API_ERRORS",
     "AnsweredError",
     "ApiError",
     "AuthenticationError",
@@ -33,6 +32,7 @@ __all__ = [
     "ServerError",
     "ServiceUnavailableError",
     "ThrottledError",
+    "api_error_class",
 ]
 
 
@@ -269,7 +269,7 @@ class ServiceUnavailableError(ServerError):
     """503: the server is throttling or down."""
 
 
-API_ERRORS: Mapping[int, type[ApiError]] = {
+_BY_STATUS: Mapping[int, type[ApiError]] = {
     400: BadRequestError,
     401: AuthenticationError,
     403: PermissionDeniedError,
@@ -279,4 +279,7 @@ API_ERRORS: Mapping[int, type[ApiError]] = {
     503: ServiceUnavailableError,
 }
 
-"""The classes of single statuses; others are a ServerError from 500 on, and an ApiError below."""
+
+def api_error_class(status: int) -> type[ApiError]:
+    """Return the class for an HTTP error status."""
+    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)

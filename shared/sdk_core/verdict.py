@@ -21,7 +21,7 @@ from sdk_core.call import Answer, Call
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.deviation import Deviation, tell
 from sdk_core.envelopes import may_tell_failure, tells_failure
-from sdk_core.errors import API_ERRORS, ApiError, InvalidResponseError, SdkError, ServerError
+from sdk_core.errors import InvalidResponseError, SdkError, api_error_class
 from sdk_core.operation import Operation
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_status, outcome_of_unreadable
 from sdk_core.retry import retry_after_of
@@ -211,8 +211,8 @@ def refuse(call: Call[Any], answer: Answer, backend: Backend) -> SdkError:
         retry_after=retry_after,
         maybe_own_previous_attempt=echo,
     )
-    kind = API_ERRORS.get(status, ServerError if status >= 500 else ApiError)
-    return kind.from_details(_describe_refusal(operation, answer, details, echo=echo), facts, details)
+    what = _describe_refusal(operation, answer, details, echo=echo)
+    return api_error_class(status).from_details(what, facts, details)
 
 
 def _describe_unreadable(answer: Answer, problems: tuple[str, ...], limit: int) -> str:

@@ -29,14 +29,13 @@ from membership_sdk.errors import read_error as read_membership_error
 from sdk_core.client import Client
 from sdk_core.details import ErrorDetails, FieldError
 from sdk_core.errors import (
-    API_ERRORS,
     ApiError,
     CallTimeoutError,
     ConfigurationError,
     ConnectionFailedError,
     InvalidResponseError,
     SdkError,
-    ServerError,
+    api_error_class,
 )
 from sdk_core.operation import Effect, Operation
 from sdk_core.outcome import Outcome
@@ -312,7 +311,7 @@ def test_no_envelope_is_too_odd(body: bytes, status: int) -> None:
     """Whatever the body is: details are read, and the error they make travels."""
     for read in (read_membership_error, read_cloudcockpit_error):
         details = read(body)
-        error = API_ERRORS.get(status, ServerError).from_details("text", {"status": status}, details)
+        error = api_error_class(status).from_details("text", {"status": status}, details)
         assert error.details.body == body[:2048]
         assert seen(pickle.loads(pickle.dumps(error)))["dict"] == error.to_dict()
         json.dumps(error.to_dict())

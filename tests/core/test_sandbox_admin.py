@@ -76,7 +76,7 @@ BAD_SEEDS: list[tuple[Any, str]] = [
     ({"contracts": [5]}, "contracts[0]: expected an object"),
     ({"contracts": [{}, {"rate": "x"}]}, "contracts[1]: rate is unknown here; known are id"),
     ({"contracts": [{}, {"endDate": "soon"}]}, "contracts[1]: endDate: expected a date"),
-    ({"contracts": [{"rateName": None}]}, "contracts[0]: rateName: expected a string"),
+    ({"contracts": [{"rateName": 5}]}, "contracts[0]: rateName: expected a string"),
     ({"contracts": [{"customerId": "7"}]}, "contracts[0]: customerId must be"),
     ({"contracts": [{"customerId": 7, "id": 2002}]}, "contracts[0]: contract 2002 belongs to another customer"),
     ({"contracts": [{"startDate": "2026-02-01", "endDate": "2026-01-01"}]}, "it ends (2026-01-01) before it starts"),

@@ -19,7 +19,7 @@ from deviations.pages import NO_LISTS, PAGES, Pages
 from membership_sdk import AdditionalModuleContract, RemainingIdlePeriods
 from sdk_core.codec import OpenEnumObject
 from sdk_core.deviation import Deviation
-from sdk_core.errors import API_ERRORS, ApiError, RateLimitError, ServerError
+from sdk_core.errors import ApiError, RateLimitError, api_error_class
 from sdk_core.operation import Effect, Operation
 from sdk_core.returns import Empty
 
@@ -57,7 +57,7 @@ async def test_refusal_tells_what_is_in_its_body(api: Api, status: int, row: Ref
             with pytest.raises(ApiError) as caught:
                 await client.call(operation, **valid_arguments(operation))
             error, details = caught.value, caught.value.details
-            assert type(error) is API_ERRORS.get(status, ServerError if status >= 500 else ApiError), operation.name
+            assert type(error) is api_error_class(status), operation.name
             assert error.outcome is (Outcome.REJECTED if status < 500 else Outcome.UNKNOWN), operation.name
             assert (details.code, details.message, details.trace_id) == (row.code, row.message, row.trace_id)
             assert {field.name: field.messages for field in details.fields} == row.fields
