@@ -5,6 +5,7 @@
   and is ended with its page.
 - A block below `<!-- console: not run, it needs a package index -->` installs: extras and packages are compared with
   pyproject.toml.
+- A block below `<!-- console: not run, tests/x.py does it -->` needs what not every machine has: that test has each word.
 
 Ports are free ones in place of those that are written, and 6379 is that of a Redis of the page's own.
 """
@@ -35,6 +36,7 @@ _ROOT: Final = Path(__file__).parents[1]
 _PORT: Final = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+")
 _REDIS_PORT: Final = "6379"
 _DIRECTIVE: Final = re.compile(r"<!-- console: (.+) -->\s*\Z")
+_RUN_BY: Final = re.compile(r"not run, (tests/\S+\.py) does it")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?")
 _ANYTHING: Final = re.compile(rf"({_DATE.pattern}|\.\.\.)")
 _END: Final = "-- the end of a command:"
@@ -90,7 +92,11 @@ class Terminals:
                 complaints = [said for command, _ in commands for said in not_installable(command)]
                 assert complaints == [], f"pyproject.toml knows nothing of {complaints}"
             case other:
-                pytest.fail(f"no directive of console blocks: {other}")
+                test = _RUN_BY.fullmatch(other)
+                assert test is not None, f"no directive of console blocks: {other}"
+                text = (_ROOT / test[1]).read_text()
+                missing = [word for command, _ in commands for word in shlex.split(command) if word not in text]
+                assert missing == [], f"{test[1]} does not run it: {missing}"
 
     def serve(self, example: Example) -> None:
         """Start a block that is a server, unless it is started already."""
