@@ -7,6 +7,8 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
+import pytest
+
 from membership_sdk.sandbox import MembershipSandbox
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -26,6 +28,7 @@ async def shell(name: str, folder: Path, **environment: str) -> str:
     return out.decode()
 
 
+@pytest.mark.endurance
 async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
     out = await shell("command_line.sh", tmp_path)
     assert '"cancelationStatus":"CANCELED"' in out

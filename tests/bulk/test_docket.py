@@ -72,6 +72,8 @@ async def kill_some(server: Server, redis: RedisServer, workers: list[asyncio.su
         workers[victim] = await start_worker(server, redis)
 
 
+@pytest.mark.real_time("what is killed is in the middle of something")
+@pytest.mark.endurance
 @pytest.mark.filterwarnings("default")
 async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
     with (
