@@ -1,7 +1,8 @@
 """Tests do not sleep: a pause of more than 50 ms, of a test or of the code it tries, fails the test.
 
 A pause counts once it is over: what is cancelled before was not waited for. Made-up time, on an event loop of its own,
-does not count. A test of limits that are proven on real sockets, in real time, says so: `@pytest.mark.real_time("why")`.
+does not count. A test of limits that are proven on real sockets, in real time, is marked with its reason:
+`@pytest.mark.real_time("why")`.
 """
 
 import asyncio
@@ -62,6 +63,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that paused, and does not say why."""
     _pauses.clear()
     result = yield
-    if _pauses and item.get_closest_marker("real_time") is None:
+    marker = item.get_closest_marker("real_time")
+    if marker is not None:
+        assert marker.args, "real_time needs a reason"
+    elif _pauses:
         pytest.fail(f"paused for {', '.join(_pauses)}: inject a clock and a sleep, or wait for an event", pytrace=False)
     return result

@@ -104,6 +104,7 @@ async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
         assert verdict.holds, verdict
 
 
+@pytest.mark.real_time("the row is read until the effect of its lost request could have come")
 @pytest.mark.filterwarnings("default")
 async def test_a_row_that_a_worker_has_begun_with_is_read_first(tmp_path: Path) -> None:
     with redis_server() as redis:
