@@ -13,6 +13,7 @@ from benchmarks.bulk.server import serving
 ROWS, KILLS = 80, 2
 
 
+@pytest.mark.real_time("what is killed is in the middle of something")
 @pytest.mark.endurance
 async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
     with serving(ROWS, canceled=True, latency=0.05, faulty=True, seed=3) as server:
