@@ -106,8 +106,8 @@ def upload(client: Client, path: Path) -> Coroutine[Any, Any, Any]:
 async def in_line(client: Client, path: Path) -> Any:
     """Call while another call has the only connection."""
     first = asyncio.create_task(read(client, path))
-    await asyncio.sleep(0)
     try:
+        await asyncio.sleep(0)
         return await read(client, path)
     finally:
         await asyncio.gather(first, return_exceptions=True)
