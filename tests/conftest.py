@@ -12,7 +12,7 @@ from aioresponses import aioresponses
 from pauses import pytest_runtest_call, watch
 from wire import FakeTime
 
-__all__ = ["fake_time", "mocked", "pytest_runtest_call"]
+__all__ = ["fake_time", "frozen", "mocked", "pytest_runtest_call"]
 
 watch()
 
@@ -21,8 +21,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish() -> None:
-    """What was imported and collected stays: to look through it at each collection was a fifth of the suite's time."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """What was imported and reported stays: to look through it again and again was a fifth of the suite's time."""
     gc.collect()
     gc.freeze()
 
