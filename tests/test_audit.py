@@ -4,7 +4,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -29,11 +29,16 @@ from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
 from sdk_core.outcome import Outcome, outcome_of_failure, outcome_of_status
 
+pytestmark = pytest.mark.real_time("the server of the audit answers late, and stalls, as a network does")
+
 CALLS = range(1, 2001)
 
 
+PLANS = {number: plan(1, number) for number in range(1, 9001)}
+
+
 def such_calls(wanted: Callable[[Plan], bool]) -> list[int]:
-    return [number for number in range(1, 9001) if wanted(plan(1, number))]
+    return [number for number, call in PLANS.items() if wanted(call)]
 
 
 # But for those which may wait a second until they may ask for a token again.
@@ -44,14 +49,12 @@ WITH_TOKENS = such_calls(lambda call: call.needs_token and call.total_timeout < 
 
 
 @pytest.fixture(autouse=True)
-def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Thousands of retries are logged; pytest would keep each record, and the audit find the memory gone."""
     caplog.set_level("CRITICAL", "sdk_core")
     # What thousands of tests have left is not looked through again: each time would be a pause of the loop.
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def passed(numbers: Sequence[int], runtime: str = "asyncio") -> Report:
@@ -64,6 +67,7 @@ def passed(numbers: Sequence[int], runtime: str = "asyncio") -> Report:
     return report
 
 
+@pytest.mark.endurance
 def test_sdk_never_lies() -> None:
     report = passed(CALLS)
     # It is not for want of faults, or of calls that matter.
@@ -79,7 +83,9 @@ def test_sdk_never_lies() -> None:
     }
 
 
-@pytest.mark.parametrize("runtime", ["uvloop", "runs", "threads", "fork", "spawn"])
+@pytest.mark.parametrize(
+    "runtime", ["uvloop", "runs", "threads", "fork", pytest.param("spawn", marks=pytest.mark.endurance)]
+)
 def test_sdk_never_lies_wherever_it_runs(runtime: str) -> None:
     """R-14: but for uvloop, with clients as of a module: made once, used in all loops, threads and processes."""
     if runtime == "uvloop":

@@ -43,6 +43,7 @@ def test_workflows_never_lie() -> None:
     assert report.faults.total() > 100
 
 
+@pytest.mark.endurance
 def test_a_world_is_the_same_whenever_it_is_run() -> None:
     """So that `--only` shows what the whole run has found."""
     together = audit_workflows(5, range(1, 9))

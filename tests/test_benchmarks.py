@@ -180,6 +180,7 @@ def test_row_that_fails_is_named(url: str, tmp_path: Path) -> None:
     assert lab.failed == ["nobody: GET: KeyError: 'nobody'"]
 
 
+@pytest.mark.endurance
 def test_rounds_measure_each_row_in_turn(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand at a time in the first round of each life only, and other libraries in each fourth."""
     peer = Row("aiohttp, not decoded", "GET")

@@ -6,6 +6,7 @@ from benchmarks.cold import CALLS, measure, ratio
 from benchmarks.server import running_server
 
 
+@pytest.mark.endurance
 def test_both_get_their_answer() -> None:
     with running_server(None) as url:
         found = measure(CALLS, url, 1)

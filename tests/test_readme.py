@@ -50,6 +50,7 @@ async def test_program_of_the_readme_runs(program: str) -> None:
         assert effects
 
 
+@pytest.mark.endurance
 def test_every_program_of_the_readme_has_the_right_types(tmp_path: Path) -> None:
     for number, program in enumerate(PROGRAMS):
         (tmp_path / f"program_{number}.py").write_text(program)

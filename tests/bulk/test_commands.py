@@ -143,6 +143,7 @@ async def test_ctrl_c_finishes_what_is_under_way_and_resuming_does_the_rest(tmp_
         assert (effects(sandbox).total(), set(effects(sandbox).values())) == (100, {1})
 
 
+@pytest.mark.real_time("a second signal within no time would be one")
 async def test_a_second_ctrl_c_cancels_and_says_what_is_unknown(tmp_path: Path) -> None:
     async with studio(9) as sandbox:
         sandbox.fail(*[Fault.delay(60)] * 5)

@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bulk_program import commands
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis_server import RedisServer, redis_server
 
 from benchmarks.bulk.kills import judge
@@ -70,6 +72,8 @@ async def kill_some(server: Server, redis: RedisServer, workers: list[asyncio.su
         workers[victim] = await start_worker(server, redis)
 
 
+@pytest.mark.real_time("what is killed is in the middle of something")
+@pytest.mark.endurance
 @pytest.mark.filterwarnings("default")
 async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
     with (
@@ -100,6 +104,7 @@ async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
         assert verdict.holds, verdict
 
 
+@pytest.mark.real_time("the row is read until the effect of its lost request could have come")
 @pytest.mark.filterwarnings("default")
 async def test_a_row_that_a_worker_has_begun_with_is_read_first(tmp_path: Path) -> None:
     with redis_server() as redis:
@@ -169,6 +174,31 @@ async def test_the_commands_hand_rows_to_workers(tmp_path: Path, monkeypatch: py
             with suppress(asyncio.CancelledError):
                 await worker
             assert (code, len(sandbox.ledger), len(sandbox.requests)) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("answer", ["an error", "an answer"])
+async def test_a_run_can_be_left_though_redis_loses_the_cancelation(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As redis-py does now and then while it connects anew."""
+    asked = asyncio.Event()
+    real = Redis.blpop
+
+    async def lose(*keys: Any, **options: Any) -> Any:
+        if asked.is_set():
+            return await real(*keys, **options)
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if answer == "an error":
+                raise RedisConnectionError from None
+
+    monkeypatch.setattr(Redis, "blpop", lose)
+    with redis_server() as redis:
+        async with asyncio.timeout(5) as limit, docket_engine(redis.url, "membership_sdk", "1", OPTIONS):
+            await asked.wait()
+        assert not limit.expired()
 
 
 async def test_workers_need_a_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def test_ctrl_c_ends_the_demo_with_130_and_no_traceback() -> None:
     assert (process.returncode, errors) == (130, "")
 
 
+@pytest.mark.real_time("the demo waits as its users do")
 def test_the_membership_demo_shows_retries_a_note_and_an_unknown_outcome(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +77,7 @@ def test_the_membership_demo_shows_retries_a_note_and_an_unknown_outcome(
         assert word in told
 
 
+@pytest.mark.real_time("the demo waits as its users do")
 def test_the_cloudcockpit_demo_shows_the_way_from_suspended_to_active(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,6 +108,7 @@ class Idle(CloudCockpitSandbox):
         super().__init__(settle_after=1000)
 
 
+@pytest.mark.real_time("the demo waits as its users do")
 @pytest.mark.parametrize(
     ("program", "main", "sandbox", "reason"),
     [

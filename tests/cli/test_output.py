@@ -84,6 +84,7 @@ async def test_amounts_keep_their_digits(run_beside: Any, monkeypatch: pytest.Mo
     assert '"amount":0.10,' in ended.out
 
 
+@pytest.mark.real_time("the command line waits as its users do")
 async def test_retries_are_told_on_stderr_and_attempts_if_asked(
     run_beside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -278,7 +278,7 @@ async def test_large_answer_does_not_wait_for_threads_that_are_all_taken(is_shut
     contract = full(ContractData) | {"cancelationReason": "x" * MIB}
     async with (
         WireServer(CannedAnswer(body=[contract])) as server,
-        MembershipClient(server.url, "key", total_timeout=0.5) as client,
+        MembershipClient(server.url, "key", total_timeout=2.0) as client,
     ):
         executor.submit(end.wait, 10)
         if is_shut_down:

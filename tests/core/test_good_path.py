@@ -179,7 +179,6 @@ def collecting() -> Iterator[list[Any]]:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
-        gc.unfreeze()
 
 
 async def test_successful_calls_leave_no_reference_cycles(call: Callable[[], Awaitable[Any]]) -> None:

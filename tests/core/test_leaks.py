@@ -87,6 +87,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.endurance
 def test_thousand_failures_leave_nothing_behind() -> None:
     """Eleven kinds, a hundred times each, on one connection: then a call succeeds in a second, and no warning came."""
     path = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))

@@ -99,7 +99,11 @@ async def test_what_the_api_said_becomes_an_answer(
 
 
 async def test_the_api_s_code_is_told_and_its_text_only_if_the_app_adds_it() -> None:
-    async with WireServer(CannedAnswer(409, ENVELOPE)) as server, MembershipClient(server.url, "key") as client:
+    retry = RetryPolicy(backoff_base=0)
+    async with (
+        WireServer(CannedAnswer(409, ENVELOPE)) as server,
+        MembershipClient(server.url, "key", retry=retry) as client,
+    ):
         error = await error_of(write(client))
     assert isinstance(error, membership_sdk.ConflictError)
     assert body_of(to_problem(error))["code"] == "SOME_CODE"
@@ -109,7 +113,8 @@ async def test_the_api_s_code_is_told_and_its_text_only_if_the_app_adds_it() -> 
 
 async def test_a_code_that_is_a_text_is_not_told() -> None:
     answer = CannedAnswer(409, ENVELOPE | {"errorCode": MARK})
-    async with WireServer(answer) as server, MembershipClient(server.url, "key") as client:
+    retry = RetryPolicy(backoff_base=0)
+    async with WireServer(answer) as server, MembershipClient(server.url, "key", retry=retry) as client:
         problem = to_problem(await error_of(write(client)))
     assert "code" not in json.loads(problem.body)
     assert MARK not in problem.body.decode()

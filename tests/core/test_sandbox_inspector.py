@@ -52,6 +52,7 @@ async def looking_at(sandbox: Sandbox, browser: Any, **look: Any) -> AsyncIterat
     assert [each for each in complaints if each != "data:," and "400 (Bad Request)" not in each] == []
 
 
+@pytest.mark.endurance
 async def test_what_happens_is_seen_at_once(browser: Any) -> None:
     async with (
         MembershipSandbox(today=TODAY) as sandbox,
@@ -77,6 +78,7 @@ async def test_what_happens_is_seen_at_once(browser: Any) -> None:
         assert len(sandbox.requests) == 1
 
 
+@pytest.mark.endurance
 async def test_faults_time_and_reset_by_the_keyboard_alone(browser: Any) -> None:
     async with (
         MembershipSandbox(today=TODAY) as sandbox,
@@ -130,6 +132,7 @@ FAULTS: list[tuple[str, dict[str, str], Fault]] = [
 ]
 
 
+@pytest.mark.endurance
 async def test_faults_are_queued_with_what_is_filled_in_and_removed(browser: Any) -> None:
     async with CloudCockpitSandbox() as sandbox, looking_at(sandbox, browser) as page:
         await page.locator("[name=times]").fill("")
@@ -148,6 +151,7 @@ async def test_faults_are_queued_with_what_is_filled_in_and_removed(browser: Any
             assert sandbox.faults == []
 
 
+@pytest.mark.endurance
 async def test_what_is_refused_is_told(browser: Any) -> None:
     async with MembershipSandbox() as sandbox, looking_at(sandbox, browser) as page:
         own_body, queue = page.locator("[data-kind=status] [name=body]"), page.get_by_role("button", name="Queue")
@@ -197,6 +201,7 @@ async def test_the_policy_of_the_page_lets_nothing_else_run() -> None:
                 assert "https://" not in text
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 async def test_nothing_is_wider_than_the_window(width: int, scheme: str, browser: Any) -> None:
     look = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}

@@ -54,7 +54,8 @@ def test_trait_of_a_connection_is_checked(trait: str, value: Any) -> None:
 async def test_closing_ends_who_waits_for_a_connection() -> None:
     """As ClientClosedError: nobody cancelled the task."""
     async with WireServer(STALL) as server:
-        client = MembershipClient(server.url, "key", connection=Connection(limit=1))
+        retry = RetryPolicy(backoff_base=0)
+        client = MembershipClient(server.url, "key", retry=retry, connection=Connection(limit=1))
         busy = asyncio.create_task(client.get_contract_data(customer_id=1))
         while not server.requests:
             await asyncio.sleep(0.001)

@@ -517,6 +517,7 @@ def test_limits_are_positive_and_finite(limit: str, value: float) -> None:
 # -- A loop that is held up --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.real_time("the loop is held up for longer than both limits")
 async def test_connect_limit_that_passes_while_the_loop_is_held_up() -> None:
     """Both limits are late and pass in one turn of the loop: there was no connection, so nothing was sent."""
     deaf = await asyncio.start_server(lambda _reader, writer: opened.append(writer), "127.0.0.1", 0)

@@ -33,8 +33,12 @@ PROGRAM = "from typing import assert_never\n" + "".join(map(branches, ENUMS))
 
 @pytest.mark.parametrize(
     "checker",
-    [["mypy", "--strict", "--warn-unreachable", "--cache-dir", "cache"], ["pyright", "--pythonpath", sys.executable]],
-    ids=["mypy", "pyright"],
+    [
+        pytest.param(
+            ["mypy", "--strict", "--warn-unreachable", "--cache-dir", "cache"], id="mypy", marks=pytest.mark.endurance
+        ),
+        pytest.param(["pyright", "--pythonpath", sys.executable], id="pyright"),
+    ],
 )
 def test_a_branch_for_unknown_values_is_reachable_and_can_not_be_ruled_out(checker: list[str], tmp_path: Path) -> None:
     """Of every enumeration of both SDKs."""

@@ -24,6 +24,7 @@ from sdk_core.integrations import celery as celery_module
 from sdk_core.integrations.celery import configure, sdk_task
 
 pytestmark = [
+    pytest.mark.real_time("the studio takes its time, so that a worker dies meanwhile"),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills the processes that Linux lists in /proc"),
 ]

@@ -19,6 +19,7 @@ from membership_sdk.sandbox import Fault
 from sdk_core.integrations.docket import correlated, sdk_task
 
 pytestmark = [
+    pytest.mark.real_time("the studio takes its time, so that a worker dies meanwhile"),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills process groups"),
 ]

@@ -24,6 +24,8 @@ from membership_sdk import Outcome, SdkError
 
 pytestmark = [
     pytest.mark.kills,
+    pytest.mark.endurance,
+    pytest.mark.real_time("the studio takes its time, and the worker is killed meanwhile"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills the processes that Linux lists in /proc"),
 ]
 KILLS = int(os.environ.get("KILLS", "2"))

@@ -61,6 +61,7 @@ def ended(process: "subprocess.Popen[str]", *, status: int = 0) -> str:
     return out
 
 
+@pytest.mark.endurance
 def test_a_project_of_its_own(project: Path) -> None:
     """Blocking tests, FastAPI's TestClient, pytest-asyncio in both modes, anyio, xdist, coverage, stopped time."""
     together = pytest_in(

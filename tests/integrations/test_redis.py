@@ -184,6 +184,7 @@ async def test_key_is_only_hashed_in_redis(server: RedisServer) -> None:
 # -- In a client -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.real_time("the limit of a fleet, and its pause, are kept by the clock of Redis")
 async def test_clients_of_two_workers(server: RedisServer) -> None:
     """Real sleeps: three calls of a budget of two; the third waits for its slot, whichever worker makes it."""
     async with fleet(server, 2, 2, 0.3) as limiters, WireServer() as api:
@@ -196,6 +197,7 @@ async def test_clients_of_two_workers(server: RedisServer) -> None:
             await client.aclose()
 
 
+@pytest.mark.real_time("the limit of a fleet, and its pause, are kept by the clock of Redis")
 async def test_429_of_one_client_holds_the_other_back(server: RedisServer) -> None:
     refusal = CannedAnswer(429, headers={"Retry-After": "0.4"})
     once = RetryPolicy(max_attempts=1)

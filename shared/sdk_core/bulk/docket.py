@@ -100,7 +100,9 @@ class DocketEngine:
                 # A row that is queued or under way keeps its place.
                 await _persistently(lambda: self._hand_out(row, may_be_sent=may_be_sent))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), _LOOK_AGAIN)
+                    # Not wait_for(): before Python 3.12, it loses a cancelation that comes with the event.
+                    async with asyncio.timeout(_LOOK_AGAIN):
+                        await event.wait()
         finally:
             del self._waiting[row.n]
 
@@ -214,8 +216,14 @@ def _ending(text: bytes | str) -> Ending:
 
 async def _persistently(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask Redis until it answers: what a run knows is there."""
+    # redis-py can lose a cancelation while it connects: asked again for ever, nobody would get out of here.
+    task = asyncio.current_task()
+    cancelations = task.cancelling() if task is not None else 0
     while True:
-        try:
-            return await ask()
-        except (RedisError, OSError):
-            await asyncio.sleep(_RECONNECT)
+        with suppress(RedisError, OSError):
+            answer = await ask()
+            if task is None or task.cancelling() == cancelations:
+                return answer
+        if task is not None and task.cancelling() > cancelations:
+            raise asyncio.CancelledError
+        await asyncio.sleep(_RECONNECT)

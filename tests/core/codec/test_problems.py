@@ -32,7 +32,7 @@ from membership_sdk import (
 )
 from sdk_core import codec
 
-FEW = fuzzed(60)
+FEW = fuzzed(30)
 
 
 @pytest.mark.parametrize("site", REQUIRED_SITES, ids=str)

@@ -22,7 +22,7 @@ from membership_sdk import Money
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import codec
 
-FEW = fuzzed(60)
+FEW = fuzzed(30)
 
 
 def test_what_is_not_given_is_not_sent() -> None:

@@ -649,6 +649,7 @@ async def test_injected_connector_gets_the_limit_of_connecting_and_no_other() ->
     assert (limits.connect, limits.ceil_threshold) == (20.0, float("inf"))
 
 
+@pytest.mark.real_time("what is not read has to have had the time to come")
 async def test_answer_that_is_too_large_is_not_read_on() -> None:
     sent = 0
 
