@@ -218,10 +218,13 @@ class BulkRun:
         rows, outstanding, are_left = self._journal.rows(state), 0, True
         while are_left or outstanding or self._endings:
             some: list[JournalRow] = []
-            if are_left and self._ready.qsize() <= self._concurrency // 2:
-                some = [] if self.stopped_by is not None else list(islice(rows, self._concurrency))
-                are_left = bool(some)
             endings, self._endings = self._endings, []
+            # Until the next commit about as many end as since the last one: no worker is to wait for it, and few rows
+            # are to be recorded as sent that were not, should the process die.
+            room = self._concurrency + 2 * len(endings) - (outstanding - len(endings))
+            if are_left and room > 0:
+                some = [] if self.stopped_by is not None else list(islice(rows, room))
+                are_left = bool(some)
             outstanding += len(some) - len(endings)
             if some or endings:
                 await self._record(state, some, endings)
