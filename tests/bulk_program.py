@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from cyclopts import App
 
 from membership_sdk import LocalRateLimiter, MembershipClient, RetryPolicy
-from membership_sdk.bulk import CATALOGUE
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.backend import ClientOptions
 from sdk_core.cli.bulk import BulkCommands, add_bulk
@@ -19,7 +18,7 @@ def commands(url: str, *, api_key: str = MembershipSandbox.API_KEY, limit: int =
         return MembershipClient(url, api_key, retry=RetryPolicy(backoff_base=0.01), **options)
 
     return BulkCommands(
-        catalogue=CATALOGUE,
+        catalogue="membership_sdk.bulk:CATALOGUE",
         connect=connect,
         limiter=lambda: LocalRateLimiter(limit),
         shared_limiter=lambda _redis: LocalRateLimiter(limit),
