@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from sdk_core.cli.bulk import add_bulk, bulk_commands
+from sdk_core.cli.bulk import BulkCommands, add_bulk
+from sdk_core.cli.bulk_parts import bulk_parts
 from sdk_core.cli.commands import add_operations_and_workflows
 from sdk_core.cli.doctor import add_doctor
 from sdk_core.cli.exits import EXPLAINED, Exit
@@ -40,7 +41,7 @@ def build(program: Program) -> App:
         exit_on_error=False,
     )
     add_operations_and_workflows(app, program)
-    add_bulk(app, bulk_commands(program))
+    add_bulk(app, BulkCommands(bulk_parts(program)))
     add_auth(app, program)
     add_doctor(app, program)
     add_demo(app, program)

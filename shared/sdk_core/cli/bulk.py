@@ -3,37 +3,24 @@
 What they do is in `bulk_work`, which is imported when one of them runs: other commands, and the help, begin sooner.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 from cyclopts import App
 
-from sdk_core.backend import ClientOptions
+from sdk_core.cli.bulk_parts import BulkParts
 from sdk_core.cli.exits import Exit
 from sdk_core.cli.options import BULK
-from sdk_core.cli.program import Program
-from sdk_core.cli.settings import profile_name, settings_of
-from sdk_core.client import Client
-from sdk_core.ratelimit import LocalRateLimiter, RateLimiter
 
-__all__ = ["BulkCommands", "add_bulk", "bulk_commands"]
+__all__ = ["BulkCommands", "add_bulk"]
 
 
-@frozen(kw_only=True)
+@frozen
 class BulkCommands:
     """The commands of one SDK."""
 
-    catalogue: str
-    """`module:catalogue` of what a plan can ask for."""
-    connect: Callable[[ClientOptions], AbstractAsyncContextManager[Client]]
-    """Gives a client with these options beside the user's own settings."""
-    limiter: Callable[[], RateLimiter | None]
-    """Makes the rate limiter that the SDK's clients have by default."""
-    shared_limiter: Callable[[str], RateLimiter | None]
-    """Makes the one that all workers share, in the Redis at a URL."""
+    parts: BulkParts
 
     async def bulk(
         self,
@@ -79,7 +66,7 @@ class BulkCommands:
         from sdk_core.cli.bulk_work import begin  # noqa: PLC0415  not before it is needed; so below
 
         return await begin(
-            self,
+            self.parts,
             plan,
             {
                 "journal": journal,
@@ -129,29 +116,7 @@ class BulkCommands:
         """
         from sdk_core.cli.bulk_work import work_on_rows  # noqa: PLC0415  as above
 
-        return await work_on_rows(self, redis, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
-
-
-def bulk_commands(program: Program) -> BulkCommands:
-    """Return the commands of a program; its settings are found when one of them runs."""
-
-    def connect(options: ClientOptions) -> AbstractAsyncContextManager[Client]:
-        return program.connect(program.client, settings_of(program, profile_name(program, None)), options)
-
-    def limiter() -> RateLimiter | None:
-        return None if program.rate_limit is None else LocalRateLimiter(program.rate_limit)
-
-    def shared_limiter(redis_url: str) -> RateLimiter | None:
-        if program.rate_limit is None:
-            return None
-        # The extra is asked for where it is used: the other commands work without it.
-        from sdk_core.integrations.redis import RedisRateLimiter  # noqa: PLC0415
-
-        key = settings_of(program, profile_name(program, None))[program.login]
-        # Without Redis there are no rows either, so nothing is gained by a share of the limit for each worker.
-        return RedisRateLimiter(redis_url, key, program.rate_limit, workers=1)
-
-    return BulkCommands(catalogue=program.bulk, connect=connect, limiter=limiter, shared_limiter=shared_limiter)
+        return await work_on_rows(self.parts, redis, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
 
 
 def add_bulk(app: App, commands: BulkCommands) -> None:

@@ -17,8 +17,8 @@ from sdk_core.bulk.report import Status, status_of, write_results
 from sdk_core.bulk.row import RowOptions
 from sdk_core.bulk.run import BulkRun, EngineOf, RunOptions
 from sdk_core.bulk.tasks import Catalogue
-from sdk_core.cli.bulk import BulkCommands
 from sdk_core.cli.bulk_display import BY_SIGNAL, show
+from sdk_core.cli.bulk_parts import BulkParts
 from sdk_core.cli.bulk_texts import status_json, status_lines
 from sdk_core.cli.exits import Exit
 from sdk_core.errors import SdkError
@@ -28,7 +28,7 @@ __all__ = ["begin", "show_status", "work_on_rows", "write_report"]
 
 
 async def begin(
-    commands: BulkCommands,
+    parts: BulkParts,
     plan: str | None,
     options: RunOptions,
     row_options: Mapping[str, Any],
@@ -41,8 +41,8 @@ async def begin(
     """Check a plan, and carry it out unless it is refused; return the exit code.
 
     Args:
-        commands: the SDK's.
-        plan: as of `BulkCommands.bulk`.
+        parts: of the SDK.
+        plan: as of the command.
         options: of the run.
         row_options: of its rows.
         redis: where workers get the rows, empty: REDIS_URL; None: they are carried out here.
@@ -50,7 +50,7 @@ async def begin(
         dry_run: whether the plan is only checked.
         yes: whether nobody is asked.
     """
-    console, catalogue = _stderr(), _catalogue(commands)
+    console, catalogue = _stderr(), _catalogue(parts)
     try:
         rows = options["row_options"] = RowOptions(**row_options)
         if redis is not None:
@@ -60,7 +60,7 @@ async def begin(
     with TemporaryDirectory() as folder:
         if dry_run:
             options["journal"] = Path(folder) / "checked.db"
-        return await _carry_out(commands, console, plan, options, results, dry_run=dry_run, yes=yes)
+        return await _carry_out(parts, console, plan, options, results, dry_run=dry_run, yes=yes)
 
 
 def show_status(journal: Path, *, json: bool) -> Exit:
@@ -84,18 +84,16 @@ def write_report(journal: Path, results: Path) -> Exit:
     return Exit.DONE
 
 
-async def work_on_rows(
-    commands: BulkCommands, redis: str | None, *, concurrency: int, redelivery_timeout: float
-) -> Exit:
+async def work_on_rows(parts: BulkParts, redis: str | None, *, concurrency: int, redelivery_timeout: float) -> Exit:
     """Carry out what drivers hand out."""
     try:
         # The extra is asked for where it is used: the other commands work without it.
         from sdk_core.bulk.docket import work  # noqa: PLC0415
 
         url = _redis_url(redis)
-        limiter = commands.shared_limiter(url)
-        async with commands.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
-            catalogue = _catalogue(commands)
+        limiter = parts.shared_limiter(url)
+        async with parts.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
+            catalogue = _catalogue(parts)
             await work(client, catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
     except (SdkError, ImportError, ValueError) as error:
         return _refused(_stderr(), error)
@@ -106,8 +104,8 @@ def _stderr() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def _catalogue(commands: BulkCommands) -> Catalogue:
-    catalogue: Catalogue = resolve_name(commands.catalogue)
+def _catalogue(parts: BulkParts) -> Catalogue:
+    catalogue: Catalogue = resolve_name(parts.catalogue)
     return catalogue
 
 
@@ -118,7 +116,7 @@ def _workers(catalogue: Catalogue, redis_url: str, options: RowOptions) -> Engin
 
 
 async def _carry_out(
-    commands: BulkCommands,
+    parts: BulkParts,
     console: Console,
     plan: str | None,
     options: RunOptions,
@@ -127,11 +125,11 @@ async def _carry_out(
     dry_run: bool,
     yes: bool,
 ) -> Exit:
-    limiter, journal = commands.limiter(), Path(options["journal"])
-    pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(commands)
+    limiter, journal = parts.limiter(), Path(options["journal"])
+    pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(parts)
     begins = False
     try:
-        async with commands.connect({} if pause is None else {"rate_limiter": pause}) as client:
+        async with parts.connect({} if pause is None else {"rate_limiter": pause}) as client:
             run = BulkRun(client, catalogue, sys.stdin.buffer if plan == "-" else plan, **options)
             async with run:
                 begins = _may_begin(catalogue, run, console, plan, dry_run=dry_run, yes=yes)
