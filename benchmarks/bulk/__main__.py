@@ -88,6 +88,11 @@ def _say(what: str, figure: str, *, holds: bool) -> _Check:
     return check
 
 
+def _tell(what: str) -> None:
+    """Say on stderr how far it is."""
+    sys.stderr.write(f"     {what}\n")
+
+
 def _speed(folder: Path, rows: int, rounds: int, rates: list[_Rates]) -> Iterator[_Check]:
     """Compare the median rates of a run and of the plain client, which take turns: what else is done hits both."""
     write_plan(folder / "plan.csv", rows)
@@ -95,6 +100,7 @@ def _speed(folder: Path, rows: int, rounds: int, rates: list[_Rates]) -> Iterato
         figures = _child(server, folder / "whole.db", folder / "plan.csv", "withdraw_cancelation")
         for number in range(rounds * _TURNS):
             some = range(rows * (number % _TURNS) // _TURNS, rows * (number % _TURNS + 1) // _TURNS)
+            _tell(f"turn {number + 1} of {rounds * _TURNS}")
             plain, run = asyncio.run(_turn(server.url, some, folder / f"turn{number}.db", plain_first=number % 2 == 0))
             rates.append(_Rates(len(some) / run, len(some) / plain))
     run_rate, plain_rate = (statistics.median(column) for column in zip(*rates, strict=True))
@@ -167,6 +173,7 @@ def _requests(folder: Path, rows: int) -> Iterator[_Check]:
 
 def _large_plan(folder: Path, rows: int) -> Iterator[_Check]:
     """Take a large plan into a journal, and begin with it, in a process of its own."""
+    _tell(f"a plan of {rows:,} rows")
     write_plan(folder / "large.csv", rows)
     reading, writing = os.pipe()
     child = os.fork()

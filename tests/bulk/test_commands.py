@@ -165,6 +165,7 @@ async def test_a_second_ctrl_c_cancels_and_says_what_is_unknown(tmp_path: Path) 
             await asyncio.sleep(0.2)
         _out, err = await life.communicate()
         assert life.returncode == 130
+        assert b"the rows under way are cancelled; --resume reads what became of them" in err
         assert b"5 sent        may have been sent; --resume settles it by reading" in err
         life = await start(sandbox, "bulk", "--resume", "--journal", tmp_path / "run.db", "--yes")
         _out, err = await life.communicate()

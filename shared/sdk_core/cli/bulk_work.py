@@ -209,7 +209,10 @@ def _print(status: Status, *, json: bool) -> None:
 def _refused(console: Console, error: Exception) -> Exit:
     """Say why a command can't be run like this; nothing was sent."""
     known = isinstance(error, PlanError | JournalError | SdkError | OSError | ValueError | ImportError)
-    console.print(str(error) if known else f"{type(error).__name__}: {error}", style="red", soft_wrap=True)
+    said = str(error) if known else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.filename is not None:
+        said = f"{error.filename} can't be read or written: {error.strerror}"
+    console.print(said, style="red", soft_wrap=True)
     return Exit.USAGE
 
 
