@@ -24,8 +24,6 @@ from sdk_core.bulk.journal import Journal
 from sdk_core.bulk.plan import checked_rows
 
 _CONCURRENCY: Final = 100
-_TURNS: Final = 5
-"""In which all rows are sent once."""
 _LEAST_SHARE: Final = 0.8
 """Of the plain client's calls per second."""
 _MOST_GROWTH: Final = 30.0
@@ -36,7 +34,7 @@ def main() -> int:
     """Measure, print, and say whether all of it holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description="What a bulk run costs.")
     parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3, help="how often all rows are sent")
+    parser.add_argument("--rounds", type=int, default=7, help="how often all rows are sent")
     parser.add_argument("--plan-rows", type=int, default=1_000_000, help="of the plan that is only checked and begun")
     parser.add_argument("--kills", type=int, default=50, help="of a run of 2,000 rows with faults")
     parser.add_argument("--seed", type=int, default=1)
@@ -98,11 +96,11 @@ def _speed(folder: Path, rows: int, rounds: int, rates: list[_Rates]) -> Iterato
     write_plan(folder / "plan.csv", rows)
     with serving(rows, canceled=True) as server:
         figures = _child(server, folder / "whole.db", folder / "plan.csv", "withdraw_cancelation")
-        for number in range(rounds * _TURNS):
-            some = range(rows * (number % _TURNS) // _TURNS, rows * (number % _TURNS + 1) // _TURNS)
-            _tell(f"turn {number + 1} of {rounds * _TURNS}")
-            plain, run = asyncio.run(_turn(server.url, some, folder / f"turn{number}.db", plain_first=number % 2 == 0))
-            rates.append(_Rates(len(some) / run, len(some) / plain))
+        for number in range(rounds):
+            journal = folder / f"turn{number}.db"
+            plain, run = asyncio.run(_turn(server.url, range(rows), journal, plain_first=number % 2 == 0))
+            rates.append(_Rates(rows / run, rows / plain))
+            _tell(f"turn {number + 1} of {rounds}: {rows / run:,.0f} rows/s, {rows / plain:,.0f} calls/s")
     run_rate, plain_rate = (statistics.median(column) for column in zip(*rates, strict=True))
     share = run_rate / plain_rate
     shown = f"{run_rate:,.0f} rows/s, the plain client {plain_rate:,.0f} calls/s: {share:.2f}"
