@@ -223,10 +223,10 @@ class BulkRun:
         while are_left or outstanding or self._endings:
             some: list[JournalRow] = []
             endings, self._endings = self._endings, []
-            # As many as end during a few commits: no worker is to wait for one, or all begin at once, and Python looks
-            # for garbage among their calls. At the pace of a real API that is a handful: few rows are recorded as sent
-            # that were not, should the process die.
-            room = self._concurrency + 4 * len(endings) - (outstanding - len(endings))
+            # As many as end during a few commits: no worker is to wait for one, or all begin at once. At the pace of a
+            # real API that is a handful: few rows are recorded as sent that were not, should the process die.
+            ahead = min(4 * len(endings), 2 * self._concurrency)
+            room = self._concurrency + ahead - (outstanding - len(endings))
             if are_left and room > 0:
                 some = [] if self.stopped_by is not None else list(islice(rows, room))
                 are_left = bool(some)
