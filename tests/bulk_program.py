@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from cyclopts import App
 
 from membership_sdk import LocalRateLimiter, MembershipClient, RetryPolicy
-from membership_sdk.bulk import CATALOGUE
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.backend import ClientOptions
 from sdk_core.cli.bulk import BulkCommands, add_bulk
+from sdk_core.cli.bulk_parts import BulkParts
 from sdk_core.client import Client
 
 
@@ -18,12 +18,13 @@ def commands(url: str, *, api_key: str = MembershipSandbox.API_KEY, limit: int =
     def connect(options: ClientOptions) -> AbstractAsyncContextManager[Client]:
         return MembershipClient(url, api_key, retry=RetryPolicy(backoff_base=0.01), **options)
 
-    return BulkCommands(
-        catalogue=CATALOGUE,
+    parts = BulkParts(
+        catalogue="membership_sdk.bulk:CATALOGUE",
         connect=connect,
         limiter=lambda: LocalRateLimiter(limit),
         shared_limiter=lambda _redis: LocalRateLimiter(limit),
     )
+    return BulkCommands(parts)
 
 
 def main(url: str, *argv: str) -> None:

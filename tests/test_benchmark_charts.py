@@ -52,7 +52,7 @@ def test_page_shows_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_bulk_and_fleet_have_pictures_of_their_runs() -> None:
-    rates = bulk.picture([bulk._Rates(0.8, 80.0, 100.0), bulk._Rates(0.9, 90.0, 100.0)])
+    rates = bulk.picture([bulk._Rates(80.0, 100.0), bulk._Rates(90.0, 100.0)])
     assert texts(rates)[1:5] == ["a bulk run, with its journal", "85", "the plain client", "100"]
     conditions = [one for together in fleet.TOGETHER for one in together]
     shown = texts(fleet.picture([Result(one, 0.9, 100, 1, Counter()) for one in conditions]))

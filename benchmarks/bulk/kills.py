@@ -84,6 +84,7 @@ async def kill_and_resume(server: Server, folder: Path, *, rows: int, kills: int
         if killed < kills and life.returncode is None:
             life.kill()
             killed += 1
+            sys.stderr.write(f"     killed {killed} of {kills}\n" if killed % 10 == 0 else "")
         await life.communicate()
         if life.returncode == 0:
             ended += 1

@@ -129,6 +129,8 @@ def serving(
     settings = {"contracts": contracts, "canceled": canceled, "latency": latency, "faulty": faulty, "seed": seed}
     process = context.Process(target=_serve, args=(there, settings), daemon=True)
     process.start()
+    # If the process fails, nobody is to be waited for.
+    there.close()
     try:
         yield Server(here.recv(), here)
     finally:

@@ -166,6 +166,7 @@ async def test_a_second_ctrl_c_cancels_and_says_what_is_unknown(tmp_path: Path) 
             await asyncio.sleep(0.2)
         _out, err = await life.communicate()
         assert life.returncode == 130
+        assert b"the rows under way are cancelled; --resume reads what became of them" in err
         assert b"5 sent        may have been sent; --resume settles it by reading" in err
         life = await start(sandbox, "bulk", "--resume", "--journal", tmp_path / "run.db", "--yes")
         _out, err = await life.communicate()
@@ -204,7 +205,7 @@ async def test_stdin_is_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert (code, len(sandbox.ledger)) == (0, 5)
 
 
-async def test_exit_codes(tmp_path: Path) -> None:
+async def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with studio(1) as sandbox:
         plan, program = write_plan(tmp_path, 1), commands(sandbox.url)
         options: dict[str, Any] = {"operation": WITHDRAW, "yes": True}
@@ -213,6 +214,7 @@ async def test_exit_codes(tmp_path: Path) -> None:
         assert await program.bulk(plan, journal=tmp_path / "no" / "run.db", **options) == 2
         assert await program.bulk(None, journal=tmp_path / "no.db", resume=True) == 2
         assert await program.bulk(str(tmp_path / "no.csv"), journal=tmp_path / "run.db", **options) == 2
+        assert "no.csv can't be read or written: No such file or directory" in capsys.readouterr().err
         assert program.status(tmp_path / "no.db") == 2
         assert program.report(tmp_path / "no.db", tmp_path / "results.csv") == 2
 

@@ -406,6 +406,33 @@ async def test_a_read_only_journal_is_refused(client: Any, path: Path, monkeypat
         assert sandbox.requests == []
 
 
+async def test_a_disk_that_is_full_before_a_run_begins_keeps_nothing_of_it(
+    client: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(_file: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(journal_module, "_connect", connect)
+    async with studio(1) as sandbox:
+        with pytest.raises(JournalError, match="database or disk is full"):
+            await bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path).__aenter__()
+    assert list(path.parent.iterdir()) == []
+
+
+async def test_rows_that_wait_for_their_turn_are_not_recorded_as_sent(client: Any, path: Path) -> None:
+    async with studio(50) as sandbox:
+        sandbox.fail(*[Fault.delay(60)] * 3)
+        run = bulk.run(client(sandbox), withdrawals(50), operation=WITHDRAW, journal=path, concurrency=3)
+        async with run:
+            first = asyncio.ensure_future(anext(run))
+            while len(sandbox.ledger) < 3:
+                await asyncio.sleep(0)
+            assert bulk.status_of(path).counts == {"sent": 3, "planned": 47}
+            run.cancel()
+            with pytest.raises(StopAsyncIteration):
+                await first
+
+
 async def test_a_full_disk_ends_the_run_and_loses_nothing(client: Any, path: Path) -> None:
     async with studio(300) as sandbox:
         run = bulk.run(client(sandbox), withdrawals(300), operation="withdraw_cancelation", journal=path)

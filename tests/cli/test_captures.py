@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))}
 
@@ -24,3 +26,28 @@ def test_captures_are_up_to_date() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), (
         "run docs/captures/make, and look at what changed"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("bulk-80", 80), ("bulk-200", 200), ("bulk-no-color", 80), ("bulk-c-locale", 80), ("bulk-piped", 80)],
+)
+def test_captures_of_bulk_runs_fit_their_terminal_and_say_what_the_commands_say(name: str, width: int) -> None:
+    """`docs/captures/make-bulk` makes them in terminals; a text that the commands no longer say is out of date."""
+    shown = (ROOT / "docs" / "captures" / f"{name}.txt").read_text(encoding="utf-8")
+    assert shown.isascii()
+    assert max(map(len, shown.splitlines())) <= width
+    room = ROOT / "shared" / "sdk_core"
+    source = "".join(
+        file.read_text(encoding="utf-8") for part in ("bulk", "cli") for file in (room / part).glob("*.py")
+    )
+    said = ["can't be carried out; nothing was sent", "dry run: nothing was sent", "the API said yes"]
+    if name != "bulk-piped":
+        said += ["finishing the rows under way; once more cancels them", "the rows under way are cancelled"]
+        said += [
+            "may have been sent; --resume settles it by reading",
+            "the answer was lost, but it is as it was asked for",
+        ]
+    for text in said:
+        assert text in shown
+        assert text in source

@@ -76,6 +76,10 @@ def dry(run: Any, program: Program, *arguments: object, stdin: str = "") -> dict
     return json.loads(ended.out, parse_float=Decimal)
 
 
+def test_no_dry_run_shows_a_key_not_even_that_of_a_sandbox(run: Any) -> None:
+    assert dry(run, MEMBERSHIP, "get-contract-data", "--customer-id", 1001)["headers"]["X-API-KEY"] == "***"
+
+
 def test_an_id_a_date_a_word_and_a_flag_become_the_request(run: Any) -> None:
     arguments = ("--contract-id", 7, "--start-date", "2027-02-01", "--temporal-unit", "MONTH", "--term-value", 2)
     shown = dry(run, MEMBERSHIP, "validate-idle-period-request", *arguments, "--no-unlimited")

@@ -37,6 +37,13 @@ def doctor(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     return doctor
 
 
+async def test_a_server_that_says_nothing_is_told_from_none(doctor: Doctor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, found = await doctor(f"http://127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.3")
+    assert code == Exit.FAILED
+    assert "takes the connection, and gives no answer" in found["TLS"]["said"]
+
+
 @pytest.mark.parametrize("program", [MEMBERSHIP, CLOUDCOCKPIT], ids=lambda program: program.name)
 def test_on_a_sandbox_all_is_well(program: Any, run: Any) -> None:
     ended = run(program, "doctor", "--sandbox")

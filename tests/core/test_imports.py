@@ -57,7 +57,7 @@ def test_packages_know_nothing_of_each_other(package: str) -> None:
     [
         ("sandbox", (PLUGIN,)),
         ("cli", ()),
-        ("integrations", ("sdk_core.cli.bulk",)),
+        ("integrations", ("sdk_core.cli.bulk_parts",)),
         ("bulk", ("sdk_core.cli",)),
     ],
 )

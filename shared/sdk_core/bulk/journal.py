@@ -103,8 +103,9 @@ class Journal:
             PlanError: rows are wrong, or name the same twice.
         """
         is_new = _create(path)
-        journal = cls(path)
+        journal: Self | None = None
         try:
+            journal = cls(path)
             with explained(path), journal._transaction() as database:
                 _refuse_old(database, path)
                 for statement in _TABLES.split(";"):
@@ -115,7 +116,8 @@ class Journal:
                 facts = (FORMAT, run_id, sdk, plan, time.time())
                 database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
         except BaseException:
-            journal.close_now()
+            if journal is not None:
+                journal.close_now()
             if is_new:
                 path.unlink()
             raise

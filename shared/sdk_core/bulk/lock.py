@@ -25,6 +25,8 @@ def lock(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         held.close()
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            # Nobody holds it.
+            file.unlink(missing_ok=True)
             raise
     held.close()
     raise JournalError(f"another process works on the journal {path}")

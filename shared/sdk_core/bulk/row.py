@@ -10,7 +10,7 @@ from attrs.validators import optional
 from sdk_core import codec
 from sdk_core.arguments import of_type, seconds, valid
 from sdk_core.bulk.journal import JournalRow
-from sdk_core.bulk.result import Ending, RowOutcome
+from sdk_core.bulk.result import Ending, Result, RowOutcome
 from sdk_core.bulk.tasks import Catalogue, Lookup, Task
 from sdk_core.client import Client
 from sdk_core.correlation import correlation_scope
@@ -19,7 +19,7 @@ from sdk_core.outcome import Outcome
 from sdk_core.settling import settle
 from sdk_core.workflow import Change, Run, Settled
 
-__all__ = ["Engine", "InProcess", "RowOptions"]
+__all__ = ["Engine", "InProcess", "RowOptions", "result_of"]
 
 _POLL: Final = 0.5
 """Seconds between the first two reads."""
@@ -163,6 +163,23 @@ class InProcess:
             if is_so:
                 return row.ended(RowOutcome.UNCHANGED, len(error.attempts))
         return Ending.of_error(error, row.correlation_id)
+
+
+def result_of(row: JournalRow, ending: Ending, now: float) -> Result:
+    """Return the result of a row that ended now, in seconds since the epoch."""
+    return Result(
+        n=row.n,
+        line=row.line,
+        operation=row.operation,
+        values=row.values,
+        outcome=ending.outcome,
+        is_ended=True,
+        attempts=ending.attempts,
+        correlation_id=ending.correlation_id,
+        error_text=ending.error_text,
+        answer_text=ending.answer,
+        ended_at=now,
+    )
 
 
 def _left_to_a_person(row: JournalRow) -> Ending:

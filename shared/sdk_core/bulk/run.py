@@ -6,7 +6,8 @@ settled after them: by then most effects that come late have come, and nobody ha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from itertools import islice
@@ -20,7 +21,7 @@ from sdk_core.bulk.plan import Plan, checked_rows, plan_name
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.result import Ending, Result, RowOutcome
-from sdk_core.bulk.row import Engine, InProcess, RowOptions
+from sdk_core.bulk.row import Engine, InProcess, RowOptions, result_of
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.client import Client
 from sdk_core.correlation import new_correlation_id
@@ -97,12 +98,16 @@ class BulkRun:
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
         here = InProcess(client, catalogue, row_options or RowOptions())
         self._engine_of: EngineOf = engine or partial(_in_process, here)
-        self._ready: asyncio.Queue[JournalRow | None] = asyncio.Queue()
+        self._ready: deque[JournalRow] = deque()
+        """What no worker has begun with."""
+        self._workers = 0
         self._endings: list[_Handed] = []
         """What is not recorded yet."""
         self._is_news = asyncio.Event()
         """Set when a row has ended."""
-        self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._concurrency)
+        self._results: asyncio.Queue[list[Result]] = asyncio.Queue(1)
+        """Those of one commit; none: there are no more."""
+        self._unread: Iterator[Result] = iter(())
         self._work: asyncio.Task[None] | None = None
         self._is_over = False
         """Whether the caller has been told of the end."""
@@ -154,10 +159,12 @@ class BulkRun:
         if self._work is None:
             self._work = asyncio.create_task(self._work_on_all())
             self._work.add_done_callback(self._end_results)
-        if not (self._work.done() and self._results.empty()):
-            result = await self._results.get()
-            if result is not None:
-                return result
+        while (result := next(self._unread, None)) is None:
+            if self._work.done() and self._results.empty():
+                break
+            self._unread = iter(await self._results.get())
+        else:
+            return result
         self._is_over = True
         if not self._work.cancelled():
             await self._work
@@ -196,43 +203,49 @@ class BulkRun:
     def _end_results(self, _work: asyncio.Task[None]) -> None:
         """Wake who waits for a result; nobody does where some are left."""
         if not self._results.full():
-            self._results.put_nowait(None)
+            self._results.put_nowait([])
 
     async def _stage(self, state: str, work: _Work) -> None:
         """Work on all rows in this state."""
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._concurrency):
-                    group.create_task(self._work_on(work))
-                await self._keep(state)
-                for _ in range(self._concurrency):
-                    self._ready.put_nowait(None)
+                await self._keep(state, lambda: group.create_task(self._work_on(work)))
         except BaseException:
             # What is known is recorded as far as it can be.
             with suppress(JournalError):
-                await self._record(state, [], [*self._endings, *((row, None) for row in self._take_back())])
+                endings = [*self._endings, *((row, None) for row in self._ready)]
+                await self._tell(await self._record(state, [], endings))
             raise
 
-    async def _keep(self, state: str) -> None:
+    async def _keep(self, state: str, start_worker: Callable[[], object]) -> None:
         """Keep the journal: what has ended and what is about to be sent share a commit, and then go on."""
         rows, outstanding, are_left = self._journal.rows(state), 0, True
         while are_left or outstanding or self._endings:
             some: list[JournalRow] = []
-            if are_left and self._ready.qsize() <= self._concurrency // 2:
-                some = [] if self.stopped_by is not None else list(islice(rows, self._concurrency))
-                are_left = bool(some)
             endings, self._endings = self._endings, []
+            # As many as end during a few commits: no worker is to wait for one, or all begin at once. At the pace of a
+            # real API that is a handful: few rows are recorded as sent that were not, should the process die.
+            ahead = min(4 * len(endings), 2 * self._concurrency)
+            room = self._concurrency + ahead - (outstanding - len(endings))
+            if are_left and room > 0:
+                some = [] if self.stopped_by is not None else list(islice(rows, room))
+                are_left = bool(some)
             outstanding += len(some) - len(endings)
             if some or endings:
-                await self._record(state, some, endings)
+                results = await self._record(state, some, endings)
+                self._ready.extend(some)
+                for _ in range(min(len(self._ready), self._concurrency - self._workers)):
+                    self._workers += 1
+                    start_worker()
+                await self._tell(results)
             elif outstanding:
                 await self._is_news.wait()
             self._is_news.clear()
 
     async def _record(
         self, state: str, some: list[JournalRow], endings: list[tuple[JournalRow, Ending | None]]
-    ) -> None:
-        """Record in one commit, then hand rows to the workers, and results to the caller."""
+    ) -> list[Result]:
+        """Record in one commit what has ended and what is about to be sent; return the results of what has ended."""
         tasks, now = self._catalogue.tasks, time.time()
         ended: list[RowEnding] = []
         unsettled: list[RowEnding] = []
@@ -248,25 +261,28 @@ class BulkRun:
         else:
             await self._journal.note(now, ended=ended)
             self.progress.unsettled -= len(ended)
-        for row in some:
-            self._ready.put_nowait(row)
-        for row, ending in ended:
+        for _row, ending in ended:
             self.progress.note(ending)
-            if self._max_failures is not None and self.progress.failures >= self._max_failures:
-                self.stop(f"{self.progress.failures} rows have failed")
-            await self._results.put(_result(row, ending, now))
+            if self.progress.failures == self._max_failures:
+                self.stop(f"{self._max_failures} rows have failed")
+        return [result_of(row, ending, now) for row, ending in ended]
 
-    def _take_back(self) -> list[JournalRow]:
-        """Return the rows that no worker has begun with."""
-        rows = [self._ready.get_nowait() for _ in range(self._ready.qsize())]
-        return [row for row in rows if row is not None]
+    async def _tell(self, results: list[Result]) -> None:
+        """Hand results to the caller, once it has taken those before them."""
+        if results:
+            await self._results.put(results)
 
     async def _work_on(self, work: _Work) -> None:
-        while (row := await self._ready.get()) is not None:
-            # Once the run is stopped, they go back as they are.
-            ending = None if self.stopped_by is not None else await self._watched(work(row))
-            self._endings.append((row, ending))
-            self._is_news.set()
+        """Work on rows until none is ready."""
+        try:
+            while self._ready:
+                row = self._ready.popleft()
+                # Once the run is stopped, they go back as they are.
+                ending = None if self.stopped_by is not None else await self._watched(work(row))
+                self._endings.append((row, ending))
+                self._is_news.set()
+        finally:
+            self._workers -= 1
 
     async def _watched(self, work: Awaitable[Ending]) -> Ending:
         self.progress.under_way += 1
@@ -282,19 +298,3 @@ class BulkRun:
 
 def _in_process(engine: InProcess, _run: str) -> AbstractAsyncContextManager[Engine]:
     return nullcontext(engine)
-
-
-def _result(row: JournalRow, ending: Ending, now: float) -> Result:
-    return Result(
-        n=row.n,
-        line=row.line,
-        operation=row.operation,
-        values=row.values,
-        outcome=ending.outcome,
-        is_ended=True,
-        attempts=ending.attempts,
-        correlation_id=ending.correlation_id,
-        error_text=ending.error_text,
-        answer_text=ending.answer,
-        ended_at=now,
-    )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from sdk_core.bulk.values import Parameter, parameters_of
 from sdk_core.client import Client
@@ -40,6 +40,13 @@ class Task:
     """Builds what to send at once; None from it: the workflow has to read first."""
     procedure_of: _ProcedureOf | None = field(repr=False)
     """Builds what settles a row; None: nothing does."""
+    _required: frozenset[str] = field(
+        init=False,
+        repr=False,
+        default=Factory(
+            lambda self: frozenset(p.name for p in self.parameters.values() if p.required), takes_self=True
+        ),
+    )
 
     @property
     def settles(self) -> bool:
@@ -48,13 +55,13 @@ class Task:
 
     def read(self, values: Mapping[str, object], *, text: bool) -> dict[str, Any]:
         """Return the arguments that a row holds; ValueError says what is wrong with it."""
-        unknown = values.keys() - self.parameters.keys()
-        if unknown:
-            raise ValueError(f"{self.name} takes no {min(unknown)}")
-        for parameter in self.parameters.values():
-            if parameter.required and parameter.name not in values:
-                raise ValueError(f"{parameter.name} is missing")
-        return {name: self.parameters[name].read(value, text=text) for name, value in values.items()}
+        parameters = self.parameters
+        if not values.keys() <= parameters.keys():
+            raise ValueError(f"{self.name} takes no {min(values.keys() - parameters.keys())}")
+        if not values.keys() >= self._required:
+            missing = next(name for name in parameters if name in self._required and name not in values)
+            raise ValueError(f"{missing} is missing")
+        return {name: parameters[name].read(value, text=text) for name, value in values.items()}
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise TypeError or ValueError unless the arguments can be sent."""

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from sdk_core.cli.bulk import add_bulk, bulk_commands
+from sdk_core.cli.bulk import BulkCommands, add_bulk
+from sdk_core.cli.bulk_parts import bulk_parts
 from sdk_core.cli.commands import add_operations_and_workflows
 from sdk_core.cli.doctor import add_doctor
 from sdk_core.cli.exits import EXPLAINED, Exit
@@ -21,8 +22,8 @@ from sdk_core.version import __version__
 __all__ = ["build", "run"]
 
 
-def build(program: Program) -> App:
-    """Return the command line of a program."""
+def build(program: Program, *, named: str | None = None) -> App:
+    """Return the command line of a program; with a name, only that operation or workflow has its options."""
     app = App(
         name=program.name,
         help=program.about,
@@ -39,8 +40,8 @@ def build(program: Program) -> App:
         print_error=False,
         exit_on_error=False,
     )
-    add_operations_and_workflows(app, program)
-    add_bulk(app, bulk_commands(program))
+    add_operations_and_workflows(app, program, named=named)
+    add_bulk(app, BulkCommands(bulk_parts(program)))
     add_auth(app, program)
     add_doctor(app, program)
     add_demo(app, program)
@@ -51,7 +52,9 @@ def build(program: Program) -> App:
 
 def run(program: Program, argv: Sequence[str]) -> int:
     """Run a command line and return its exit code: one of `sdk_core.cli.exits`."""
-    app = build(program)
+    # The script of `completion` has the options of all; other commands begin sooner.
+    first = argv[0] if argv else ""
+    app = build(program, named=None if first == "completion" else first)
     if not argv or argv[0] in app.help_flags:
         print_overview(app, new_console(stderr=not argv), program.about, _notes(program))
         return Exit.DONE if argv else Exit.USAGE

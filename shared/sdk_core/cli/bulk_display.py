@@ -60,6 +60,7 @@ def _interruptible(run: BulkRun, console: Console) -> Generator[None]:
             console.print("finishing the rows under way; once more cancels them", soft_wrap=True)
         else:
             run.cancel()
+            console.print("the rows under way are cancelled; --resume reads what became of them", soft_wrap=True)
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(interrupt)

@@ -28,7 +28,7 @@ def progress_line(progress: Progress, waits: Mapping[str, float], *, stopped_by:
     """Return how far a run is, in one line."""
     parts = [f"{progress.ended:,} of {progress.total:,}", f"{progress.rate:.1f}/s"]
     if stopped_by is not None:
-        parts.append(f"stopping: {progress.under_way} under way")
+        parts += [f"stopping: {progress.under_way} under way"] if progress.under_way else []
     elif progress.seconds_left and progress.ended + progress.unsettled < progress.total:
         parts.append(f"{_duration(progress.seconds_left)} to go")
     if progress.retries:

@@ -27,19 +27,33 @@ _EFFECTS: Mapping[Effect, str] = {
 }
 
 
-def add_operations_and_workflows(app: App, program: Program) -> None:
-    """Add a command for each operation and for each workflow."""
+def add_operations_and_workflows(app: App, program: Program, *, named: str | None = None) -> None:
+    """Add a command for each operation and for each workflow.
+
+    Args:
+        app: the program.
+        program: what it is made from.
+        named: the one command whose options are needed, if it is only one: the others have none.
+    """
     methods = {operation.name: getattr(program.client, operation.name) for operation in program.operations}
     iterators = {name: iterator for name in methods if (iterator := _iterator(program.client, name)) is not None}
     texts = describe([*methods.values(), *iterators.values(), *program.workflows])
     for operation in program.operations:
-        command = _operation_command(program, operation, texts[operation.name], has_pages=operation.name in iterators)
+        command: Callable[..., Exit] = _without_options
+        if named in {None, _dashed(operation.name)}:
+            has_pages = operation.name in iterators
+            command = _operation_command(program, operation, texts[operation.name], has_pages=has_pages)
         group = _READ if operation.effect is Effect.READ else _CHANGE
         app.command(command, name=_dashed(operation.name), group=group, help=_operation_help(operation, texts))
     for workflow in program.workflows:
         described = texts[workflow.__name__]
-        command = _workflow_command(program, workflow, described)
+        is_needed = named in {None, _dashed(workflow.__name__)}
+        command = _workflow_command(program, workflow, described) if is_needed else _without_options
         app.command(command, name=_dashed(workflow.__name__), group=_SETTLE, help=_help(described, _time(workflow)))
+
+
+def _without_options() -> Exit:
+    return Exit.USAGE
 
 
 def _operation_command(

@@ -62,15 +62,13 @@ def print_overview(app: App, console: Console, about: str, notes: Mapping[str, S
 
 def _print_paragraphs(console: Console, width: int, *texts: str) -> None:
     for text in texts:
-        for line in _wrapped(text, min(_WIDEST, width)):
-            console.print(Text(line))
-        console.print()
+        _print(console, [Text(line) for line in _wrapped(text, min(_WIDEST, width))])
 
 
 def _print_columns(console: Console, width: int, title: str, entries: Sequence[tuple[str, str]]) -> None:
     if not entries:
         return
-    console.print(Text(f"{title}:", style="bold"))
+    shown = [Text(f"{title}:", style="bold")]
     # A longer name stands on a line of its own.
     left = min(max(len(name) for name, _ in entries), max(_NARROWEST, width // 4))
     for name, said in entries:
@@ -81,8 +79,13 @@ def _print_columns(console: Console, width: int, title: str, entries: Sequence[t
         for begin, end in zip([name, *[""] * len(lines)], lines, strict=False):
             text = Text.assemble("  ", (f"{begin:{left}}", "cyan"), "  ", end)
             text.rstrip()
-            console.print(text)
-    console.print()
+            shown.append(text)
+    _print(console, shown)
+
+
+def _print(console: Console, lines: Sequence[Text]) -> None:
+    """Print lines that are wrapped already, and an empty one."""
+    console.print(Text("\n").join([*lines, Text()]), soft_wrap=True)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

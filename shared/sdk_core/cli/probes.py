@@ -79,9 +79,11 @@ async def reach(url: URL, timeout: float) -> AsyncIterator[tuple[Finding, str | 
 async def _talk(url: URL, host: str, port: int, timeout: float) -> tuple[Finding, str | None]:
     # In a thread: the certificates of the authorities are read from the disk.
     context = await asyncio.to_thread(ssl.create_default_context) if url.scheme == "https" else None
+    connected = False
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            connected = True
             try:
                 certificate = writer.get_extra_info("peercert")
                 version = writer.get_extra_info("ssl_object") and writer.get_extra_info("ssl_object").version()
@@ -93,6 +95,9 @@ async def _talk(url: URL, host: str, port: int, timeout: float) -> tuple[Finding
         what = "Behind an intercepting proxy, name its authority with SSL_CERT_FILE; else check the clock and the URL"
         return Finding("TLS", State.FAILED, f"the certificate is refused: {error.verify_message}", what), None
     except (OSError, TimeoutError) as error:
+        if connected:
+            said = f"{host}:{port} takes the connection, and gives no answer: {_reason(error)}"
+            return Finding("TLS", State.FAILED, said, "Check the base URL; or try again with a longer --timeout"), None
         what = "A firewall may be in between, or a proxy needed (HTTPS_PROXY)"
         return Finding("TLS", State.FAILED, f"no connection to {host}:{port}: {_reason(error)}", what), None
     return _certificate(certificate, version), _date_of(head)

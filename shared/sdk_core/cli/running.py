@@ -115,7 +115,10 @@ async def _running_client(
             return
         async with program.new_sandbox() as sandbox:
             output.say(f"on a sandbox, nothing is real; it has {_ids(sandbox)}", "dim")
-            async with client_of(program, program.sandbox_settings(sandbox), options, watch) as client:
+            found, secrets = program.sandbox_settings(sandbox), {each.name for each in program.settings if each.secret}
+            if options.dry_run:
+                found = {name: HIDDEN if name in secrets else value for name, value in found.items()}
+            async with client_of(program, found, options, watch) as client:
                 yield client
 
 
