@@ -5,7 +5,7 @@
   and is ended with its page.
 - A block below `<!-- console: not run, it needs a package index -->` installs: extras and packages are compared with
   pyproject.toml.
-- A block below `<!-- console: not run, tests/x.py does it -->` needs what not every machine has: the test has its words.
+- A block below `<!-- console: not run, tests/x.py does it -->` needs what few machines have: the test has its words.
 
 Ports are free ones in place of those that are written, and 6379 is that of a Redis of the page's own.
 """

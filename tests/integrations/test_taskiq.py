@@ -26,6 +26,7 @@ from membership_sdk.sandbox import Fault
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.real_time("the studio takes its time, and the worker is killed meanwhile"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills the processes that Linux lists in /proc"),
 ]
 KILLS = int(os.environ.get("KILLS", "2"))

@@ -63,7 +63,8 @@ def answer(operation: Operation[object], number: int, state: str) -> bytes:
 def shown(operation: Operation[object], state: str) -> str:
     """Return what errors call a state that such a read has told."""
     if operation.name in {membership.GET_CONTRACT_DATA.name, membership.GET_ADDITIONAL_MODULE_CONTRACT.name}:
-        return str(_STATUS[state])
+        status = _STATUS[state]
+        return "absent" if status is None else str(status)
     if operation is membership.VALIDATE_ADDITIONAL_MODULE_CONTRACT_REQUEST:
         return str(_VERDICT[state])
     if operation is membership.GET_IDLE_PERIODS:

@@ -89,9 +89,7 @@ class BulkRun:
     ) -> None:
         if plan is None and not resume:
             raise ValueError("without a plan, there is only a run to resume")
-        self._catalogue = catalogue
-        self._plan = plan
-        self._operation = operation
+        self._catalogue, self._plan, self._operation = catalogue, plan, operation
         self._path = Path(journal)
         self._resume = resume
         self._concurrency = positive_int("concurrency", concurrency)

@@ -42,7 +42,6 @@ class Lock:
 def _reset_all() -> None:
     global forks  # noqa: PLW0603  there is one process
     forks += 1
-    undivided.release()
     failures: list[Exception] = []
     for thing in list(_resettables):
         # One that fails must not keep the others on what is the parent's.
@@ -55,4 +54,5 @@ def _reset_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=undivided.acquire, after_in_parent=undivided.release, after_in_child=_reset_all)
+    os.register_at_fork(before=undivided.acquire, after_in_parent=undivided.release, after_in_child=undivided.release)
+    os.register_at_fork(after_in_child=_reset_all)
