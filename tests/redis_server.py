@@ -1,12 +1,13 @@
 """A Redis server of a test's own, on a free loopback port: real, and gone when the test is over."""
 
 import importlib.util
+import secrets
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -106,10 +107,12 @@ def redis_server(*, appendonly: bool = False) -> Generator[RedisServer]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port for a server that is started next: none of those that the system gives to connections meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _answers(port: int) -> bool:

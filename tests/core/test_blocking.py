@@ -234,7 +234,8 @@ async def test_loop_goes_on_after_a_large_error(body: str, status: int) -> None:
 @pytest.mark.parametrize("name", ["withdraw_contract_cancelation", "get_custom_term_end_dates", "list_subscriptions"])
 async def test_loop_goes_on_after_a_large_error_with_a_success(name: str) -> None:
     longest, error = await longest_step(name, CannedAnswer(200, LARGE_ERRORS["fields"]))
-    assert longest < 0.05
+    # 50 ms for each MiB: one call into msgspec holds the interpreter's lock, in whatever thread.
+    assert longest < 0.05 * 8
     assert isinstance(error, InvalidResponseError)
     assert error.details.raw["errorCode"] == "NO"
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +14,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientError, ClientSession
 from attrs import define
+from redis_server import free_port
 
 from cloudcockpit_sdk import SubscriptionStatus, from_json
 from cloudcockpit_sdk.models import Subscription, SubscriptionListItem
@@ -70,13 +70,6 @@ class App:
 
     def effects(self) -> list[str]:
         return [entry.operation for entry in self.sandbox.ledger if entry.operation == self.write_operation]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def environment(sandbox: Any, port: int) -> dict[str, str]:
