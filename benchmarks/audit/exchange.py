@@ -130,7 +130,9 @@ class Exchange:
         """Return whether the next request has come, read or not."""
         if self.writer.is_closing():
             return True
-        waiting, _, _ = select.select([self.writer.get_extra_info("socket")], [], [], 0)
+        poll = select.poll()
+        poll.register(self.writer.get_extra_info("socket"), select.POLLIN)
+        waiting = poll.poll(0)
         unread: Sized = getattr(self.reader, "_buffer", "")
         return bool(waiting) or len(unread) > 0
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
-from typing import Any, get_origin
+from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
 import pytest
@@ -198,3 +198,17 @@ def test_what_is_read_is_as_if_it_were_built(root: Any) -> None:
         setattr(value, name, None)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         delattr(value, name)
+
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Box(Generic[T]):
+    value: T
+
+
+def test_generic_class_without_other_names_in_json_is_read_as_its_argument_says() -> None:
+    assert READERS[Box[int]](b'{"value":1}') == Box(1)
+    with pytest.raises(Exception, match="int"):
+        READERS[Box[int]](b'{"value":"1"}')
