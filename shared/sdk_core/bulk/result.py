@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from attrs import field, frozen
+from msgspec import Struct
 
 from sdk_core import codec
 from sdk_core.errors import AuthenticationError, ClientClosedError, PermissionDeniedError, SdkError
@@ -44,22 +45,25 @@ _OF_ERRORS = {
 }
 
 
-@frozen(kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, eq=False, kw_only=True):
     """What one try at a row led to."""
 
     outcome: RowOutcome
     correlation_id: str
     attempts: int
     """How often its request was sent."""
-    error_text: str | None = field(default=None, repr=False)
+    error_text: str | None = None
     """What went wrong, as JSON text without secrets."""
     may_succeed_later: bool = False
     """Whether nothing happened, for a reason that is none of the row's own: resuming sends it again."""
     stops_run: str | None = None
     """Why no other row can succeed either."""
-    answer: str | None = field(default=None, repr=False)
+    answer: str | None = None
     """What the API answered, as JSON text; None if there was nothing in it."""
+
+    # What a member's data may stand in is shown nowhere.
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
     @classmethod
     def of_answer(cls, value: object, correlation_id: str, attempts: int) -> "Ending":
