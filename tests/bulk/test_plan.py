@@ -134,7 +134,7 @@ def test_every_operation_that_changes_something_names_what_it_changes(catalogue:
 
 
 async def test_rows_that_are_wrong_and_rows_that_change_the_same_are_told_at_once(tmp_path: Path) -> None:
-    plan = [
+    plan: list[dict[str, object]] = [
         {"customer_id": 1, "contract_id": 2},
         {"customer_id": 1, "contract_id": "two"},
         {"customer_id": 1, "contract_id": 2},
