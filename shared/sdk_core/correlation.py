@@ -1,8 +1,8 @@
 """One id per logical call: made when it is first asked for, or taken from whoever calls us."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from random import getrandbits
 
 from sdk_core.arguments import header_text
@@ -13,8 +13,7 @@ _MAX_LENGTH = 128
 _scope: ContextVar[str | None] = ContextVar("sdk_correlation_id", default=None)
 
 
-@contextmanager
-def correlation_scope(correlation_id: str) -> Generator[str]:
+def correlation_scope(correlation_id: str) -> AbstractContextManager[str]:
     """Give every call inside the block this correlation id; other tasks are not affected.
 
     Args:
@@ -24,11 +23,24 @@ def correlation_scope(correlation_id: str) -> Generator[str]:
     Raises:
         ValueError: the id can't stand in a header.
     """
-    token = _scope.set(checked_correlation_id(correlation_id))
-    try:
-        yield correlation_id
-    finally:
-        _scope.reset(token)
+    return _Scope(checked_correlation_id(correlation_id))
+
+
+class _Scope(AbstractContextManager[str]):
+    """Made for each row of a bulk run: a generator would take three times as long."""
+
+    __slots__ = ("_correlation_id", "_token")
+    _token: Token[str | None]
+
+    def __init__(self, correlation_id: str) -> None:
+        self._correlation_id = correlation_id
+
+    def __enter__(self) -> str:
+        self._token = _scope.set(self._correlation_id)
+        return self._correlation_id
+
+    def __exit__(self, *_exc: object) -> None:
+        _scope.reset(self._token)
 
 
 current_correlation_id: Callable[[], str | None] = _scope.get

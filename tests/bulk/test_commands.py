@@ -57,6 +57,21 @@ async def start(sandbox: MembershipSandbox, *argv: object) -> asyncio.subprocess
     )
 
 
+async def test_one_row_is_called_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal, results = tmp_path / "run.db", tmp_path / "results.csv"
+    async with studio(1) as sandbox:
+        sandbox.fail(Fault.status(400))
+        plan = write_plan(tmp_path, 1)
+        options: Any = {"journal": journal, "operation": WITHDRAW, "results": results, "yes": True, "max_failures": 1}
+        await commands(sandbox.url).bulk(plan, **options)
+    told = capsys.readouterr().err
+    assert "1 row, valid; to be done: 1 withdraw_cancelation\n" in told
+    assert "plan.csv: 1 row, begun" in told
+    assert "results.csv: 1 row\n" in told
+    assert "stopped: 1 row has failed;" in told
+    assert "1 rows" not in told
+
+
 async def test_a_plan_becomes_results_and_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with studio(30) as sandbox:
         sandbox.fail(Fault.status(429, retry_after=0), Fault.status(400))

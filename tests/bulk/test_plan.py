@@ -133,6 +133,23 @@ def test_every_operation_that_changes_something_names_what_it_changes(catalogue:
     assert all(task.target and set(task.target) <= task.parameters.keys() for task in changing)
 
 
+async def test_rows_that_are_wrong_and_rows_that_change_the_same_are_told_at_once(tmp_path: Path) -> None:
+    plan: list[dict[str, object]] = [
+        {"customer_id": 1, "contract_id": 2},
+        {"customer_id": 1, "contract_id": "two"},
+        {"customer_id": 1, "contract_id": 2},
+    ]
+    async with MembershipClient("http://127.0.0.1:9", "key") as client:
+        run = bulk.run(client, plan, operation="withdraw_cancelation", journal=tmp_path / "run.db")
+        with pytest.raises(PlanError) as raised:
+            await run.__aenter__()
+    assert raised.value.problems == (
+        "line 2: contract_id must be a whole number",
+        "line 3: it is a second row for the same as line 1 (withdraw_cancelation; 2 rows in all)",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_two_rows_that_change_the_same_are_refused_and_leave_no_journal(tmp_path: Path) -> None:
     plan = [
         {"customer_id": 1, "contract_id": 2, "on": "latest", "reason": 11},

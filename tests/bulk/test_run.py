@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from attrs import evolve
+from msgspec.structs import replace
 from wire import FakeTime
 
 from cloudcockpit_sdk import bulk as cloudcockpit_bulk
@@ -462,4 +463,4 @@ async def _leave_intents(client: MembershipClient, plan: list[Any], operation: s
     """Leave the journal of a process that was killed right before it sent anything."""
     async with bulk.run(client, plan, operation=operation, journal=path) as run:
         rows = list(run._journal.rows("planned"))
-        await run._journal.note(1.0, intents=[evolve(row, correlation_id=str(uuid4())) for row in rows])
+        await run._journal.note(1.0, intents=[replace(row, correlation_id=str(uuid4())) for row in rows])

@@ -19,9 +19,8 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 import attrs
-from attrs import evolve
+import msgspec
 
-from sdk_core import codec
 from sdk_core.bulk.journal import JournalRow
 from sdk_core.bulk.result import Ending, RowOutcome
 from sdk_core.bulk.row import InProcess, RowOptions
@@ -108,11 +107,11 @@ class DocketEngine:
 
     async def _known(self, row: JournalRow) -> Ending | None:
         text = await _persistently(lambda: self._redis.hget(self._keys.endings, str(row.n)))
-        return None if text is None else _ending(text)
+        return None if text is None else msgspec.json.decode(text, type=Ending)
 
     async def _hand_out(self, row: JournalRow, *, may_be_sent: bool) -> None:
         add = self._docket.add(carry_out, key=f"{self._run}:{row.n}")
-        await add(self._run, json.dumps(attrs.asdict(row)), self._options, may_be_sent=may_be_sent)
+        await add(self._run, msgspec.json.encode(row).decode(), self._options, may_be_sent=may_be_sent)
 
 
 class _Keys:
@@ -170,7 +169,7 @@ async def work(
         async def carry_out_here(run: str, row: str, options: str, *, may_be_sent: bool) -> None:
             if run not in engines:
                 engines[run] = InProcess(client, catalogue, RowOptions(**json.loads(options)))
-            keys, known = _Keys(catalogue.sdk, run), JournalRow(**json.loads(row))
+            keys, known = _Keys(catalogue.sdk, run), msgspec.json.decode(row, type=JournalRow)
             await _carry_out(engines[run], redis, keys, known, may_be_sent=may_be_sent)
 
         docket.register(carry_out_here, names=[carry_out.__name__])
@@ -193,10 +192,10 @@ async def _carry_out(engine: InProcess, redis: Redis, keys: _Keys, row: JournalR
     is_new = await _persistently(lambda: redis.hsetnx(keys.begun, field, "1"))
     if may_be_sent or not is_new:
         # Whoever had it before is dead, or it would not have come here: nothing of it is sent any more.
-        ending = await engine.settle(evolve(row, sent_at=time.time()))
+        ending = await engine.settle(msgspec.structs.replace(row, sent_at=time.time()))
     else:
         ending = await engine.send(row)
-    text = json.dumps(attrs.asdict(ending) | {"outcome": ending.outcome.value})
+    text = msgspec.json.encode(ending).decode()
     await _persistently(lambda: _keep(redis, keys, field, text))
 
 
@@ -207,11 +206,6 @@ async def _keep(redis: Redis, keys: _Keys, field: str, text: str) -> None:
         for key in (keys.begun, keys.endings, keys.news):
             pipeline.expire(key, _KEPT)
         await pipeline.execute()
-
-
-def _ending(text: bytes | str) -> Ending:
-    facts = codec.as_object(codec.parse(text.encode() if isinstance(text, str) else text))
-    return Ending(outcome=RowOutcome(facts.pop("outcome")), **facts)
 
 
 async def _persistently(ask: Callable[[], Awaitable[T]]) -> T:

@@ -6,7 +6,6 @@ machine. `<journal>-lock` is locked by the process that works on the run.
 """
 
 import asyncio
-import json
 import os
 import sqlite3
 import time
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from attrs import frozen
+from msgspec import Struct, json
 
 from sdk_core.bulk import records
 from sdk_core.bulk.lock import lock, lock_file
@@ -36,7 +35,6 @@ create table row(n integer primary key, line integer not null, operation text no
     sent_at real, attempts integer not null default 0, outcome text, may_succeed_later integer, error text,
     answer text, ended_at real);
 """
-_INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
 # Rows come as one JSON text, [[n, ...], ...], so that a batch is one statement: at each, SQLite's thread and the loop's
 # hand Python's lock to each other.
 _PLANNED: Final = """
@@ -60,8 +58,7 @@ from json_each(?2) as b where n = json_extract(b.value, '$[0]')
 """
 
 
-@frozen
-class JournalRow:
+class JournalRow(Struct, frozen=True, eq=False):
     """A row to work on."""
 
     n: int
@@ -73,6 +70,10 @@ class JournalRow:
     """Of its request; of one that is to be sent, a new one."""
     sent_at: float
     """No later than this its request was sent, in seconds since the epoch; 0: it never was."""
+
+    # What a member's data may stand in is shown nowhere.
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
 
 RowEnding = tuple[JournalRow, Ending]
@@ -110,9 +111,7 @@ class Journal:
                 _refuse_old(database, path)
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
-                values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
-                database.executemany(_INSERT, values)
-                records.refuse_duplicates(database, plan)
+                records.take_in(database, rows, plan)
                 facts = (FORMAT, run_id, sdk, plan, time.time())
                 database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
         except BaseException:
@@ -213,7 +212,7 @@ class Journal:
             _ENDED: [(row.n, *_known(ending)) for row, ending in ended],
             _UNSETTLED: [(row.n, ending.attempts, ending.error_text) for row, ending in unsettled],
         }
-        texts = {sql: json.dumps(batch) for sql, batch in batches.items() if batch}
+        texts = {sql: json.encode(batch).decode() for sql, batch in batches.items() if batch}
         with explained(self.path):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, now, texts)
 

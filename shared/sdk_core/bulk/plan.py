@@ -34,6 +34,11 @@ class PlanError(ValueError):
         _name, found, _more = self.args
         return tuple(found)
 
+    def along_with(self, problems: Iterable[str]) -> "PlanError":
+        """Return this error with other problems of the plan."""
+        name, found, more = self.args
+        return PlanError(name, (*found, *problems), more)
+
     def __str__(self) -> str:
         name, problems, more = self.args
         lines = [f"{name} can't be carried out; nothing was sent.", *(f"  {problem}" for problem in problems)]

@@ -21,13 +21,14 @@ __all__ = [
     "facts_of",
     "has_run",
     "reading",
-    "refuse_duplicates",
     "results_of",
+    "take_in",
 ]
 
 FORMAT: Final = 1
 """Of the tables; another release may have another."""
 _MOST_PROBLEMS: Final = 20
+_INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
 _RESULT: Final = (
     "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
 )
@@ -101,19 +102,28 @@ def explained(path: Path) -> Generator[None]:
         raise JournalError(f"the journal {path} can't be used: {error}; what was recorded in it is safe") from error
 
 
-def refuse_duplicates(database: sqlite3.Connection, plan: str) -> None:
-    """Raise PlanError if two rows change the same: which of them comes first would be left to chance."""
+def take_in(database: sqlite3.Connection, rows: Iterator[PlannedRow], plan: str) -> None:
+    """Take the rows of a plan in; PlanError has those that are wrong and those that change the same."""
+    values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
+    try:
+        database.executemany(_INSERT, values)
+    except PlanError as error:
+        raise error.along_with(_duplicates(database)) from None
+    if twice := _duplicates(database):
+        raise PlanError(plan, twice)
+
+
+def _duplicates(database: sqlite3.Connection) -> list[str]:
+    """Return where two rows change the same: which of them comes first would be left to chance."""
     twice = database.execute(
         "select operation, min(line), max(line), count(*) from row group by operation, target having count(*) > 1"
         " order by 2 limit ?",
         (_MOST_PROBLEMS,),
     ).fetchall()
-    if twice:
-        problems = [
-            f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
-            for operation, first, last, count in twice
-        ]
-        raise PlanError(plan, problems)
+    return [
+        f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
+        for operation, first, last, count in twice
+    ]
 
 
 def compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:

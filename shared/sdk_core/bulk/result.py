@@ -4,7 +4,7 @@ import json
 from enum import Enum
 from typing import Any
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from sdk_core import codec
 from sdk_core.errors import AuthenticationError, ClientClosedError, PermissionDeniedError, SdkError
@@ -44,22 +44,25 @@ _OF_ERRORS = {
 }
 
 
-@frozen(kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, eq=False, kw_only=True):
     """What one try at a row led to."""
 
     outcome: RowOutcome
     correlation_id: str
     attempts: int
     """How often its request was sent."""
-    error_text: str | None = field(default=None, repr=False)
+    error_text: str | None = None
     """What went wrong, as JSON text without secrets."""
     may_succeed_later: bool = False
     """Whether nothing happened, for a reason that is none of the row's own: resuming sends it again."""
     stops_run: str | None = None
     """Why no other row can succeed either."""
-    answer: str | None = field(default=None, repr=False)
+    answer: str | None = None
     """What the API answered, as JSON text; None if there was nothing in it."""
+
+    # What a member's data may stand in is shown nowhere.
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
     @classmethod
     def of_answer(cls, value: object, correlation_id: str, attempts: int) -> "Ending":
@@ -96,8 +99,7 @@ def _may_succeed_later(outcome: RowOutcome, error: SdkError) -> bool:
     return outcome in {RowOutcome.NOT_SENT, RowOutcome.REJECTED} and of_others
 
 
-@frozen
-class Result:
+class Result(Struct, frozen=True):
     """A row of a run, as its journal has it."""
 
     n: int
@@ -105,7 +107,7 @@ class Result:
     line: int
     """Of the plan."""
     operation: str
-    values: str = field(repr=False)
+    values: str
     """Its arguments, as the plan has them: JSON text."""
     outcome: RowOutcome
     is_ended: bool
@@ -113,10 +115,15 @@ class Result:
     attempts: int
     """How often its request was sent, as far as that was recorded."""
     correlation_id: str | None
-    error_text: str | None = field(repr=False)
-    answer_text: str | None = field(repr=False)
+    error_text: str | None
+    answer_text: str | None
     ended_at: float | None
     """Seconds since the epoch."""
+
+    # What a member's data may stand in is shown nowhere.
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in ("n", "line", "operation", "outcome", "correlation_id")}
+        return f"Result({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def arguments(self) -> dict[str, Any]:

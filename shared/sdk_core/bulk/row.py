@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 from attrs import field, frozen
 from attrs.validators import optional
+from msgspec import Struct
 
 from sdk_core import codec
 from sdk_core.arguments import of_type, seconds, valid
@@ -41,11 +42,14 @@ class RowOptions:
     """Seconds for which a row's state is read on."""
 
 
-@frozen
-class _Row:
+class _Row(Struct, frozen=True, eq=False):
     task: Task
-    arguments: Mapping[str, Any] = field(repr=False)
+    arguments: Mapping[str, Any]
     correlation_id: str
+
+    # What a member's data may stand in is shown nowhere.
+    def __repr__(self) -> str:
+        return object.__repr__(self)
 
     def answered(self, value: object, attempts: int) -> Ending:
         return Ending.of_answer(value, self.correlation_id, attempts)

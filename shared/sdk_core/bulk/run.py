@@ -262,7 +262,7 @@ class BulkRun:
         for _row, ending in ended:
             self.progress.note(ending)
             if self.progress.failures == self._max_failures:
-                self.stop(f"{self._max_failures} rows have failed")
+                self.stop("1 row has failed" if self._max_failures == 1 else f"{self._max_failures} rows have failed")
         return [result_of(row, ending, now) for row, ending in ended]
 
     async def _tell(self, results: list[Result]) -> None:
@@ -276,22 +276,20 @@ class BulkRun:
             while self._ready:
                 row = self._ready.popleft()
                 # Once the run is stopped, they go back as they are.
-                ending = None if self.stopped_by is not None else await self._watched(work(row))
+                ending = None
+                if self.stopped_by is None:
+                    self.progress.under_way += 1
+                    try:
+                        ending = await work(row)
+                    finally:
+                        self.progress.under_way -= 1
+                    if ending.stops_run is not None:
+                        self.is_refused = True
+                        self.stop(ending.stops_run)
                 self._endings.append((row, ending))
                 self._is_news.set()
         finally:
             self._workers -= 1
-
-    async def _watched(self, work: Awaitable[Ending]) -> Ending:
-        self.progress.under_way += 1
-        try:
-            ending = await work
-        finally:
-            self.progress.under_way -= 1
-        if ending.stops_run is not None:
-            self.is_refused = True
-            self.stop(ending.stops_run)
-        return ending
 
 
 def _in_process(engine: InProcess, _run: str) -> AbstractAsyncContextManager[Engine]:

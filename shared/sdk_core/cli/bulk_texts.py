@@ -8,7 +8,7 @@ from typing import Final
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.report import Status
 
-__all__ = ["progress_line", "status_json", "status_lines"]
+__all__ = ["progress_line", "rows_in_words", "status_json", "status_lines"]
 
 _MEANINGS: Final = {
     "done": "the API said yes",
@@ -43,10 +43,15 @@ def progress_line(progress: Progress, waits: Mapping[str, float], *, stopped_by:
     return ", ".join(parts)
 
 
+def rows_in_words(count: int) -> str:
+    """Return a number of rows with the noun."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
 def status_lines(status: Status) -> Iterator[str]:
     """Give a summary by outcome."""
     begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.run.begun_at))
-    yield f"{status.run.plan}: {status.run.rows:,} rows, begun {begun}"
+    yield f"{status.run.plan}: {rows_in_words(status.run.rows)}, begun {begun}"
     width = max(len(f"{count:,}") for count in status.counts.values())
     for name, count in status.counts.items():
         yield f"  {count:>{width},} {name:11} {_MEANINGS[name]}"

@@ -19,7 +19,7 @@ from sdk_core.bulk.run import BulkRun, EngineOf, RunOptions
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_display import BY_SIGNAL, show
 from sdk_core.cli.bulk_parts import BulkParts
-from sdk_core.cli.bulk_texts import status_json, status_lines
+from sdk_core.cli.bulk_texts import rows_in_words, status_json, status_lines
 from sdk_core.cli.exits import Exit
 from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
@@ -80,7 +80,7 @@ def write_report(journal: Path, results: Path) -> Exit:
         count = write_results(journal, results)
     except (JournalError, OSError) as error:
         return _refused(console, error)
-    console.print(f"{results}: {count:,} rows", soft_wrap=True)
+    console.print(f"{results}: {rows_in_words(count)}", soft_wrap=True)
     return Exit.DONE
 
 
@@ -148,7 +148,9 @@ def _may_begin(
     """Say what is about to be sent, and ask whether to go on."""
     left = run.operations()
     what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
-    console.print(f"{run.progress.total:,} rows, all of them valid; to be done: {what}", soft_wrap=True)
+    rows = run.progress.total
+    valid = "valid" if rows == 1 else "all of them valid"
+    console.print(f"{rows_in_words(rows)}, {valid}; to be done: {what}", soft_wrap=True)
     if dry_run:
         console.print("dry run: nothing was sent")
         return False
@@ -186,7 +188,7 @@ def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) ->
         console.print(text, soft_wrap=True)
     if results is not None:
         try:
-            console.print(f"{results}: {write_results(journal, results):,} rows", soft_wrap=True)
+            console.print(f"{results}: {rows_in_words(write_results(journal, results))}", soft_wrap=True)
         except OSError as error:
             console.print(f"{results} can't be written: {error.strerror}; `report` writes it again", soft_wrap=True)
     if run.stopped_by is not None:
