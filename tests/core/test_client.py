@@ -129,10 +129,9 @@ async def test_unsendable_correlation_ids_are_refused() -> None:
             pytest.fail(f"the scope of {text!r} was entered")
     provided = iter(ids)
     async with WireServer() as server, cloudcockpit(server, correlation_id=lambda: next(provided)) as client:
-        for text in ids:
+        for _ in ids:
             with pytest.raises(ValueError, match="correlation_id"):
                 await client.call(READ)
-                pytest.fail(f"{text!r} was sent")
         assert server.requests == []
 
 
@@ -220,7 +219,6 @@ async def test_language_of_a_view_is_checked() -> None:
         for text in CONTROL:
             with pytest.raises(ValueError, match="language"):
                 client.with_options(language=text)
-                pytest.fail(f"{text!r} was taken")
         assert server.connections == 0
 
 
@@ -555,7 +553,6 @@ def test_settings_that_would_break_a_header_are_refused(name: str) -> None:
         secret = f"s3cret{text}" if text.strip() == text and text else text
         with pytest.raises(ConfigurationError, match=name) as caught:
             SETTINGS[name](secret)
-            pytest.fail(f"{text!r} was taken")
         assert "s3cret" not in str(caught.value), text
 
 
