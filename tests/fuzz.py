@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-_FACTOR = int(os.environ.get("FUZZ", "1"))
+FACTOR = int(os.environ.get("FUZZ", "1"))
 
 
 def fuzzed(examples: int) -> Callable[[Any], Any]:
     """Mark a property, looked at with this many examples in the suite."""
 
     def decorate(test: Any) -> Any:
-        return pytest.mark.fuzz(settings(max_examples=examples * _FACTOR, deadline=None)(test))
+        return pytest.mark.fuzz(settings(max_examples=examples * FACTOR, deadline=None)(test))
 
     return decorate

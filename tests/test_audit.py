@@ -5,6 +5,7 @@ import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -34,18 +35,34 @@ pytestmark = pytest.mark.real_time("the server of the audit answers late, and st
 CALLS = range(1, 2001)
 
 
-PLANS = {number: plan(1, number) for number in range(1, 9001)}
+@cache
+def plans() -> dict[int, Plan]:
+    return {number: plan(1, number) for number in range(1, 9001)}
 
 
 def such_calls(wanted: Callable[[Plan], bool]) -> list[int]:
-    return [number for number, call in PLANS.items() if wanted(call)]
+    return [number for number, call in plans().items() if wanted(call)]
 
 
 # But for those which may wait a second until they may ask for a token again.
-QUICK = such_calls(lambda call: call.route != OWN)
-WRITES = such_calls(lambda call: call.route != OWN and call.operation.effect is Effect.WRITE)[:100]
-CANCELLED = such_calls(lambda call: call.route == STEADY and call.cancelled)
-WITH_TOKENS = such_calls(lambda call: call.needs_token and call.total_timeout < 0.5)
+@cache
+def quick() -> list[int]:
+    return such_calls(lambda call: call.route != OWN)
+
+
+@cache
+def writes() -> list[int]:
+    return such_calls(lambda call: call.route != OWN and call.operation.effect is Effect.WRITE)[:100]
+
+
+@cache
+def cancelled() -> list[int]:
+    return such_calls(lambda call: call.route == STEADY and call.cancelled)
+
+
+@cache
+def with_tokens() -> list[int]:
+    return such_calls(lambda call: call.needs_token and call.total_timeout < 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -92,15 +109,15 @@ def test_sdk_never_lies_wherever_it_runs(runtime: str) -> None:
         pytest.importorskip("uvloop")
     elif runtime == "fork" and runtime not in multiprocessing.get_all_start_methods():
         pytest.skip("no fork here")
-    assert passed(QUICK[:200], runtime).ends["returned"] > 50
+    assert passed(quick()[:200], runtime).ends["returned"] > 50
 
 
 def test_sdk_never_lies_with_the_parser_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no C extension, aiohttp raises more, and sooner."""
     monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
-    passed(QUICK[:200])
+    passed(quick()[:200])
     monkeypatch.setattr(sdk_core.transport.exchange, "EXCHANGE_ERRORS", (aiohttp.ClientError, OSError))
-    assert audit(1, QUICK[100:450]).counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick()[100:450]).counts[Lie.FOREIGN_ERROR]
 
 
 def repeat_writes(effect: Effect, outcome: Outcome, *, passing: bool) -> bool:
@@ -157,18 +174,18 @@ def test_audit_finds_a_wrong_table(
     for module in (sdk_core.transport.exchange, sdk_core.verdict):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, mutant)
-    assert audit(1, WRITES).counts[lie]
+    assert audit(1, writes()).counts[lie]
 
 
 def test_audit_finds_a_foreign_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk_core.transport.exchange, "EXCHANGE_ERRORS", ())
-    assert audit(1, QUICK[:100]).counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick()[:100]).counts[Lie.FOREIGN_ERROR]
 
 
 def test_audit_finds_a_hidden_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What aiohttp would do by itself (R-06)."""
     monkeypatch.setattr("sdk_core.transport.session._switch_replay_off", lambda _session: None)
-    assert audit(1, QUICK[:500]).counts[Lie.MISCOUNTED]
+    assert audit(1, quick()[:500]).counts[Lie.MISCOUNTED]
 
 
 async def busy_after_its_answer(x: Exchange) -> None:
@@ -182,7 +199,7 @@ def test_audit_allows_what_was_sent_before_its_call_was_cancelled(monkeypatch: p
     monkeypatch.setattr("benchmarks.audit.server.FAULTS", {"busy": busy_after_its_answer})
     # Few at a time, so that they are given up faster than the server reads.
     monkeypatch.setattr("benchmarks.audit.runner._CONCURRENCY", 4)
-    report = audit(1, CANCELLED[:150])
+    report = audit(1, cancelled()[:150])
     assert report.ok, "\n".join(report.lines())
     assert report.ends["CancelledError"] > 30
 
@@ -198,7 +215,7 @@ def test_audit_finds_a_request_after_its_call_was_cancelled(monkeypatch: pytest.
         return await asyncio.shield(later(*args))
 
     monkeypatch.setattr(sdk_core.transport.exchange.Exchange, "send", detached)
-    report = audit(1, CANCELLED[:50])
+    report = audit(1, cancelled()[:50])
     assert any("after the call was cancelled" in detail for _, _, detail in report.violations)
 
 
@@ -209,7 +226,7 @@ def test_audit_finds_followed_redirects(monkeypatch: pytest.MonkeyPatch) -> None
         return request(session, *args, **{**options, "allow_redirects": True})
 
     monkeypatch.setattr(aiohttp.ClientSession, "request", follow)
-    assert audit(1, QUICK[:500]).counts[Lie.REDIRECTED]
+    assert audit(1, quick()[:500]).counts[Lie.REDIRECTED]
 
 
 def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +239,7 @@ def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.Monke
             await asyncio.sleep(0.5)
 
     monkeypatch.setattr(sdk_core.transport.exchange.Exchange, "send", hesitate)
-    assert audit(1, QUICK[:50]).counts[Lie.OUTLIVED]
+    assert audit(1, quick()[:50]).counts[Lie.OUTLIVED]
 
 
 def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +252,7 @@ def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPa
         return first[0]
 
     monkeypatch.setattr(sdk_core.admission.Admission, "_open", whichever)
-    assert audit(1, QUICK[:50], "runs").counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick()[:50], "runs").counts[Lie.FOREIGN_ERROR]
 
 
 def test_audit_finds_a_lie_told_in_a_forked_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +264,7 @@ def test_audit_finds_a_lie_told_in_a_forked_worker(monkeypatch: pytest.MonkeyPat
         return outcome_of_failure(error) if os.getpid() == parent else Outcome.NOT_SENT
 
     monkeypatch.setattr(sdk_core.transport.exchange, "outcome_of_failure", in_workers)
-    assert audit(1, QUICK[:100], "fork").counts[Lie.MISCOUNTED]
+    assert audit(1, quick()[:100], "fork").counts[Lie.MISCOUNTED]
 
 
 def test_audit_finds_a_token_that_was_never_issued(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +277,7 @@ def test_audit_finds_a_token_that_was_never_issued(monkeypatch: pytest.MonkeyPat
             return {"Authorization": "Bearer made up"}
 
     monkeypatch.setattr(sdk_core.auth.BearerToken, "fetch", make_up)
-    report = audit(1, WITH_TOKENS)
+    report = audit(1, with_tokens())
     assert report.counts[Lie.MISCOUNTED]
     assert any("without a token" in detail for _, _, detail in report.violations)
 
@@ -276,12 +293,12 @@ def test_audit_finds_a_failed_token_that_leaves_all_open(monkeypatch: pytest.Mon
             raise
 
     monkeypatch.setattr(sdk_core.admission.Admission, "fetch_token", unsure)
-    assert audit(1, WITH_TOKENS).counts[Lie.MISCOUNTED]
+    assert audit(1, with_tokens()).counts[Lie.MISCOUNTED]
 
 
 def test_audit_finds_an_error_with_foreign_company(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk_core.transport.exchange, "safe_cause", lambda error, _proxy: error)
-    assert audit(1, QUICK[:50]).counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick()[:50]).counts[Lie.FOREIGN_ERROR]
 
 
 def test_audit_finds_what_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +307,7 @@ def test_audit_finds_what_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(sdk_core.client.Client, "aclose", forget)
     monkeypatch.setattr("sdk_core.transport.session._inherited", [])
-    report = audit(1, QUICK[:100])
+    report = audit(1, quick()[:100])
     assert not report.violations
     assert any(report.left.values())
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,13 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (name if name in MODULES else node.module for name in names)
 
 
-IMPORTS = {module: set(_imports(file)) for module, file in MODULES.items()}
+@cache
+def _all_imports() -> dict[str, set[str]]:
+    return {module: set(_imports(file)) for module, file in MODULES.items()}
 
 
 def _importing(*names: str) -> set[str]:
-    return {module for module, imported in IMPORTS.items() if any(_is_in(other, *names) for other in imported)}
+    return {module for module, imported in _all_imports().items() if any(_is_in(other, *names) for other in imported)}
 
 
 def _is_in(module: str, *names: str) -> bool:
@@ -94,7 +97,7 @@ def test_libraries_stay_in_their_rooms(library: str, rooms: set[str]) -> None:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    pending = {module: {other for other in IMPORTS[module] if other in MODULES} - {module} for module in MODULES}
+    pending = {module: {other for other in _all_imports()[module] if other in MODULES} - {module} for module in MODULES}
     # A package imports its parts, which may import others of its parts.
     while free := {module for module, others in pending.items() if not others & pending.keys()}:
         pending = {module: others for module, others in pending.items() if module not in free}

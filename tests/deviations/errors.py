@@ -195,6 +195,6 @@ REFUSALS = (
     R("own, Membership", "V", {"errorMessage": "M", "errorCode": "C", "traceId": "t"}, "C", "M", "t", {}, "membership"),
     R("own, nothing but a message", "V", {"errorMessage": "M"}, None, "M", None, {}, "membership"),
 )
-"""Each is served with each of STATUSES by both APIs, to every operation."""
+"""Each is served with each of STATUSES by both APIs, to every operation with at least two of them."""
 
 STATUSES = (400, 403, 502)

@@ -48,12 +48,18 @@ def test_there_are_as_many_rows_as_promised() -> None:
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 async def test_refusal_tells_what_is_in_its_body(api: Api, status: int, row: Refusal) -> None:
-    """Code, message, trace id and fields from where they are; and only the API's own envelope is taken for that."""
+    """Code, message, trace id and fields from where they are; and only the API's own envelope is taken for that.
+
+    Every operation at 403, which tells the scope it needs, and each at one of the other statuses: what a body means
+    does not depend on who asked.
+    """
+    others = [status for status in STATUSES if status != 403]
+    operations = api.operations if status == 403 else api.operations[others.index(status) :: len(others)]
     async with (
         WireServer(CannedAnswer(status, as_bytes(row.body))) as server,
         api.client(server.url, retry=RetryPolicy.none()) as client,
     ):
-        for operation in api.operations:
+        for operation in operations:
             with pytest.raises(ApiError) as caught:
                 await client.call(operation, **valid_arguments(operation))
             error, details = caught.value, caught.value.details

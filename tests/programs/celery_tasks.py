@@ -6,6 +6,7 @@ import random
 import sys
 
 from celery import Celery
+from celery.concurrency.asynpool import AsynPool
 
 from membership_sdk import MembershipClient, RetryPolicy
 from membership_sdk.workflows import withdraw_cancelation
@@ -19,6 +20,8 @@ if os.environ.get("UNDO"):
 # No jitter: what is asked for is waited for, and no test waits for more.
 if "pytest" not in sys.modules:  # the tests themselves import this, too
     random.random = lambda: 0.0
+# Celery looks every 5 s for processes that died, unless it happens to learn of it.
+AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.1})
 client = MembershipClient(os.environ["MEMBERSHIP_BASE_URL"], os.environ["MEMBERSHIP_API_KEY"], retry=RetryPolicy.none())
 
 

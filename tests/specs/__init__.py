@@ -32,7 +32,9 @@ _SLOT_TYPES = {"int64": "int", "uuid": "uuid", None: "str"}
 
 @cache
 def load(name: str) -> Any:
-    return yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text())
+    # The loader in C, where there is one, needs a tenth of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(Path(__file__).with_name(f"{name}.yaml").read_text(), Loader=loader)
 
 
 def snake(name: str) -> str:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import attrs
 import pytest
+from fuzz import FACTOR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,11 @@ from sdk_core.returns import Empty
 from specs import SPECS, Described, Spec, is_required, snake
 
 BOUNDED = settings(
-    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=12 * FACTOR,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 NEW = "ZZZ_NEW"
 OTHER_NAMES: dict[str, Any] = {
@@ -430,6 +435,7 @@ def essence(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("spec", "name"), MODELS)
+@pytest.mark.fuzz
 @BOUNDED
 @given(data=st.data())
 def test_any_documented_value_survives_a_round_trip(spec: Spec, name: str, data: st.DataObject) -> None:
@@ -440,6 +446,7 @@ def test_any_documented_value_survives_a_round_trip(spec: Spec, name: str, data:
 
 
 @each_spec
+@pytest.mark.fuzz
 @BOUNDED
 @given(data=st.data())
 def test_any_documented_error_is_read(spec: Spec, data: st.DataObject) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
+from fuzz import FACTOR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
@@ -32,7 +33,13 @@ CHECKS: list[Any] = [
     content_type_conformance,
     response_schema_conformance,
 ]
-FEW = settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=6 * FACTOR,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 TODAY = date(2026, 1, 15)
 KNOWN = {
     "customerId": "CUSTOMER_ID",
@@ -113,6 +120,7 @@ def test_document_is_openapi(spec: Spec) -> None:
     schemathesis.openapi.from_dict(spec.as_promised()).validate()
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize(("spec", "operation"), OPERATIONS)
 def test_sandbox_answers_as_documented(spec: Spec, operation: APIOperation) -> None:
     """No server error, no undocumented status, no answer of another shape: for good requests, bad ones, known ids."""
