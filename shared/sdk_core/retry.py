@@ -131,8 +131,8 @@ class RetryPolicy:
 def retry_after_of(status: int, headers: Mapping[str, str], *, now: float) -> float | None:
     """Return the seconds that an answer asks to wait, as exactly as it says; None if it does not.
 
-    `RateLimit-Reset` comes with any answer, so it counts with a 429 only; what is
-    beyond a day is no number of seconds, as the draft of the header has it, but a date.
+    `RateLimit-Reset` comes with any answer, so it counts with a 429 only; what is beyond a day is no number of seconds,
+    as the draft of the header has it, but a date.
 
     Args:
         status: the answer's status.

@@ -264,6 +264,17 @@ async def test_error_with_a_status_of_success_is_none(api: Api, what: str, body:
 
 
 @pytest.mark.parametrize(
+    "body", [rb'{"\u0065rrorCode": "C"}', '{"errorCode": "C"}'.encode("utf-16")], ids=["escaped", "UTF-16"]
+)
+@pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
+async def test_error_with_a_status_of_success_is_none_however_its_keys_are_written(api: Api, body: bytes) -> None:
+    async with WireServer(CannedAnswer(body=body)) as server, api.client(server.url) as client:
+        for operation in filter(takes_anything, api.operations):
+            with pytest.raises(InvalidResponseError, match="the body of an error"):
+                await client.call(operation, **valid_arguments(operation))
+
+
+@pytest.mark.parametrize(
     "body", [{"success": True}, {"status": "Accepted"}, {"errors": []}, {"error": None, "status": 202}, {"code": 0}, []]
 )
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
