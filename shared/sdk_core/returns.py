@@ -14,6 +14,8 @@ from uuid import UUID
 
 import attrs
 
+from sdk_core import codec
+
 __all__ = ["Checked", "Empty", "readable"]
 
 
@@ -69,6 +71,7 @@ def readable(name: str, shape: Any) -> None:
             raise TypeError(f"{where}: {part!r} is no type that can be read") from None
         if new:
             found.add(part)
+            codec.prepare(part)
             pending.extend(_parts(where, part))
     _readable.update(found)
 

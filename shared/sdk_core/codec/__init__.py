@@ -40,7 +40,7 @@ from typing import Any, TypeVar, get_origin
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.lists import Unwrap, as_items
 from sdk_core.codec.problems import Reading, ShapeError
-from sdk_core.codec.rules import structure
+from sdk_core.codec.rules import prepare, structure
 from sdk_core.codec.text import LARGE, NotJsonError, as_list, as_object, as_text, parse, parse_or_none, uncollected
 from sdk_core.codec.twins import READERS
 from sdk_core.codec.write import dump, encode_datetime
@@ -62,6 +62,7 @@ __all__ = [
     "load",
     "parse",
     "parse_or_none",
+    "prepare",
     "structure",
 ]
 

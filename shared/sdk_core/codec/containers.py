@@ -11,10 +11,9 @@ from types import NoneType
 from typing import Any, Final, NamedTuple, cast, get_args, get_origin
 
 import attrs
-from cattrs import BaseConverter, StructureHandlerNotFoundError
 
 from sdk_core.codec.enums import OpenEnumObject
-from sdk_core.codec.problems import EnoughError, MisfitError, WrongTypeError, current_reading
+from sdk_core.codec.problems import EnoughError, MisfitError, NoRuleError, WrongTypeError, current_reading
 from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
 from sdk_core.codec.shapes import is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.codec.text import as_list, as_object
@@ -30,12 +29,12 @@ _TEXTS: Final = frozenset({str, object, Any})
 # What may be missing
 
 
-def optional_rule(shape: Any, converter: BaseConverter) -> Rule:
+def optional_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
     """Return the rule for `X | None`: what servers send where they have no value is None, and told."""
     kind: Any = next(member for member in get_args(shape) if member is not NoneType)
     is_choice = is_enum(kind)
     is_named = is_choice and issubclass(kind, OpenEnumObject)
-    structure_value = _structuring(kind, converter)
+    structure_value = _structuring(kind, rule_of)
 
     def rule(value: Any, _shape: Any) -> Any:
         if value is None or (is_named and as_object(value).get("name") is None and type(value) is dict):
@@ -84,10 +83,10 @@ class _Attribute(NamedTuple):
     null_is_default: bool
 
 
-def object_rule(cls: Any, converter: BaseConverter) -> Rule:
+def object_rule(cls: Any, rule_of: Callable[[Any], Rule]) -> Rule:
     """Return the rule for an attrs class. All its attributes are read, so that all misfits are noted."""
     attributes = [
-        _attribute(attribute, Any if kind is None else kind, converter)
+        _attribute(attribute, Any if kind is None else kind, rule_of)
         for attribute, kind in typed_attributes(cls)
         if attribute.init and not attribute.metadata.get("original")
     ]
@@ -124,10 +123,10 @@ def object_rule(cls: Any, converter: BaseConverter) -> Rule:
     return rule
 
 
-def _attribute(attribute: Any, kind: Any, converter: BaseConverter) -> _Attribute:
+def _attribute(attribute: Any, kind: Any, rule_of: Callable[[Any], Rule]) -> _Attribute:
     key, has_default = json_name(attribute), attribute.default is not attrs.NOTHING
     may_be_null = kind is Any or is_optional(kind)
-    structure_value = _structuring(kind, converter)
+    structure_value = _structuring(kind, rule_of)
     if attribute.converter is not None:
         structure_value = _or_unchanged(structure_value)
     if attribute.metadata.get("digits"):
@@ -142,14 +141,14 @@ def _attribute(attribute: Any, kind: Any, converter: BaseConverter) -> _Attribut
     )
 
 
-def _structuring(kind: Any, converter: BaseConverter) -> Callable[[Any], Any]:
+def _structuring(kind: Any, rule_of: Callable[[Any], Rule]) -> Callable[[Any], Any]:
     """Return the function that makes a `kind` of a value. Its rule is looked up late: a class may hold its own kind."""
     rule: Rule | None = None
 
     def structure_value(value: Any) -> Any:
         nonlocal rule
         if rule is None:
-            rule = converter.get_structure_hook(kind)
+            rule = rule_of(kind)
         return rule(value, kind)
 
     return structure_value
@@ -159,7 +158,7 @@ def _or_unchanged(structure_value: Callable[[Any], Any]) -> Callable[[Any], Any]
     def structured(value: Any) -> Any:
         try:
             return structure_value(value)
-        except StructureHandlerNotFoundError:
+        except NoRuleError:
             # Only the converter of the attribute itself knows how to make one.
             return value
 
@@ -176,39 +175,35 @@ def _or_digits(structure_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return structured
 
 
-def list_rule(make: Callable[[list[Any]], Any]) -> Callable[[Any, BaseConverter], Rule]:
-    """Return the factory of rules for lists, of which `make` makes a list or a tuple."""
+def list_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
+    """Return the rule for a list, or a tuple of any length, with items of one type."""
+    make, structure_item = get_origin(shape), _structuring(get_args(shape)[0], rule_of)
 
-    def make_rule(shape: Any, converter: BaseConverter) -> Rule:
-        structure_item = _structuring(get_args(shape)[0], converter)
+    def rule(value: Any, _shape: Any) -> Any:
+        reading, given = current_reading.get(), as_list(value)
+        if value is None:
+            reading.tolerate("null for an empty list")
+        elif type(value) is not list:
+            raise WrongTypeError("expected a list")
+        items: list[Any] = []
+        reading.path.append(0)
+        for index, item in enumerate(given):
+            reading.path[-1] = index
+            try:
+                items.append(structure_item(item))
+            except EnoughError:
+                raise
+            except Exception as error:  # noqa: BLE001  as in `structure`
+                reading.note(error)
+        reading.path.pop()
+        return items if make is list else make(items)
 
-        def rule(value: Any, _shape: Any) -> Any:
-            reading, given = current_reading.get(), as_list(value)
-            if value is None:
-                reading.tolerate("null for an empty list")
-            elif type(value) is not list:
-                raise WrongTypeError("expected a list")
-            items: list[Any] = []
-            reading.path.append(0)
-            for index, item in enumerate(given):
-                reading.path[-1] = index
-                try:
-                    items.append(structure_item(item))
-                except EnoughError:
-                    raise
-                except Exception as error:  # noqa: BLE001  as in `structure`
-                    reading.note(error)
-            reading.path.pop()
-            return items if make is list else make(items)
-
-        return rule
-
-    return make_rule
+    return rule
 
 
-def dict_rule(shape: Any, converter: BaseConverter) -> Rule:
+def dict_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
     """Return the rule for a mapping with keys and values of one type each."""
-    structure_key, structure_item = (_structuring(kind, converter) for kind in get_args(shape))
+    structure_key, structure_item = (_structuring(kind, rule_of) for kind in get_args(shape))
 
     def rule(value: Any, _shape: Any) -> Any:
         if type(value) is not dict:

@@ -39,6 +39,10 @@ class WrongTypeError(ValueError):
     """A value of another type than documented; the text says what was expected and holds no value."""
 
 
+class NoRuleError(Exception):
+    """There is no way to read a value as this type."""
+
+
 class MisfitError(Exception):
     """An object does not fit; what is wrong with it was noted already."""
 
@@ -83,4 +87,4 @@ class Reading:
 
 
 current_reading: ContextVar[Reading] = ContextVar("current_reading")
-"""cattrs hands its rules the value and the shape, and nothing else."""
+"""A rule is given the value and the shape, and nothing else, as cattrs hands it no more."""

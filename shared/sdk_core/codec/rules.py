@@ -3,8 +3,8 @@
 `structure(value, shape)` takes a value that was parsed already, and raises ShapeError with the misfits. It decides what
 the SDKs accept: the fast reader in twins.py may refuse more, but neither accepts more nor reads to another value.
 
-By default cattrs converts ("false" to True, null to "None", 5 to "5"). Each type below has a rule that converts nothing
-instead: the value is of the type that the API documents, or a WrongTypeError says what was expected.
+Each type below has a rule that converts nothing: the value is of the type that the API documents, or a WrongTypeError
+says what was expected.
 
     JSON           is read as            by
     scalar         str, int, Decimal...  scalars.py, by class
@@ -12,7 +12,11 @@ instead: the value is of the type that the API documents, or a WrongTypeError sa
     object         attrs class           containers.object_rule: made per class, renames keys to attributes
     object         dict                  containers.dict_rule
     list           list, tuple           containers.list_rule: made per type of item
-    anything       object                scalars.unchanged
+    anything       object, Any           scalars.unchanged
+    anything else  set, Literal, Enum... cattrs, which asks these rules for what is inside
+
+cattrs is asked last, because it converts ("false" to True, null to "None", 5 to "5"); and it is imported when a class
+of an application's own needs it: no model of the SDKs does, and it takes as long as tens of calls.
 
 What is tolerated, and told to `Reading.tolerate`, costs a field at most, never the answer:
 
@@ -24,18 +28,21 @@ What is tolerated, and told to `Reading.tolerate`, costs a field at most, never 
 - digits in a text for a whole number, only where an attribute has `metadata={"digits": True}`.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, TypeVar
-
-from cattrs import Converter
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from sdk_core.codec.containers import dict_rule, list_rule, object_rule, optional_rule
-from sdk_core.codec.problems import MOST_PROBLEMS, EnoughError, Reading, ShapeError, current_reading
-from sdk_core.codec.scalars import SCALAR_RULES, unchanged
-from sdk_core.codec.shapes import has_attrs, is_generic, is_object, is_optional
+from sdk_core.codec.enums import OpenEnum, OpenEnumObject
+from sdk_core.codec.problems import MOST_PROBLEMS, EnoughError, NoRuleError, Reading, ShapeError, current_reading
+from sdk_core.codec.scalars import SCALAR_RULES, Rule, exactly, unchanged
+from sdk_core.codec.shapes import has_attrs, is_enum, is_optional, is_uniform
 
-__all__ = ["structure"]
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+__all__ = ["prepare", "structure"]
 
 T = TypeVar("T")
 
@@ -55,12 +62,13 @@ def structure(value: Any, shape: type[T], reading: Reading | None = None) -> T:
     reading = reading or Reading()
     token = current_reading.set(reading)
     result: Any = None
+    kind: Any = shape  # To mypy, a type[T] may be unhashable.
     with suppress(EnoughError):
         try:
-            result = _reading_converter().structure(value, shape)
+            result = _rule_of(kind)(value, kind)
         except EnoughError:
             raise
-        except Exception as error:  # noqa: BLE001  No I/O runs here: whatever cattrs raises, the value does not fit.
+        except Exception as error:  # noqa: BLE001  No I/O runs here: whatever a class raises, the value does not fit.
             reading.note(error)
     current_reading.reset(token)
     # Outside of the handler, so that an error that shows values does not become the context of this one.
@@ -73,17 +81,66 @@ def structure(value: Any, shape: type[T], reading: Reading | None = None) -> T:
     return structured
 
 
+def prepare(shape: Any) -> None:
+    """Import now what is needed to read `shape` itself: calls do not wait for an import."""
+    if not (has_attrs(shape) or _own_rule(shape)):
+        _cattrs_converter()
+
+
 @cache
-def _reading_converter() -> Converter:
-    """Return the one converter that reads, made when it is first needed and not when the SDK is imported."""
+def _rule_of(shape: Any) -> Rule:
+    return _own_rule(shape) or _cattrs_rule()
+
+
+def _own_rule(shape: Any) -> Rule | None:
+    """Return our rule for what is read as `shape`; None if there is none."""
+    if (rule := _RULES_BY_CLASS.get(shape)) is not None:
+        return rule
+    if is_enum(shape):
+        return SCALAR_RULES[OpenEnumObject if issubclass(shape, OpenEnumObject) else OpenEnum]
+    origin: Any = get_origin(shape)
+    if origin in {list, tuple} and is_uniform(shape):
+        return list_rule(shape, _rule_of)
+    if origin is dict:
+        return dict_rule(shape, _rule_of)
+    if is_optional(shape):
+        return optional_rule(shape, _rule_of)
+    return object_rule(shape, _rule_of) if has_attrs(shape) else None
+
+
+_RULES_BY_CLASS: Mapping[Any, Rule] = {
+    **SCALAR_RULES,
+    **dict.fromkeys((Any, object), unchanged),
+    dict: exactly(dict, "an object"),
+    list: exactly(list, "a list"),
+}
+
+
+# What only cattrs knows
+
+
+def _cattrs_rule() -> Rule:
+    from cattrs import StructureHandlerNotFoundError  # noqa: PLC0415  see the module's docstring
+
+    structure_by_cattrs = _cattrs_converter().structure
+
+    def rule(value: Any, kind: Any) -> Any:
+        try:
+            return structure_by_cattrs(value, kind)
+        except StructureHandlerNotFoundError:
+            raise NoRuleError("nothing can read this type") from None
+
+    return rule
+
+
+@cache
+def _cattrs_converter() -> "Converter":
+    """Return the one converter, which asks our rules for all that they know."""
+    from cattrs import Converter  # noqa: PLC0415  see the module's docstring
+
     converter = Converter(detailed_validation=False)
     # By class, not by predicate: cattrs asks the rules for classes first, and has one of its own for every Enum.
     for kind, rule in SCALAR_RULES.items():
         converter.register_structure_hook(kind, rule)
-    converter.register_structure_hook_func(is_object, unchanged)
-    converter.register_structure_hook_factory(is_generic(list), list_rule(list))
-    converter.register_structure_hook_factory(is_generic(tuple), list_rule(tuple))
-    converter.register_structure_hook_factory(is_generic(dict), dict_rule)
-    converter.register_structure_hook_factory(is_optional, optional_rule)
-    converter.register_structure_hook_factory(has_attrs, object_rule)
+    converter.register_structure_hook_factory(lambda shape: _own_rule(shape) is not None, _rule_of)
     return converter

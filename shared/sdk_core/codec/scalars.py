@@ -11,13 +11,15 @@ from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.problems import WrongTypeError, current_reading
 from sdk_core.codec.text import as_object
 
-__all__ = ["SCALAR_RULES", "NaiveError", "Rule", "as_datetime", "as_decimal", "unchanged"]
+__all__ = ["SCALAR_RULES", "NaiveError", "Rule", "as_datetime", "as_decimal", "exactly", "unchanged"]
 
 Rule = Callable[[Any, Any], Any]
 """Takes a JSON value and the shape, and returns the value as that shape."""
 
 
-def _exactly(kind: type, what: str) -> Rule:
+def exactly(kind: type, what: str) -> Rule:
+    """Return the rule for values of just that class; in words, it is `what`."""
+
     def rule(value: Any, _shape: Any) -> Any:
         # Not isinstance(): to it `True` is an int. JSON gives no subclasses.
         if type(value) is not kind:
@@ -108,9 +110,9 @@ def unchanged(value: Any, _shape: Any) -> Any:
 
 
 SCALAR_RULES: Mapping[type, Rule] = {
-    str: _exactly(str, "a string"),
-    int: _exactly(int, "a whole number"),
-    bool: _exactly(bool, "true or false"),
+    str: exactly(str, "a string"),
+    int: exactly(int, "a whole number"),
+    bool: exactly(bool, "true or false"),
     Decimal: as_decimal,
     date: _date,
     datetime: as_datetime,

@@ -16,9 +16,8 @@ __all__ = [
     "has_attrs",
     "is_enum",
     "is_factory",
-    "is_generic",
-    "is_object",
     "is_optional",
+    "is_uniform",
     "json_name",
     "original_of",
     "typed_attributes",
@@ -36,14 +35,10 @@ def is_optional(shape: Any) -> bool:
     return get_origin(shape) in (Union, UnionType) and NoneType in members and len(members) == 2
 
 
-def is_object(shape: Any) -> bool:
-    """Whether it is `object`, which any JSON value fits. Of `Any`, cattrs knows that by itself."""
-    return shape is object
-
-
-def is_generic(kind: type) -> Callable[[Any], bool]:
-    """Return the test whether a shape is `kind` with arguments, such as `list[int]` for `list`."""
-    return lambda shape: get_origin(shape) is kind
+def is_uniform(shape: Any) -> bool:
+    """Whether a list or tuple with arguments holds items of one type."""
+    args = get_args(shape)
+    return len(args) == 1 or args[1:] == (...,)
 
 
 def has_attrs(shape: Any) -> bool:

@@ -1,6 +1,6 @@
 """attrs instances and JSON values to JSON text.
 
-    value --> cattrs ---------------> _exact ----------------> msgspec --> bytes
+    value --> _TO_JSON_VALUE -------> _exact ----------------> msgspec --> bytes
               attrs instances become  what JSON does not know
               dicts with JSON keys;   is refused; Decimals are
               None and empty          written digit by digit
@@ -8,25 +8,35 @@
 
 msgspec writes fastest, and would write much that no API documents: sets, bytes, dataclasses, `Decimal` as a string.
 `_exact` therefore lets through only what is written as the documentation has it.
+
+cattrs is not used: it would have to be imported before the first request with a body is sent, which takes as long as
+tens of such requests do.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import partial
 from types import NoneType
-from typing import Any
+from typing import Any, get_args, get_origin
 from uuid import UUID
 
 import attrs
 import msgspec
-from cattrs import Converter
-from cattrs.gen import make_dict_unstructure_fn, override
 
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.problems import Reading
 from sdk_core.codec.rules import structure
-from sdk_core.codec.shapes import LazyDict, has_attrs, json_name, original_of
+from sdk_core.codec.shapes import (
+    LazyDict,
+    has_attrs,
+    is_factory,
+    is_optional,
+    is_uniform,
+    json_name,
+    original_of,
+    typed_attributes,
+)
 
 __all__ = ["dump", "encode_datetime", "to_builtins"]
 
@@ -66,33 +76,104 @@ def encode_datetime(name: str, value: datetime) -> str:
         raise ValueError(f"{name} must be within the years 1 to 9999 in UTC") from None
 
 
+_ENCODER = msgspec.json.Encoder()
+_DATES = frozenset({date.__mro__[-2]})
+"""The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
+_PLAIN = _DATES | {str, int, bool, NoneType, UUID}
+"""What msgspec writes as the APIs document it, if it is of exactly such a class."""
+_TEXT = frozenset({str})
+
 # attrs instances to JSON values
 
 
-@cache
-def _writing_converter() -> Converter:
-    """Return the one converter that writes, made when it is first needed."""
-    converter = Converter()
+def _writer(shape: Any) -> Callable[[Any], Any]:
+    """Return the function that makes a JSON value of what is declared as `shape`, or is of that class."""
+    kind: Any = get_origin(shape) or shape
+    args = get_args(shape)
+    if is_optional(shape):
+        write_value = _TO_JSON_VALUE[next(member for member in args if member is not NoneType)]
+        return lambda value: None if value is None else write_value(value)
+    if not isinstance(kind, type) or kind is object or kind is Any:
+        return _write_by_class
+    if issubclass(kind, list | tuple):
+        # Of a tuple such as tuple[int, str], each item is written by its own class.
+        return partial(_write_list, _TO_JSON_VALUE[args[0]] if is_uniform(shape) else _write_by_class)
+    if issubclass(kind, Mapping):
+        return partial(_write_mapping, _TO_JSON_VALUE[args[1]] if args else _write_by_class)
+    if has_attrs(kind):
+        return _object_writer(kind)
+    return next((write for base, write in _SCALARS if issubclass(kind, base)), _unchanged)
+
+
+def _write_by_class(value: Any) -> Any:
+    kind = value.__class__
+    return value if kind is object else _TO_JSON_VALUE[kind](value)
+
+
+def _write_list(write_item: Callable[[Any], Any], value: Any) -> list[Any]:
+    kind = value.__class__
+    if not issubclass(kind, list | tuple):
+        raise TypeError(f"a {kind.__name__} can't be sent as a JSON list")
+    return [write_item(item) for item in value]
+
+
+def _write_mapping(write_item: Callable[[Any], Any], value: Any) -> dict[Any, Any]:
+    kind = value.__class__
+    if kind is not dict and not issubclass(kind, Mapping):
+        raise TypeError(f"a {kind.__name__} can't be sent as a JSON object")
+    return {_write_by_class(key): write_item(item) for key, item in value.items()}
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+_SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (datetime, lambda value: encode_datetime("datetime", value)),
     # A date or UUID of exactly that class stays: msgspec writes the same text, and faster. Of subclasses it knows none.
-    converter.register_unstructure_hook(date, lambda value: value if type(value) in _DATES else date.isoformat(value))
-    converter.register_unstructure_hook(datetime, lambda value: encode_datetime("datetime", value))
-    converter.register_unstructure_hook(UUID, lambda value: value if type(value) is UUID else str(value))
-    converter.register_unstructure_hook(OpenEnum, str)
-    converter.register_unstructure_hook(OpenEnumObject, lambda value: {"name": str(value)})
-    converter.register_unstructure_hook_factory(has_attrs, _to_object)
-    return converter
+    (date, lambda value: value if type(value) in _DATES else date.isoformat(value)),
+    (UUID, lambda value: value if type(value) is UUID else str(value)),
+    (OpenEnumObject, lambda value: {"name": str(value)}),
+    (OpenEnum, str),
+)
+"""How values of these classes and of their subclasses are written: the first that fits."""
+_TO_JSON_VALUE = LazyDict(_writer)
 
 
-_TO_JSON_VALUE = LazyDict(lambda cls: _writing_converter().get_unstructure_hook(cls))
-
-
-def _to_object(cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+def _object_writer(cls: Any) -> Callable[[Any], Any]:
+    rows: list[tuple[str, str, bool, Any, Any, Callable[[Any], Any]]] = []
     original = original_of(cls)
-    overrides: dict[str, Any] = {
-        a.name: override(omit=True) if a is original else override(rename=json_name(a)) for a in attrs.fields(cls)
-    }
-    write = make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **overrides)
-    return write if original is None else lambda value: _sent_back(value, getattr(value, original.name), write)
+
+    def write_object(value: Any) -> dict[str, Any]:
+        if not rows:
+            # Late, because a class may hold its own kind.
+            rows[:] = _rows(cls)
+        found: dict[str, Any] = {}
+        for name, key, always, default, unchanged, write in rows:
+            item = getattr(value, name)
+            if always or item != default:
+                found[key] = item if item.__class__ is unchanged else write(item)
+        return found
+
+    if original is None:
+        return write_object
+    return lambda value: _sent_back(value, getattr(value, original.name), write_object)
+
+
+def _rows(cls: Any) -> Iterator[tuple[str, str, bool, Any, Any, Callable[[Any], Any]]]:
+    """Give a row for each attribute.
+
+    Its name, its JSON key, whether it is always written, the default that is not, the class of values that are written
+    as they are, and what writes all others.
+    """
+    for attribute, kind in typed_attributes(cls):
+        if attribute.init and not attribute.metadata.get("original"):
+            default: Any = attribute.default
+            has_none = default is attrs.NOTHING
+            if is_factory(default):
+                default = default.factory()
+            write = _TO_JSON_VALUE[Any if kind is None else kind]
+            yield attribute.name, json_name(attribute), has_none, default, kind if kind in _PLAIN else None, write
 
 
 def _sent_back(value: object, original: Mapping[str, Any] | None, write: Callable[[Any], dict[str, Any]]) -> Any:
@@ -106,14 +187,6 @@ def _sent_back(value: object, original: Mapping[str, Any] | None, write: Callabl
 
 
 # JSON values to text
-
-
-_ENCODER = msgspec.json.Encoder()
-_DATES = frozenset({date.__mro__[-2]})
-"""The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
-_PLAIN = _DATES | {str, int, bool, NoneType, UUID}
-"""What msgspec writes as the APIs document it, if it is of exactly such a class."""
-_TEXT = frozenset({str})
 
 
 def _exact(value: Any) -> Any:
