@@ -28,6 +28,7 @@ from sdk_core.errors import AuthenticationError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
 from sdk_core.transport.fork import reset_in_child
+from sdk_core.value import Value
 
 __all__ = [
     "ApiKey",
@@ -108,7 +109,7 @@ class ApiKey(FixedToken):
 
 
 @frozen
-class Token:
+class Token(Value):
     """A bearer token."""
 
     value: str = field(repr=False)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final, TypedDict
 
 from aiohttp import ClientSession
-from attrs import field, frozen
 from yarl import URL
 
 from sdk_core import codec
@@ -18,6 +18,7 @@ from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy
 from sdk_core.telemetry import Telemetry
 from sdk_core.transport.connection import Connection
+from sdk_core.value import Opaque
 from sdk_core.version import __version__
 
 __all__ = ["Backend", "ClientOptions", "check_functions", "check_kinds", "check_session", "configuring", "user_agent"]
@@ -33,15 +34,14 @@ _KINDS: Final[Mapping[str, type]] = {
 """Of those options of a client that are objects with a class of their own."""
 
 
-@frozen(kw_only=True, eq=False)
-class Backend:
+class Backend(Opaque, frozen=True, kw_only=True):
     """What one API has of its own; everything else is the same for all."""
 
-    base_url: URL = field(repr=False)
+    base_url: URL
     auth: Auth
     read_error: Callable[[bytes], ErrorDetails]
     """Reads the API's error envelope; never raises."""
-    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
     """Sent with every request."""
     correlation_header: str | None = None
     """The header that carries the correlation id, where the API has one."""

@@ -22,6 +22,7 @@ from sdk_core.outcome import Attempt, Outcome
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
 from sdk_core.transport.multipart import Multipart
+from sdk_core.value import Opaque, Value
 
 __all__ = ["Answer", "Call", "Options", "Reply"]
 
@@ -32,7 +33,7 @@ _log = logging.getLogger("sdk_core.client")
 """Of all that is told of calls."""
 
 
-class Answer(Struct, frozen=True, eq=False):
+class Answer(Opaque, frozen=True):
     """What came back for one attempt."""
 
     status: int
@@ -41,16 +42,12 @@ class Answer(Struct, frozen=True, eq=False):
     content: bytes | None
     """The body, decompressed; None: larger than allowed, or not read to its end."""
 
-    # What a member's data may stand in is shown nowhere.
-    def __repr__(self) -> str:
-        return object.__repr__(self)
-
 
 _NONE_YET: Final = Answer(0, {}, None)
 
 
 @frozen
-class Reply(Generic[T]):
+class Reply(Value, Generic[T]):
     """A successful call with everything known of it."""
 
     value: T
@@ -66,8 +63,7 @@ class Reply(Generic[T]):
         return Reply(value, self.status, self.headers, self.attempts, self.correlation_id)
 
 
-@frozen(eq=False)
-class Options:
+class Options(Opaque, frozen=True):
     """How calls are made: a client's own, or those of a view of it."""
 
     retry: RetryPolicy
@@ -76,7 +72,7 @@ class Options:
     total_timeout: float
     """Seconds."""
     max_response_bytes: int
-    headers: CIMultiDict[str] = field(repr=False)
+    headers: CIMultiDict[str]
     """Sent with every request."""
     skip_unreadable_items: bool = False
     on_unexpected: Callable[[Deviation], None] | None = None

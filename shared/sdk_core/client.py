@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 from aiohttp import ClientSession
-from attrs import evolve
 from multidict import CIMultiDict, istr
 
 from sdk_core.admission import Admission
@@ -120,7 +119,7 @@ class Client:
             changes["attempt_timeout"] = seconds("attempt_timeout", attempt_timeout)
         if total_timeout is not None:
             changes["total_timeout"] = seconds("total_timeout", total_timeout)
-        return self._view(evolve(self._options, **changes))
+        return self._view(self._options.but(**changes))
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -137,7 +136,7 @@ class Client:
         """Return a client that sends these headers too, and shares connections; for the SDKs' own options."""
         more = self._options.headers.copy()
         more.update(headers)
-        return self._view(evolve(self._options, headers=more))
+        return self._view(self._options.but(headers=more))
 
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)

@@ -5,6 +5,8 @@ from typing import Any, TypedDict
 
 from attrs import field, frozen
 
+from sdk_core.value import Value
+
 __all__ = ["ErrorDetails", "Facts", "FieldError", "safe_code"]
 
 # Only what looks like a code or an id is shown, kept in pickles and logged: no sentence, no e-mail address.
@@ -21,7 +23,7 @@ def _shown(text: str | None) -> str:
 
 
 @frozen
-class FieldError:
+class FieldError(Value):
     """What the API says about one field of the request."""
 
     name: str | None = field(repr=_shown)
@@ -29,7 +31,7 @@ class FieldError:
 
 
 @frozen
-class ErrorDetails:
+class ErrorDetails(Value):
     """The API's own error envelope, in the words both APIs share."""
 
     code: str | None = field(default=None, repr=_shown)

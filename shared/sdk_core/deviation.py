@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from sdk_core.value import Value
+
 __all__ = ["Deviation", "tell"]
 
 _log = logging.getLogger("sdk_core.deviation")
 
 
 @frozen
-class Deviation:
+class Deviation(Value):
     """A part of an answer that is not as documented, and was read all the same. It holds nothing that was sent."""
 
     operation: str

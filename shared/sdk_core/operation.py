@@ -21,6 +21,7 @@ from sdk_core.path import Check, PathTemplate, parse
 from sdk_core.query import Query
 from sdk_core.returns import readable
 from sdk_core.transport.multipart import Document, Multipart
+from sdk_core.value import Shown
 
 __all__ = ["Effect", "Operation"]
 
@@ -105,7 +106,7 @@ def _own_arguments(operation: "Operation[Any]") -> Iterator[str]:
 
 
 @frozen(kw_only=True, eq=False)
-class Operation(Generic[T]):
+class Operation(Shown, Generic[T]):
     """One operation of an API, as its documentation states it.
 
     Declare one of your own for an endpoint the SDK does not list, and `client.call(operation, ...)`

@@ -36,6 +36,7 @@ from attrs import frozen
 
 from sdk_core.details import ErrorDetails
 from sdk_core.operation import Effect, Operation
+from sdk_core.value import Value
 
 __all__ = ["Attempt", "Outcome", "may_repeat", "outcome_of_failure", "outcome_of_status", "outcome_of_unreadable"]
 
@@ -58,7 +59,7 @@ class Outcome(Enum):
 
 
 @frozen
-class Attempt:
+class Attempt(Value):
     """One try of a call."""
 
     number: int

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote
 
-from attrs import frozen
-
 from sdk_core.arguments import int64_id, sendable_text, uuid_id
+from sdk_core.value import Opaque
 
 __all__ = ["PathTemplate", "parse"]
 
@@ -30,8 +29,7 @@ def _segment(name: str, value: object) -> str:
 _SLOT_TYPES: Final[Mapping[str, Check]] = {"int": int64_id, "uuid": uuid_id, "str": _segment}
 
 
-@frozen(eq=False)
-class PathTemplate:
+class PathTemplate(Opaque, frozen=True):
     """A path whose slots are known."""
 
     shown: str

@@ -9,6 +9,7 @@ from attrs.validators import optional
 
 from sdk_core.arguments import instance, non_empty, uuid_id, valid, whole_number
 from sdk_core.codec import encode_datetime
+from sdk_core.value import Shown
 
 __all__ = ["Query"]
 
@@ -21,7 +22,7 @@ def _query_kind(name: str, value: object) -> None:
 
 
 @frozen(eq=False)
-class Query:
+class Query(Shown):
     """One query parameter of an operation.
 
     Raises:

@@ -21,6 +21,7 @@ from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.hooks import answer_of
 from sdk_core.transport.fork import Lock, undivided
+from sdk_core.value import Value
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -96,7 +97,7 @@ _check_seconds = valid(partial(seconds, zero=True))
 
 
 @frozen(kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Value):
     """How often and how patiently a call is repeated. *Whether* it may be is the error's `retryable`, never this.
 
     `RetryPolicy.none()` puts exactly one request on the wire: for workers whose queue retries.

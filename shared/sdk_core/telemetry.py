@@ -14,6 +14,7 @@ from sdk_core.arguments import header_text
 from sdk_core.errors import SdkError
 from sdk_core.hooks import notify
 from sdk_core.operation import Operation
+from sdk_core.value import Shown
 
 __all__ = ["CallInfo", "Observer", "Telemetry"]
 
@@ -31,7 +32,7 @@ _HTTP_OWN = frozenset(
 
 
 @frozen(eq=False)
-class CallInfo:
+class CallInfo(Shown):
     """The call a hook is told of: always the same object for the same call."""
 
     operation: Operation[Any]

@@ -27,6 +27,7 @@ from sdk_core.deadline import within_scope
 from sdk_core.details import safe_code
 from sdk_core.errors import Facts, SdkError
 from sdk_core.operation import Operation
+from sdk_core.value import Opaque
 
 __all__ = [
     "LAST_READ",
@@ -118,8 +119,7 @@ class Settled(WithChange, Generic[S]):
     """What the API answered to that request; None if none was sent, or its answer was lost."""
 
 
-@frozen
-class Request:
+class Request(Opaque, frozen=True):
     """A call that is ready to be made."""
 
     operation: Operation[Any]

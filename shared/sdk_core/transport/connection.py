@@ -7,6 +7,7 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from sdk_core.arguments import http_url, of_type, positive_int, seconds, valid, whole_number
+from sdk_core.value import Value
 
 __all__ = ["FIELD_BYTES", "Connection"]
 
@@ -29,7 +30,7 @@ def _header_bytes(name: str, value: object) -> None:
 
 
 @frozen(kw_only=True)
-class Connection:
+class Connection(Value):
     """How the sessions a client opens itself connect.
 
     Raises:

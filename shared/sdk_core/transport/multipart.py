@@ -20,6 +20,7 @@ from attrs import field, frozen
 from sdk_core.arguments import header_text, text, valid
 from sdk_core.transport.connector import CheckedPayload
 from sdk_core.transport.fork import Lock
+from sdk_core.value import Opaque, Value
 
 __all__ = ["Document", "Multipart"]
 
@@ -53,7 +54,7 @@ def _position(source: Path | BinaryIO) -> int:
 
 
 @frozen(kw_only=True)
-class Document:
+class Document(Value):
     """A file to send along. With bytes, or a path (not what it holds), it can be pickled for a queue.
 
     Raises:
@@ -169,11 +170,10 @@ class _CheckedWriter(CheckedPayload, MultipartWriter):
     """A multipart body that is not written to a kept connection that is disturbed."""
 
 
-@frozen(eq=False)
-class Multipart:
+class Multipart(Opaque, frozen=True):
     """The body of a `multipart/form-data` request."""
 
-    data: bytes = field(repr=False)
+    data: bytes
     """JSON, sent as part `data` with a content type of its own."""
     document: Document | None
 

@@ -21,7 +21,6 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from aiohttp import ClientSession, DummyCookieJar, ThreadedResolver
-from attrs import field, frozen
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -32,6 +31,7 @@ from sdk_core.transport.connector import CheckedConnector
 from sdk_core.transport.fork import Lock, reset_in_child
 from sdk_core.transport.proxy import proxy_for
 from sdk_core.transport.timer import Timer
+from sdk_core.value import Opaque
 
 __all__ = ["LoopSession", "Sessions", "Slots"]
 
@@ -101,8 +101,7 @@ class Slots:
         self._waiting.clear()
 
 
-@frozen(eq=False)
-class LoopSession:
+class LoopSession(Opaque, frozen=True):
     """What a client has on one event loop."""
 
     session: ClientSession
@@ -113,9 +112,9 @@ class LoopSession:
     token_session: TokenSession
     """Gives a token source a session for a URL: the injected one, or else one of its own on the same connections, which
     has none of our headers, and may be closed."""
-    proxy: URL | None = field(repr=False)
+    proxy: URL | None
     """What requests to the API go through, if that is ours to say."""
-    _headers: CIMultiDict[str] | None = field(repr=False)
+    _headers: CIMultiDict[str] | None
     """What the session adds to each request by itself: the very headers that it was opened with, or none.
 
     aiohttp copies and joins headers in Python, one by one, for each request, so constant ones are given to it once."""
