@@ -72,7 +72,7 @@ def test_core_does_without_what_is_built_on_it(room: str, users: tuple[str, ...]
 @pytest.mark.parametrize(
     ("library", "rooms"),
     [
-        ("cattrs", {"sdk_core.codec"}),
+        ("cattrs", {"sdk_core.codec.rules"}),
         # For values that are handed on in the core, and those that each call and each row of a bulk run makes, too.
         ("msgspec", {"sdk_core.bulk", "sdk_core.codec", "sdk_core.call", "sdk_core.transport.timer", "sdk_core.value"}),
         ("tenacity", {"sdk_core.retry"}),

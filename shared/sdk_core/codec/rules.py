@@ -10,7 +10,7 @@ says what was expected.
     scalar         str, int, Decimal...  scalars.py, by class
     anything, null X | None              containers.optional_rule: also takes what servers send where they have no value
     object         attrs class           containers.object_rule: made per class, renames keys to attributes
-    object         dict                  containers.dict_rule
+    object         dict, Mapping         containers.dict_rule
     list           list, tuple           containers.list_rule: made per type of item
     anything       object, Any           scalars.unchanged
     anything else  set, Literal, Enum... cattrs, which asks these rules for what is inside
@@ -28,14 +28,22 @@ What is tolerated, and told to `Reading.tolerate`, costs a field at most, never 
 - digits in a text for a whole number, only where an attribute has `metadata={"digits": True}`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from sdk_core.codec.containers import dict_rule, list_rule, object_rule, optional_rule
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
-from sdk_core.codec.problems import MOST_PROBLEMS, EnoughError, NoRuleError, Reading, ShapeError, current_reading
+from sdk_core.codec.problems import (
+    MOST_PROBLEMS,
+    EnoughError,
+    NoRuleError,
+    Reading,
+    ShapeError,
+    WrongTypeError,
+    current_reading,
+)
 from sdk_core.codec.scalars import SCALAR_RULES, Rule, exactly, unchanged
 from sdk_core.codec.shapes import has_attrs, is_enum, is_optional, is_uniform
 
@@ -89,7 +97,7 @@ def prepare(shape: Any) -> None:
 
 @cache
 def _rule_of(shape: Any) -> Rule:
-    return _own_rule(shape) or _cattrs_rule()
+    return _own_rule(shape) or _cattrs_rule(shape)
 
 
 def _own_rule(shape: Any) -> Rule | None:
@@ -101,7 +109,7 @@ def _own_rule(shape: Any) -> Rule | None:
     origin: Any = get_origin(shape)
     if origin in {list, tuple} and is_uniform(shape):
         return list_rule(shape, _rule_of)
-    if origin is dict:
+    if origin in {dict, Mapping}:
         return dict_rule(shape, _rule_of)
     if is_optional(shape):
         return optional_rule(shape, _rule_of)
@@ -119,18 +127,28 @@ _RULES_BY_CLASS: Mapping[Any, Rule] = {
 # What only cattrs knows
 
 
-def _cattrs_rule() -> Rule:
+def _cattrs_rule(shape: Any) -> Rule:
     from cattrs import StructureHandlerNotFoundError  # noqa: PLC0415  see the module's docstring
 
-    structure_by_cattrs = _cattrs_converter().structure
+    structure_by_cattrs, form = _cattrs_converter().structure, _form_of(get_origin(shape) or shape)
 
     def rule(value: Any, kind: Any) -> Any:
+        # cattrs takes whatever can be iterated over: of a text its letters, of an object its keys.
+        if form is not None and type(value) is not form:
+            raise WrongTypeError("expected an object" if form is dict else "expected a list")
         try:
             return structure_by_cattrs(value, kind)
         except StructureHandlerNotFoundError:
             raise NoRuleError("nothing can read this type") from None
 
     return rule
+
+
+def _form_of(kind: Any) -> type | None:
+    """Return what the parsed JSON of a collection is."""
+    if not isinstance(kind, type) or not issubclass(kind, Collection) or issubclass(kind, str | bytes):
+        return None
+    return dict if issubclass(kind, Mapping) else list
 
 
 @cache

@@ -38,6 +38,12 @@ def as_decimal(value: Any, _shape: Any) -> Decimal:
     raise WrongTypeError("expected a number")
 
 
+def _as_float(value: Any, _shape: Any) -> float:
+    if type(value) in {Decimal, int}:
+        return float(value)
+    raise WrongTypeError("expected a number")
+
+
 _DATE_LENGTH = len("2023-01-25")
 
 
@@ -114,6 +120,7 @@ SCALAR_RULES: Mapping[type, Rule] = {
     int: exactly(int, "a whole number"),
     bool: exactly(bool, "true or false"),
     Decimal: as_decimal,
+    float: _as_float,
     date: _date,
     datetime: as_datetime,
     UUID: _uuid,

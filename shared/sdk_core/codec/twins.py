@@ -6,13 +6,13 @@ something. Any exception means that the exact reader has to be asked. There is o
 under a key that no attribute has is skipped without being decoded. So bytes that are not UTF-8, and numbers too large
 for `Decimal`, do no harm there.
 
-Why: no dicts and lists are built between the bytes and the objects. With cattrs alone, getting one contract would take
-longer by 0.13 of the time that the same call takes with bare aiohttp (`python -m benchmarks`).
+Why: no dicts and lists are built between the bytes and the objects. With the exact reader alone, getting one contract
+would take longer by 0.13 of the time that the same call takes with bare aiohttp (`python -m benchmarks`).
 
 How: msgspec can fill the slots of an attrs class. But it expects keys in the JSON that are named like the attributes,
-and reads a few types otherwise than cattrs. So for each class that is not read as it is, it is given a subclass, here
-called the class's twin. A twin has the names that msgspec needs. It is not frozen, so that what was read can be
-converted afterwards:
+and reads a few types otherwise than the exact reader. So for each class that is not read as it is, it is given a
+subclass, here called the class's twin. A twin has the names that msgspec needs. It is not frozen, so that what was read
+can be converted afterwards:
 
     b'{"listPrice": 20, "currency": {"name": "EUR"}}'
         |
@@ -22,7 +22,7 @@ converted afterwards:
         |
         |  The twin's slot `listPrice` is the slot `list_price` of Item: one place in the object, with two names.
         |  Now msgspec calls __attrs_post_init__, which is the `finish` of this class. It converts what msgspec did
-        |  not read as cattrs does, and ends with twin.__class__ = Item.
+        |  not read as the exact reader does, and ends with twin.__class__ = Item.
         v
     Item(list_price=Decimal("20"), currency=Currency.EUR)
 
@@ -52,13 +52,13 @@ __all__ = ["READERS"]
 
 
 def _make_reader(shape: Any) -> Callable[[bytes], Any]:
-    # Whatever goes wrong here, such as an annotation that msgspec does not know: cattrs can do without.
+    # Whatever goes wrong here, such as an annotation that msgspec does not know: the exact reader can do without.
     with suppress(Exception):
         return msgspec.json.Decoder(_Twins().wire_type(shape), float_hook=Decimal).decode
-    return _leave_to_cattrs
+    return _leave_to_exact_reader
 
 
-def _leave_to_cattrs(_text: bytes) -> NoReturn:
+def _leave_to_exact_reader(_text: bytes) -> NoReturn:
     raise TypeError
 
 
@@ -70,7 +70,7 @@ READERS = LazyDict(_make_reader)
 
 
 _SAME = frozenset({str, int, bool, date, UUID, Any})
-"""What msgspec reads to the same values as cattrs, or refuses."""
+"""What msgspec reads to the same values as the exact reader, or refuses."""
 _LISTS: Mapping[Any, tuple[Any, ...]] = {list: (), tuple: (...,)}
 """The generics for any number of items, each with the arguments that follow the type of the items."""
 

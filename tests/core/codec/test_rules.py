@@ -1,8 +1,15 @@
 """What the exact reader takes, over every model of both SDKs."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
 
+import attrs
 import cattrs
 import pytest
 from model_json import OPTIONAL_SITES, ROOTS, Site, changed, dropped, full, is_optional_enum_object, value_at
@@ -54,6 +61,83 @@ def test_global_converter_of_cattrs_is_left_alone() -> None:
     }
     with pytest.raises(cattrs.StructureHandlerNotFoundError):
         cattrs.structure("2023-01-25", date)
+
+
+class Colour(Enum):
+    """As an application of its own may have one."""
+
+    RED = "red"
+
+
+@attrs.frozen
+class Applied:
+    """With what only cattrs reads."""
+
+    colour: Colour
+    size: Literal["S", "M"]
+    tags: set[str] = attrs.field(factory=set)
+    prices: Mapping[str, TimePeriod] = attrs.field(factory=dict)
+    pair: tuple[int, str] = (0, "")
+
+
+def test_applications_may_have_types_that_the_apis_do_not() -> None:
+    """They are read by cattrs, and the SDKs' own types inside of them by our rules."""
+    text = b"""{"colour": "red", "size": "M", "tags": ["a", "a"], "pair": [1, "x"],
+               "prices": {"a": {"periodValue": 1, "periodUnit": "DAY"}}}"""
+    period = codec.structure({"periodValue": 1, "periodUnit": "DAY"}, TimePeriod)
+    assert codec.load(text, Applied) == Applied(Colour.RED, "M", {"a"}, {"a": period}, (1, "x"))
+    with pytest.raises(codec.ShapeError) as caught:
+        codec.load(b'{"colour": "blue", "size": "L", "prices": {"a": {"periodValue": "1"}}}', Applied)
+    assert [problem.partition(":")[0] for problem in caught.value.problems][:2] == ["$.colour", "$.size"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        (b"[]", dict),
+        (b'[["a", 1]]', dict),
+        (b'{"a": 1}', list),
+        (b'"ab"', list),
+        (b'"ab"', tuple),
+        (b'"ab"', set),
+        (b'"ab"', set[str]),
+        (b'{"a": 1}', frozenset[str]),
+        (b'"ab"', Sequence[str]),
+        (b'[["a", 1]]', Mapping[str, int]),
+        (b'"5"', float),
+        (b"true", float),
+    ],
+)
+def test_nothing_is_converted_in_types_of_applications_either(text: bytes, shape: Any) -> None:
+    """A text is no list of its letters, an object none of its keys, and a list of pairs no object."""
+    with pytest.raises(codec.ShapeError):
+        codec.load(text, shape)
+
+
+def test_calls_do_not_wait_for_the_import_of_cattrs() -> None:
+    """No model needs it; where types of an operation of an application do, it is imported when that is declared."""
+    program = """
+import sys
+from model_json import ROOTS, full
+from sdk_core import codec
+from sdk_core.operation import Effect, Operation
+for root in ROOTS:
+    codec.dump(codec.structure(full(root), root))
+    codec.structure(full(root), root, codec.Reading())
+assert "cattrs" not in sys.modules
+Operation(name="tags", method="GET", path="/tags", returns=set[str], effect=Effect.READ)
+assert "cattrs" in sys.modules
+"""
+    folders = os.pathsep.join(str(Path(__file__).parents[3] / name) for name in (".", "shared", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": folders},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_raw_json_holds_no_float_either() -> None:

@@ -232,3 +232,32 @@ print(codec.dump(MainContractCancelation(cancelation_date=date(2026, 1, 15), **i
     first, second = done.stdout.splitlines()
     assert first == second
     assert "2026-01-15" in first
+
+
+@attrs.frozen
+class Lists:
+    """Where nobody looks what it is given."""
+
+    names: tuple[str, ...] = ()
+    amounts: list[Decimal] = attrs.field(factory=list)
+    by_name: dict[str, date] = attrs.field(factory=dict)
+    mixed: tuple[date, str] | None = None
+    nested: "tuple[Lists, ...]" = ()
+
+
+def test_lists_and_objects_are_sent_as_declared() -> None:
+    """With items of their types, and at any depth."""
+    day = date(2026, 1, 31)
+    value = Lists(("a",), [Decimal("5.10")], {"b": day}, (day, "c"), (Lists(("d",)),))
+    assert codec.dump(value) == (
+        b'{"names":["a"],"amounts":[5.10],"byName":{"b":"2026-01-31"},"mixed":["2026-01-31","c"],'
+        b'"nested":[{"names":["d"]}]}'
+    )
+    assert codec.dump(Lists()) == b"{}"
+
+
+@pytest.mark.parametrize("odd", [{"names": "abc"}, {"names": {"a": 1}}, {"names": 5}, {"by_name": [("a", 1)]}])
+def test_text_is_no_list_of_its_letters(odd: dict[str, Any]) -> None:
+    """Nor is an object a list of its keys."""
+    with pytest.raises(TypeError, match="can't be sent as a JSON"):
+        codec.dump(Lists(**odd))
