@@ -13,10 +13,12 @@ cattrs is not used: it would have to be imported before the first request with a
 tens of such requests do.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum
 from functools import partial
+from operator import attrgetter
 from types import NoneType
 from typing import Any, get_args, get_origin
 from uuid import UUID
@@ -83,6 +85,7 @@ _PLAIN = _DATES | {str, int, bool, NoneType, UUID}
 """What msgspec writes as the APIs document it, if it is of exactly such a class."""
 _TEXT = frozenset({str})
 
+
 # attrs instances to JSON values
 
 
@@ -93,7 +96,7 @@ def _writer(shape: Any) -> Callable[[Any], Any]:
     if is_optional(shape):
         write_value = _TO_JSON_VALUE[next(member for member in args if member is not NoneType)]
         return lambda value: None if value is None else write_value(value)
-    if not isinstance(kind, type) or kind is object or kind is Any:
+    if not isinstance(kind, type) or kind in _ANY_CLASS:
         return _write_by_class
     if issubclass(kind, list | tuple):
         # Of a tuple such as tuple[int, str], each item is written by its own class.
@@ -105,8 +108,13 @@ def _writer(shape: Any) -> Callable[[Any], Any]:
     return next((write for base, write in _SCALARS if issubclass(kind, base)), _unchanged)
 
 
+_ANY_CLASS = frozenset({Any, object, Sequence})
+"""What says nothing of the class of a value."""
+
+
 def _write_by_class(value: Any) -> Any:
     kind = value.__class__
+    # A bare object() is refused later, by `_exact`. To write it by its class would be to come back here.
     return value if kind is object else _TO_JSON_VALUE[kind](value)
 
 
@@ -135,6 +143,8 @@ _SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (UUID, lambda value: value if type(value) is UUID else str(value)),
     (OpenEnumObject, lambda value: {"name": str(value)}),
     (OpenEnum, str),
+    # An application's own.
+    (Enum, attrgetter("value")),
 )
 """How values of these classes and of their subclasses are written: the first that fits."""
 _TO_JSON_VALUE = LazyDict(_writer)

@@ -4,8 +4,10 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -234,6 +236,12 @@ print(codec.dump(MainContractCancelation(cancelation_date=date(2026, 1, 15), **i
     assert "2026-01-15" in first
 
 
+class Colour(Enum):
+    """As an application of its own may have one."""
+
+    RED = "red"
+
+
 @attrs.frozen
 class Lists:
     """Where nobody looks what it is given."""
@@ -243,15 +251,17 @@ class Lists:
     by_name: dict[str, date] = attrs.field(factory=dict)
     mixed: tuple[date, str] | None = None
     nested: "tuple[Lists, ...]" = ()
+    others: Sequence[Any] = ()
+    colour: Colour | None = None
 
 
 def test_lists_and_objects_are_sent_as_declared() -> None:
     """With items of their types, and at any depth."""
     day = date(2026, 1, 31)
-    value = Lists(("a",), [Decimal("5.10")], {"b": day}, (day, "c"), (Lists(("d",)),))
+    value = Lists(("a",), [Decimal("5.10")], {"b": day}, (day, "c"), (Lists(("d",)),), [Lists(("e",))], Colour.RED)
     assert codec.dump(value) == (
         b'{"names":["a"],"amounts":[5.10],"byName":{"b":"2026-01-31"},"mixed":["2026-01-31","c"],'
-        b'"nested":[{"names":["d"]}]}'
+        b'"nested":[{"names":["d"]}],"others":[{"names":["e"]}],"colour":"red"}'
     )
     assert codec.dump(Lists()) == b"{}"
 
