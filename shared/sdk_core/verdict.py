@@ -10,6 +10,7 @@ import logging
 from asyncio import get_running_loop, wait
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast, get_origin
 
 from aiohttp import hdrs
@@ -125,7 +126,7 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
     """Return what `read()` gives, or raise the error of what it raises."""
     operation, content = call.operation, answer.content
     misfit: codec.ShapeError | None = None
-    if content or (content is not None and not _is_cut(operation, answer)):
+    if content is not None and (content.strip() or not _is_cut(operation, answer)):
         try:
             value = read()
         except codec.ShapeError as error:
@@ -146,12 +147,17 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
 
 
 def _is_cut(operation: Operation[Any], answer: Answer) -> bool:
-    """Return whether an empty answer is not to be taken for an empty list: it was compressed, and something came.
+    """Return whether an empty answer is not to be taken for an empty list: more of it may have been under way.
 
-    aiohttp does not tell that a gzip stream broke off. What is left of any other JSON is none any more.
+    aiohttp does not tell that a gzip stream broke off, nor that a connection did whose end is the only end of the body.
+    What is left of any other JSON is none any more.
     """
-    is_list = get_origin(operation.returns) is list
-    return is_list and hdrs.CONTENT_ENCODING in answer.headers and answer.headers.get(hdrs.CONTENT_LENGTH) != "0"
+    if get_origin(operation.returns) is not list:
+        return False
+    length, chunks = answer.headers.get(hdrs.CONTENT_LENGTH), answer.headers.get(hdrs.TRANSFER_ENCODING, "")
+    if hdrs.CONTENT_ENCODING in answer.headers:
+        return length != "0"
+    return length is None and not chunks.lower().endswith("chunked") and answer.status != HTTPStatus.NO_CONTENT
 
 
 def _check(call: Call[Any], content: bytes, value: object) -> None:

@@ -214,6 +214,17 @@ async def test_nothing_is_an_empty_list(answer: Any) -> None:
         assert await client.get_contract_data(customer_id=1) == []
 
 
+@pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n"], ids=repr)
+@pytest.mark.parametrize("body", [b"", b"\n"])
+async def test_nothing_before_the_connection_ended_is_no_empty_list(head: bytes, body: bytes) -> None:
+    """Where only the end of the connection ends the body, a server that breaks off has sent the same: a list or none."""
+    answer = Raw(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n" + head + b"\r\n" + body)
+    async with WireServer(answer) as server, MembershipClient(server.url, "key") as client:
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_contract_data(customer_id=1)
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
 class Strict(Empty):
     """One of the caller's, with a fault."""
 
