@@ -261,7 +261,7 @@ class Client:
         policy = call.options.retry
         if call.retries is None:
             call.retries = await begin_retries(policy, call.deadline)
-        delay = call.retries.delay_after(failure)
+        delay = None if call.retries is None else call.retries.delay_after(failure)
         if delay is None:
             return False
         _log.warning(

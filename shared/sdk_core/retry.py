@@ -4,6 +4,7 @@ A call that succeeds at once does nothing of this, except to refill the budget i
 """
 
 import asyncio
+import logging
 import random
 import sys
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Retries", "RetryBudget", "RetryPolicy", "begin_retries", "parse_retry_after", "retry_after_of"]
 
+_log = logging.getLogger("sdk_core.retry")
 _TENACITY = "tenacity"
 _IMPORT_PATIENCE = 1.0
 """Seconds to wait for a thread that imports it."""
@@ -250,8 +252,8 @@ def _import_tenacity() -> None:
         import_module(_TENACITY)
 
 
-async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:
-    """Return the `Retries` of a call whose first attempt has failed.
+async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries | None:
+    """Return the `Retries` of a call whose first attempt has failed; None if a machine at its limits has none to give.
 
     The first one of a process imports tenacity: a process whose calls succeed at once, and most are short, does not
     wait for it. In a thread, so that no loop stands still for it.
@@ -260,4 +262,8 @@ async def begin_retries(policy: RetryPolicy, deadline: float) -> Retries:
         # There may be no thread to be had, or the application's own work holds them all: then it is imported below.
         importing = asyncio.to_thread(_import_tenacity)
         await answer_of(importing, otherwise=None, patience=_IMPORT_PATIENCE, on_failure=lambda _error: None)
-    return Retries(policy, deadline)
+    try:
+        return Retries(policy, deadline)
+    except Exception as error:  # noqa: BLE001  no file can be opened, say, and that may be why the attempt failed
+        _log.warning("no retry is possible: tenacity can't be used (%s)", type(error).__name__)
+        return None

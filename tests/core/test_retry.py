@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
@@ -390,6 +391,20 @@ async def test_no_foreign_exception_escapes(step: Step, fake_time: FakeTime) -> 
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     assert {type(item).__module__.partition(".")[0] for item in chain} <= {"sdk_core", "builtins"}
     assert "RetryError" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("effect", list(Effect))
+async def test_failure_is_told_where_nothing_can_be_imported_any_more(
+    effect: Effect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no file can be opened any more, neither a connection nor a module can be: the call says what it knows."""
+    operation = Operation(name="do_it", method="POST", path="/it", returns=object, effect=effect)
+    # A policy that no other test has: what tenacity makes for it is not there yet.
+    async with WireServer(CannedAnswer(429)) as server, membership(server, RetryPolicy(max_attempts=17)) as client:
+        monkeypatch.setitem(sys.modules, "tenacity", None)
+        error = await failure(client.call(operation))
+    assert isinstance(error, RateLimitError)
+    assert (len(error.attempts), error.outcome, error.retryable) == (1, Outcome.REJECTED, True)
 
 
 async def test_cancellation_during_backoff_sends_nothing_more() -> None:
