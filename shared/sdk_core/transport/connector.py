@@ -194,11 +194,15 @@ class CheckedConnector(TCPConnector):
         as closed, and what is written to it is discarded.
         """
         for shared in list(self._sockets):
-            if shared.fileno() >= 0:
-                ended, peer = socket.socketpair()
-                peer.close()
-                os.dup2(ended.fileno(), shared.fileno())
-                ended.close()
+            if (number := shared.fileno()) >= 0:
+                # Closed first, since there may be no other descriptor to be had.
+                os.close(number)
+                ended = socket.socket()
+                if ended.fileno() != number:
+                    os.dup2(ended.fileno(), number)
+                    ended.close()
+                else:
+                    ended.detach()
 
 
 class CheckedPayload(Payload):

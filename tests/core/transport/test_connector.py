@@ -356,28 +356,29 @@ def test_loop_that_stands_still_between_calls_sees_the_end() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("descriptors", ["some left", "none left"])
+def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path, descriptors: str) -> None:
     """A global loop and client, a call, a fork, and both call on: each gets its own answers."""
     program = tmp_path / "forks.py"
     program.write_text(_FORKS)
     root = Path(__file__).parents[3]
     path = os.pathsep.join(map(str, (root, root / "shared", root / "tests")))
     result = subprocess.run(
-        [sys.executable, "-W", "error", str(program)],
+        [sys.executable, "-W", "error", str(program), descriptors],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.split() == ["child", "60", "parent", "60"], result.stdout
 
 
 _FORKS = """
-import asyncio, os
+import asyncio, os, resource, sys
 from wire import CannedAnswer, WireServer
-from membership_sdk import MembershipClient
+from membership_sdk import MembershipClient, RetryPolicy
 from sdk_core.operation import Effect, Operation
 
 READ = Operation(name="read_it", method="GET", path="/it/{n:int}", returns=object, effect=Effect.READ)
@@ -396,7 +397,15 @@ if server == 0:
 # Threads resolve the name, and read long answers: those of the parent do not exist in the child.
 url = os.read(reading, 100).decode().strip().replace("127.0.0.1", "localhost")
 loop = asyncio.new_event_loop()
-client = MembershipClient(url, "key", rate_limiter=None)
+client = MembershipClient(url, "key", rate_limiter=None, attempt_timeout=5, retry=RetryPolicy.none())
+
+def taken():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+    try:
+        while True:
+            yield os.dup(0)
+    except OSError:
+        pass
 
 async def calls(first):
     right = 0
@@ -411,7 +420,10 @@ async def calls(first):
 loop.run_until_complete(calls(1))
 # Until the thread waits for work again.
 loop.run_until_complete(asyncio.sleep(0.1))
+descriptors = [*taken()] if sys.argv[1] == "none left" else []
 child = os.fork()
+for descriptor in descriptors:
+    os.close(descriptor)
 if child == 0:
     os.write(1, f"child {loop.run_until_complete(calls(10_000))}\\n".encode())
     os._exit(0)
