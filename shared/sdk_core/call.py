@@ -184,17 +184,18 @@ class Call(Struct, Generic[T], eq=False):
     def broken_off(self, error: BaseException) -> SdkError | None:
         """Build the error of a call that something else than a request ended; its text stays out.
 
-        None: nothing can have happened, or the calling task was cancelled.
+        None: none is under way and nothing can have happened, or the calling task was cancelled.
         """
-        kind = type(error).__name__
+        kind, last = type(error).__name__, Outcome.NOT_SENT
         if isinstance(error, CancelledError) and is_cancelled():
             return None
         if self.is_under_way:
-            self.record(Outcome.UNKNOWN, error=kind)
-        if not self.may_have_taken_effect():
+            last = Outcome.UNKNOWN
+            self.record(last, error=kind)
+        elif not self.may_have_taken_effect():
             return None
         what = f"broken off by {kind}, which neither the API nor the connection raised"
-        return self.fail(SdkError, what, Outcome.NOT_SENT, retryable=False, cause=kind)
+        return self.fail(SdkError, what, last, retryable=False, cause=kind)
 
     def inherited(self) -> SdkError:
         """Build the error of a call that was under way when the process was forked, in the child."""

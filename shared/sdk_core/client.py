@@ -214,7 +214,7 @@ class Client:
         except SdkError:
             raise
         except (Exception, CancelledError) as error:
-            # Raised by the caller's clock or sleep. If no attempt can have had an effect, it is raised unchanged.
+            # Raised by what is the caller's. Between attempts that can have had no effect, it is raised unchanged.
             broken_off = call.broken_off(error)
             if broken_off is None:
                 raise

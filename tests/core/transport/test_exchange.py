@@ -144,6 +144,22 @@ async def test_middleware_of_an_injected_session_raises_nothing_foreign(raised: 
     assert CANARY not in "".join(traceback.format_exception(error))
 
 
+@pytest.mark.parametrize("operation", [READ, WRITE], ids=["read", "write"])
+async def test_cancellation_of_something_else_is_none_of_the_call(operation: Operation[VoidResult]) -> None:
+    """Nobody cancelled the task that made it: a CancelledError would end that silently."""
+
+    async def middleware(_request: ClientRequest, _handler: Handler) -> ClientResponse:
+        raise asyncio.CancelledError(CANARY)
+
+    body: dict[str, Any] = {"body": {}} if operation.body is not None else {}
+    async with ClientSession(middlewares=[middleware]) as session:
+        async with MembershipClient("http://127.0.0.1", "key", session=session, retry=AT_ONCE) as client:
+            error = await failure(client.call(operation, **body))
+    assert (error.outcome, error.retryable, error.cause) == (Outcome.UNKNOWN, False, "CancelledError")
+    assert [attempt.outcome for attempt in error.attempts] == [Outcome.UNKNOWN]
+    assert CANARY not in "".join(traceback.format_exception(error))
+
+
 async def test_machine_without_another_thread_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are resolved in one: the RuntimeError is told as what it means for the call."""
 
