@@ -48,12 +48,14 @@ def dump(value: Any) -> bytes:
 
     Raises:
         TypeError: something in it is no JSON value; a float, too, as it can't hold most decimal amounts.
-        ValueError: a number is not finite, or a text holds half of a surrogate pair.
+        ValueError: a number is not finite, a text holds half of a surrogate pair, or objects are nested too deeply.
     """
     try:
         return _ENCODER.encode(_exact(_TO_JSON_VALUE[value.__class__](value)))
     except UnicodeEncodeError:
         problem = ValueError("a text holds half of a surrogate pair, which JSON can't carry")
+    except RecursionError:
+        problem = ValueError("what is to be sent as JSON is nested too deeply, or holds itself")
     # Outside of the handler: Python's own error holds the whole text, and would become the context of this one.
     raise problem
 
@@ -70,10 +72,10 @@ def to_builtins(value: Any) -> Any:
 
 def encode_datetime(name: str, value: datetime) -> str:
     """Return an aware datetime as UTC in ISO 8601; a naive one is refused, because it names no instant."""
-    if value.tzinfo is None or value.utcoffset() is None:
+    if value.tzinfo is None or datetime.utcoffset(value) is None:
         raise ValueError(f"{name} must be an aware datetime (with tzinfo)")
     try:
-        return value.astimezone(UTC).isoformat()
+        return datetime.isoformat(datetime.astimezone(value, UTC))
     except OverflowError:
         raise ValueError(f"{name} must be within the years 1 to 9999 in UTC") from None
 
@@ -140,7 +142,7 @@ _SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (datetime, lambda value: encode_datetime("datetime", value)),
     # A date or UUID of exactly that class stays: msgspec writes the same text, and faster. Of subclasses it knows none.
     (date, lambda value: value if type(value) in _DATES else date.isoformat(value)),
-    (UUID, lambda value: value if type(value) is UUID else str(value)),
+    (UUID, lambda value: value if type(value) is UUID else UUID.__str__(value)),
     (OpenEnumObject, lambda value: {"name": str(value)}),
     (OpenEnum, str),
     # An application's own.
@@ -220,7 +222,7 @@ def _exact_scalar(value: Any, kind: type) -> Any:
     if issubclass(kind, str):
         return str.__str__(value)
     if issubclass(kind, int):
-        return int(value)
+        return int.__int__(value)
     if issubclass(kind, float):
         raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
     if not issubclass(kind, Decimal):
@@ -241,8 +243,10 @@ def _decimal_text(value: Decimal) -> str:
 
 
 def _key(key: object) -> str:
-    if isinstance(key, date | UUID) and not isinstance(key, datetime):
-        return str(key)
+    if isinstance(key, UUID):
+        return UUID.__str__(key)
+    if isinstance(key, date) and not isinstance(key, datetime):
+        return date.isoformat(key)
     if not isinstance(key, str):
         raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
     return str.__str__(key)

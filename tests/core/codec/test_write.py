@@ -20,9 +20,10 @@ from hypothesis import given
 from model_json import JSON
 
 from cloudcockpit_sdk import BillingFrequency, MonthlyBudget, Page, Price, SubscriptionListItem
-from membership_sdk import Money
+from membership_sdk import MembershipClient, Money
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import codec
+from sdk_core.operation import Effect, Operation
 
 FEW = fuzzed(30)
 
@@ -198,6 +199,41 @@ def test_subclasses_of_dates_and_ids_are_sent_as_what_they_stand_for() -> None:
         b'{"on":"2026-01-31","all":["2026-01-31","00000000-0000-0000-0000-000000000001"],'
         b'"in":{"2026-01-31":1,"00000000-0000-0000-0000-000000000001":2}}'
     )
+
+
+def _lie(_self: object, *_others: object) -> Any:
+    return "../lie"
+
+
+_LIES = dict.fromkeys(("__str__", "__format__", "isoformat"), _lie) | {"__int__": lambda _self: 4711}
+
+
+def _lying(value: Any) -> Any:
+    """Return the value as one of a class whose methods tell something else."""
+    kind: Any = type(f"Own{type(value).__name__}", (type(value),), _LIES)
+    return kind(int=value.int) if isinstance(value, UUID) else kind(*value.timetuple()[:3])
+
+
+def test_what_is_sent_is_the_value_and_not_what_a_subclass_tells_of_it() -> None:
+    day, key, number = _lying(date(2026, 1, 31)), _lying(UUID(int=1)), type("Own", (int,), _LIES)(7)
+    moment = type("OwnDatetime", (datetime,), _LIES)(2026, 1, 31, tzinfo=UTC)
+    honest = [date(2026, 1, 31), UUID(int=1), 7, "2026-01-31T00:00:00+00:00", {date(2026, 1, 31): 1, UUID(int=1): 2}]
+    assert codec.dump([day, key, number, moment, {day: 1, key: 2}]) == codec.dump(honest)
+    assert codec.dump(key) == codec.dump(UUID(int=1))
+    assert codec.encode_datetime("since", moment) == "2026-01-31T00:00:00+00:00"
+
+
+async def test_what_is_nested_too_deeply_or_holds_itself_is_not_sent() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(sys.getrecursionlimit()):
+        deep = {"within": deep}
+    ring: dict[str, Any] = {"within": []}
+    ring["within"].append(ring)
+    operation = Operation(name="do_it", method="POST", path="/it", returns=object, effect=Effect.WRITE, body=dict)
+    async with MembershipClient("http://127.0.0.1", "key") as client:
+        for body in (deep, ring):
+            with pytest.raises(ValueError, match="nested too deeply, or holds itself"):
+                await client.call(operation, body=body)
 
 
 @pytest.mark.parametrize("library", ["freezegun", "time_machine"])
