@@ -50,7 +50,10 @@ def _filename(name: str, value: object) -> None:
 
 
 def _position(source: Path | BinaryIO) -> int:
-    return 0 if isinstance(source, Path) else source.tell()
+    position: object = 0 if isinstance(source, Path) else source.tell()
+    if not isinstance(position, int):
+        raise TypeError("source must be a file whose methods are not async: pass its path, or its bytes")
+    return position
 
 
 @frozen(kw_only=True)

@@ -311,6 +311,18 @@ def test_text_files_are_refused(tmp_path: Path) -> None:
         Document(source=io.StringIO("x"), content_type=PDF)  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_files_with_async_methods_are_refused() -> None:
+    """Those of anyio and aiofiles: known at once, with what to pass instead."""
+
+    class Later(io.BytesIO):
+        async def tell(self) -> int:  # type: ignore[override]
+            return 0
+
+    with pytest.raises(TypeError, match="source must be .* not async: pass its path, or its bytes"):
+        Document(source=Later(b"x"), content_type=PDF)
+
+
 def test_files_that_cannot_seek_are_refused() -> None:
     """A pipe could not be sent again after a refusal."""
     reading, writing = os.pipe()
