@@ -36,7 +36,7 @@ _FAILURE: Final = "$: the body of an error"
 _TO_BE_CHECKED: Any = (Checked, Empty, dict)
 """Classes of values that are no answer yet for being of the documented types."""
 _PATIENCE: Final = 5.0
-"""Seconds to wait for an answer to be read in another thread: more than 10 MiB take."""
+"""Seconds to wait until another thread begins to read an answer."""
 _log = logging.getLogger("sdk_core.verdict")
 
 
@@ -79,7 +79,12 @@ async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
     caller's callbacks are called in this thread all the same.
     """
     told: list[tuple[str, str]] = []
-    read = partial(_read, call, answer, backend, lambda path, kind: told.append((path, kind)))
+    begun: list[bool] = []
+
+    def read() -> T:
+        begun.append(True)
+        return _read(call, answer, backend, lambda path, kind: told.append((path, kind)))
+
     try:
         reading = get_running_loop().run_in_executor(None, read)
     except RuntimeError:
@@ -88,9 +93,11 @@ async def accept_large(call: Call[T], answer: Answer, backend: Backend) -> T:
     # If this call is cancelled, nobody else asks what became of it, and asyncio would complain.
     reading.add_done_callback(lambda done: done.cancelled() or done.exception())
     # The application's own work may hold all threads, for any time.
-    _, late = await wait((reading,), timeout=max(0.0, min(call.remaining(), _PATIENCE)))
-    if late:
+    await wait((reading,), timeout=max(0.0, min(call.remaining(), _PATIENCE)))
+    if not begun:
         reading.cancel()
+    # What has been begun ends: to begin again here would take longer, and hold up the loop.
+    await wait((reading,))
     # An application that shuts its pool down cancels what waits there, too.
     if reading.cancelled():
         return accept(call, answer, backend)

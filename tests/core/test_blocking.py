@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
@@ -20,6 +20,7 @@ from both_apis import APIS, valid_arguments
 from model_json import full
 from wire import CannedAnswer, WireServer
 
+from cloudcockpit_sdk import Transition
 from membership_sdk import (
     ContractCancelationReason,
     ContractData,
@@ -32,6 +33,8 @@ from membership_sdk import (
 from sdk_core import codec
 from sdk_core.deviation import Deviation
 from sdk_core.errors import AnsweredError
+from sdk_core.operation import Effect, Operation
+from sdk_core.returns import Empty
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = {operation.name: (api, operation) for api in APIS for operation in api.operations}
@@ -240,6 +243,34 @@ async def test_loop_goes_on_after_a_large_error_with_a_success(name: str) -> Non
     assert error.details.raw["errorCode"] == "NO"
 
 
+GIVING_WAY: dict[str, tuple[str, Any]] = {
+    "objects that are as they come": (LARGE_ANSWERS["objects without anything"][1], list[ContractData]),
+    "raw numbers": (filled("1e9"), object),
+    "raw numbers in UTF-16": (filled("1e9"), object),
+    "raw numbers in objects": (filled('{"id":1,"offer":[' + "1e9," * 30 + "1]}"), list[Transition]),
+}
+
+
+@pytest.mark.parametrize("name", GIVING_WAY)
+def test_other_threads_go_on_while_a_large_answer_is_read(name: str) -> None:
+    """A call into msgspec that calls nothing back would hold the interpreter's lock, and the loop's thread up, so long."""
+    text, shape = GIVING_WAY[name]
+    body = text.encode("utf-16" if "UTF-16" in name else "utf-8")
+    assert min(_longest_share_without_us(partial(codec.load, body, shape)) for _ in range(3)) < 0.4
+
+
+def _longest_share_without_us(read: Callable[[], object]) -> float:
+    """Return for which share of the time that another thread reads this one had to stand still at a stretch."""
+    with ThreadPoolExecutor(1) as executor:
+        longest, started = 0.0, time.perf_counter()
+        reading, last = executor.submit(read), started
+        while not reading.done():
+            time.sleep(0)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+    return longest / (last - started)
+
+
 async def test_answer_that_is_read_elsewhere_is_told_here() -> None:
     """Callbacks are called in the loop's thread; what does not fit is raised as ever."""
     threads: list[int] = []
@@ -260,6 +291,30 @@ async def test_answer_that_is_read_elsewhere_is_told_here() -> None:
             await client.get_contract_cancelation_reason_data()
     assert threads == [threading.get_ident()]
     assert caught.value.readable == [codec.structure(reason, ContractCancelationReason)]
+
+
+async def test_large_answer_is_read_once_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread has begun with it: nobody begins again in the loop's, which would stand still."""
+    monkeypatch.setattr("sdk_core.verdict._PATIENCE", 0.01)
+    threads: list[int] = []
+    end = threading.Event()
+
+    class Slow(Empty):
+        @classmethod
+        def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:
+            threads.append(threading.get_ident())
+            end.wait(5)
+            return cls()
+
+    operation = Operation(name="do_it", method="POST", path="/it", returns=Slow, effect=Effect.WRITE)
+    async with WireServer(CannedAnswer(body=[0] * MIB)) as server, MembershipClient(server.url, "key") as client:
+        call = asyncio.create_task(client.call(operation))
+        while not threads:
+            await asyncio.sleep(0.001)
+        asyncio.get_running_loop().call_later(0.03, end.set)
+        assert isinstance(await call, Slow)
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
 
 
 async def test_large_answer_is_read_here_if_there_is_no_other_thread() -> None:

@@ -217,7 +217,7 @@ async def test_nothing_is_an_empty_list(answer: Any) -> None:
 @pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n"], ids=repr)
 @pytest.mark.parametrize("body", [b"", b"\n"])
 async def test_nothing_before_the_connection_ended_is_no_empty_list(head: bytes, body: bytes) -> None:
-    """Where only the end of the connection ends the body, a server that breaks off has sent the same: a list or none."""
+    """Where only the connection's end is the body's, a server that breaks off has sent the same: a list, or none."""
     answer = Raw(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n" + head + b"\r\n" + body)
     async with WireServer(answer) as server, MembershipClient(server.url, "key") as client:
         with pytest.raises(InvalidResponseError) as caught:

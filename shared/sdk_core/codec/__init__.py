@@ -29,7 +29,7 @@ reads the text again: only that one names what is wrong, and reads what is toler
     enums, problems, text <- scalars <- containers <- rules
     enums <- shapes <- containers
     problems, rules, shapes <- write
-    scalars, shapes <- twins
+    scalars, shapes, text <- twins
     problems <- lists
 """
 
@@ -42,7 +42,7 @@ from sdk_core.codec.lists import Unwrap, as_items
 from sdk_core.codec.problems import Reading, ShapeError
 from sdk_core.codec.rules import prepare, structure
 from sdk_core.codec.text import LARGE, NotJsonError, as_list, as_object, as_text, parse, parse_or_none, uncollected
-from sdk_core.codec.twins import READERS
+from sdk_core.codec.twins import READERS, READERS_OF_LARGE
 from sdk_core.codec.write import dump, encode_datetime
 
 __all__ = [
@@ -90,14 +90,17 @@ def load(
         NotJsonError: it is no JSON.
         ShapeError: it does not fit; the paths of the misfits are named.
     """
-    if len(text) >= LARGE and gc.isenabled():
-        with uncollected():
-            return load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
+    readers = READERS
+    if len(text) >= LARGE:
+        if gc.isenabled():
+            with uncollected():
+                return load(text, shape, lone_item=lone_item, unwrap=unwrap, tell=tell)
+        readers = READERS_OF_LARGE
     kind: Any = shape  # To mypy, a type[T] may be unhashable.
     # The exact reader is called after the handler, not in it. In it, the fast reader's error would become the context
     # of what is raised, and its message may show a value.
     try:
-        value: T = READERS[kind](text)
+        value: T = readers[kind](text)
     except Exception:  # noqa: BLE001, S110  Whatever it is, the exact reader reads the text again and decides.
         pass
     else:

@@ -22,7 +22,17 @@ import msgspec
 
 from sdk_core.transport.fork import reset_in_child
 
-__all__ = ["LARGE", "NotJsonError", "as_list", "as_object", "as_text", "parse", "parse_or_none", "uncollected"]
+__all__ = [
+    "LARGE",
+    "NotJsonError",
+    "as_list",
+    "as_object",
+    "as_text",
+    "decimal",
+    "parse",
+    "parse_or_none",
+    "uncollected",
+]
 
 
 class NotJsonError(ValueError):
@@ -33,7 +43,13 @@ def _refuse_constant(_text: str) -> NoReturn:
     raise NotJsonError
 
 
+def decimal(text: str) -> Decimal:
+    """Return a number; for large texts: at a function that is not written in C, other threads may go on."""
+    return Decimal(text)
+
+
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_DECODER_OF_LARGE = msgspec.json.Decoder(float_hook=decimal)
 _REFUSALS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 """What reading a text may raise. ArithmeticError: an exponent beyond what `Decimal` can hold."""
 
@@ -80,15 +96,18 @@ def parse(text: bytes) -> Any:
     Raises:
         NotJsonError: it is no JSON (`NaN` and `Infinity` are none).
     """
-    if len(text) >= LARGE and gc.isenabled():
-        with uncollected():
-            return parse(text)
+    decoder = _DECODER
+    if len(text) >= LARGE:
+        if gc.isenabled():
+            with uncollected():
+                return parse(text)
+        decoder = _DECODER_OF_LARGE
     try:
-        return _DECODER.decode(text)
+        return decoder.decode(text)
     except _REFUSALS:
         pass
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(text, parse_float=decimal, parse_constant=_refuse_constant)
     except _REFUSALS:
         raise NotJsonError from None
 

@@ -35,7 +35,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from types import NoneType, SimpleNamespace
 from typing import Any, NamedTuple, NoReturn, get_args, get_origin
@@ -47,14 +47,16 @@ import msgspec
 from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.scalars import as_datetime, as_decimal
 from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, original_of, typed_attributes
+from sdk_core.codec.text import decimal
 
-__all__ = ["READERS"]
+__all__ = ["READERS", "READERS_OF_LARGE"]
 
 
-def _make_reader(shape: Any) -> Callable[[bytes], Any]:
+def _make_reader(shape: Any, *, giving_way: bool = False) -> Callable[[bytes], Any]:
     # Whatever goes wrong here, such as an annotation that msgspec does not know: the exact reader can do without.
     with suppress(Exception):
-        return msgspec.json.Decoder(_Twins().wire_type(shape), float_hook=Decimal).decode
+        wire_type = _Twins(giving_way=giving_way).wire_type(shape)
+        return msgspec.json.Decoder(wire_type, float_hook=decimal if giving_way else Decimal).decode
     return _leave_to_exact_reader
 
 
@@ -64,6 +66,10 @@ def _leave_to_exact_reader(_text: bytes) -> NoReturn:
 
 READERS = LazyDict(_make_reader)
 """For each shape the function that takes a JSON text and returns it as that shape, or raises."""
+READERS_OF_LARGE = LazyDict(partial(_make_reader, giving_way=True))
+"""The same for texts that are read beside an event loop: other threads may go on at each object.
+
+msgspec would hold the interpreter's lock up to half a second for each MiB of `{}`."""
 
 
 # What msgspec is given to read
@@ -92,8 +98,10 @@ class _Reading(NamedTuple):
 class _Twins:
     """The twins for one shape: of its class and of all classes inside of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, giving_way: bool) -> None:
         self._twins: dict[Any, Any] = {}
+        self._giving_way = giving_way
+        """Whether each object has a `finish`, if only to have a function called that is not written in C."""
 
     def wire_type(self, shape: Any) -> Any:
         """Return the type that msgspec reads in place of `shape`, to the same value.
@@ -126,7 +134,8 @@ class _Twins:
         readings = {attribute.name: self._reading(kind, attribute.default) for attribute, kind in attributes}
         annotations = {attribute.name: kind for attribute, kind in attributes}
         as_it_is = {name: _Reading(kind) for name, kind in annotations.items()}
-        if slots.keys() == names.keys() and readings == as_it_is and cls.__annotations__ == annotations:
+        is_same = slots.keys() == names.keys() and readings == as_it_is and cls.__annotations__ == annotations
+        if is_same and not self._giving_way:
             self._twins[shape] = cls
             return cls
         # msgspec takes names and defaults from __attrs_attrs__, and types from __annotations__. It reads no more of an

@@ -12,7 +12,7 @@ from model_json import exact
 from cloudcockpit_sdk import TermDuration
 from membership_sdk import CancelationStatus
 from sdk_core import codec
-from sdk_core.codec.twins import READERS
+from sdk_core.codec.twins import READERS, READERS_OF_LARGE
 
 T = TypeVar("T")
 
@@ -297,4 +297,5 @@ def test_classes_of_others_are_built_as_they_want(shape: Any, value: Any, expect
 )
 def test_trees_and_generics_are_read_by_the_fast_reader(shape: Any, value: Any, expected: Any) -> None:
     """As all classes are that only store."""
-    assert exact(READERS[shape](codec.dump(value))) == exact(expected)
+    for readers in (READERS, READERS_OF_LARGE):
+        assert exact(readers[shape](codec.dump(value))) == exact(expected)

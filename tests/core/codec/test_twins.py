@@ -28,7 +28,7 @@ from membership_sdk import (
     RemainingIdlePeriods,
 )
 from sdk_core import codec
-from sdk_core.codec.twins import READERS
+from sdk_core.codec.twins import READERS, READERS_OF_LARGE
 from sdk_core.returns import Empty
 
 RECORDS = tuple(
@@ -106,7 +106,9 @@ def test_fast_reader_and_converter_read_the_same(answer: tuple[Any, Any]) -> Non
     shape, value = answer
     text = codec.dump(value)
     detailed = outcome_of(lambda text: read_in_detail(text, shape), text)
-    assert outcome_of(READERS[shape], text) in ("refused", detailed)
+    fast = outcome_of(READERS[shape], text)
+    assert fast in ("refused", detailed)
+    assert outcome_of(READERS_OF_LARGE[shape], text) == fast
     assert outcome_of(lambda text: codec.load(text, shape), text) == detailed
 
 
@@ -143,6 +145,7 @@ def test_fast_reader_and_converter_read_the_same_texts(answer: tuple[Any, bytes]
     """To the byte, except that what is ignored may be no JSON in its encoding or in the size of a number."""
     shape, text = answer
     fast = outcome_of(READERS[shape], text)
+    assert outcome_of(READERS_OF_LARGE[shape], text) == fast
     if fast == "refused":
         return
     try:
@@ -180,7 +183,7 @@ def test_all_answers_are_read_by_the_fast_reader() -> None:
     """A change of msgspec, of attrs or of a model must not make them slow unnoticed."""
     for shape, value in SAMPLES:
         text = codec.dump(value)
-        assert exact(READERS[shape](text)) == exact(read_in_detail(text, shape))
+        assert exact(READERS[shape](text)) == exact(READERS_OF_LARGE[shape](text)) == exact(read_in_detail(text, shape))
 
 
 @pytest.mark.parametrize("root", ANSWERS, ids=str)

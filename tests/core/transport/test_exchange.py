@@ -152,9 +152,11 @@ async def test_cancellation_of_something_else_is_none_of_the_call(operation: Ope
         raise asyncio.CancelledError(CANARY)
 
     body: dict[str, Any] = {"body": {}} if operation.body is not None else {}
-    async with ClientSession(middlewares=[middleware]) as session:
-        async with MembershipClient("http://127.0.0.1", "key", session=session, retry=AT_ONCE) as client:
-            error = await failure(client.call(operation, **body))
+    async with (
+        ClientSession(middlewares=[middleware]) as session,
+        MembershipClient("http://127.0.0.1", "key", session=session, retry=AT_ONCE) as client,
+    ):
+        error = await failure(client.call(operation, **body))
     assert (error.outcome, error.retryable, error.cause) == (Outcome.UNKNOWN, False, "CancelledError")
     assert [attempt.outcome for attempt in error.attempts] == [Outcome.UNKNOWN]
     assert CANARY not in "".join(traceback.format_exception(error))

@@ -319,7 +319,7 @@ def test_files_with_async_methods_are_refused() -> None:
         async def tell(self) -> int:  # type: ignore[override]
             return 0
 
-    with pytest.raises(TypeError, match="source must be .* not async: pass its path, or its bytes"):
+    with pytest.raises(TypeError, match=r"source must be .* not async: pass its path, or its bytes"):
         Document(source=Later(b"x"), content_type=PDF)
 
 
