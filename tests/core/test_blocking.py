@@ -253,7 +253,7 @@ GIVING_WAY: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize("name", GIVING_WAY)
 def test_other_threads_go_on_while_a_large_answer_is_read(name: str) -> None:
-    """A call into msgspec that calls nothing back would hold the interpreter's lock, and the loop's thread up, so long."""
+    """A call into msgspec that calls nothing back holds the interpreter's lock, and so holds up the loop's thread."""
     text, shape = GIVING_WAY[name]
     body = text.encode("utf-16" if "UTF-16" in name else "utf-8")
     assert min(_longest_share_without_us(partial(codec.load, body, shape)) for _ in range(3)) < 0.4
