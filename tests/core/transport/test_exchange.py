@@ -1,10 +1,14 @@
 """What may come out of an exchange: an answer, or an error of ours in fixed words, whoever raised what."""
 
 import asyncio
+import contextlib
+import gc
+import socket
+import struct
 import threading
 import traceback
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -109,6 +113,67 @@ async def test_error_status_needs_no_body_that_can_be_read() -> None:
         error = await failure(client.call(WRITE, body={}))
     assert isinstance(error, ApiError)
     assert (error.status, error.outcome) == (404, Outcome.REJECTED)
+
+
+HEAD = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+NO_HTTP_ANY_MORE: dict[str, tuple[bytes, type[SdkError]]] = {
+    "chunk without a size": (b"CANARY\r\n[]", ConnectionFailedError),
+    "chunk that is too large": (b"ffffffffffffffff1\r\n[]", ConnectionFailedError),
+    "second chunk without a size": (b"1\r\n[\r\nCANARY", ConnectionFailedError),
+    "long trailer": (b"1\r\n1\r\n0\r\nX: " + LARGE, ConnectionFailedError),
+    "many trailers": (b"1\r\n1\r\n0\r\n" + b"X: CANARY\r\n" * 600, InvalidResponseError),
+}
+
+
+@contextlib.asynccontextmanager
+async def in_pieces(*pieces: bytes, reset: bool = False) -> AsyncGenerator[str]:
+    """Serve one request, and give the URL for it. Each piece is taken by the client before the next is sent."""
+    ended = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            if reset:
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await ended.wait()
+
+
+@pytest.mark.parametrize("name", NO_HTTP_ANY_MORE)
+async def test_body_that_is_no_http_ends_the_attempt_at_once(name: str) -> None:
+    """Not when the time is over: aiohttp hangs up, and tells nobody who waits for the rest."""
+    rest, kind = NO_HTTP_ANY_MORE[name]
+    async with (
+        in_pieces(HEAD, rest) as url,
+        MembershipClient(url, "key", retry=RetryPolicy.none(), attempt_timeout=5) as client,
+    ):
+        async with asyncio.timeout(2):
+            error = await failure(client.call(READ))
+    assert (type(error), error.outcome) == (kind, Outcome.UNKNOWN)
+    assert CANARY not in f"{error!r}{error.to_dict()}{''.join(traceback.format_exception(error))}"
+
+
+async def test_connection_that_is_lost_after_a_long_answer_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    """The body came in several pieces; later, nobody asks how the connection ended."""
+    async with in_pieces(OK + b"Content-Length: 2\r\n\r\n", b"{", b"}", reset=True) as url:
+        async with MembershipClient(url, "key", retry=RetryPolicy.none()) as client:
+            for _ in range(2):
+                await client.call(READ)
+                await asyncio.sleep(0.04)
+            gc.collect()
+    assert caplog.text == ""
 
 
 async def test_what_is_no_http_is_asked_for_again() -> None:
