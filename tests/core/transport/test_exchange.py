@@ -167,12 +167,14 @@ async def test_body_that_is_no_http_ends_the_attempt_at_once(name: str) -> None:
 
 async def test_connection_that_is_lost_after_a_long_answer_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     """The body came in several pieces; later, nobody asks how the connection ended."""
-    async with in_pieces(OK + b"Content-Length: 2\r\n\r\n", b"{", b"}", reset=True) as url:
-        async with MembershipClient(url, "key", retry=RetryPolicy.none()) as client:
-            for _ in range(2):
-                await client.call(READ)
-                await asyncio.sleep(0.04)
-            gc.collect()
+    async with (
+        in_pieces(OK + b"Content-Length: 2\r\n\r\n", b"{", b"}", reset=True) as url,
+        MembershipClient(url, "key", retry=RetryPolicy.none()) as client,
+    ):
+        for _ in range(2):
+            await client.call(READ)
+            await asyncio.sleep(0.04)
+        gc.collect()
     assert caplog.text == ""
 
 
