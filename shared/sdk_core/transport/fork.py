@@ -14,8 +14,9 @@ class _Resettable(Protocol):
 
 
 _resettables: WeakSet[_Resettable] = WeakSet()
-undivided: threading.Lock = threading.Lock()
-"""Held by a thread that does what must not be going on when the process is forked: a fork waits for it."""
+undivided: "threading.RLock" = threading.RLock()
+"""Held by a thread that does what must not be going on when the process is forked: a fork waits for it. A fork by that
+thread itself does not: the child goes on with it."""
 forks: int = 0
 """How many forks led to this process; what remembers another number belongs to the parent. Read it by its module."""
 

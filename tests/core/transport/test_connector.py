@@ -24,6 +24,7 @@ from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServ
 
 from membership_sdk import Connection, MembershipClient, Outcome, RetryPolicy, SdkError
 from sdk_core.operation import Effect, Operation
+from sdk_core.retry import _import_tenacity  # pyright: ignore[reportPrivateUsage]
 
 READ: Operation[Any] = Operation(name="read_it", method="GET", path="/it/{n:int}", returns=object, effect=Effect.READ)
 WRITE: Operation[Any] = Operation(
@@ -536,6 +537,21 @@ os.kill(server, 9)
 os.waitpid(server, 0)
 os._exit(0)
 """
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_by_a_module_that_is_imported_does_not_wait_for_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that holds a fork up is the very one that forks."""
+    (tmp_path / "forking.py").write_text("import os\nif (child := os.fork()) == 0: os._exit(0)\nos.waitpid(child, 0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sdk_core.retry._TENACITY", "forking")
+    importing = threading.Thread(target=_import_tenacity, daemon=True)
+    importing.start()
+    importing.join(5)
+    assert not importing.is_alive()
 
 
 def _sockets() -> int:
