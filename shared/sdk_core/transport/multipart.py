@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 import attrs
 from aiohttp import MultipartWriter
@@ -49,8 +49,8 @@ def _filename(name: str, value: object) -> None:
         raise ValueError(f"{name} must be printable text without surrounding spaces")
 
 
-def _position(source: Path | BinaryIO) -> int:
-    position: object = 0 if isinstance(source, Path) else source.tell()
+def _position(source: Any) -> int:
+    position = 0 if isinstance(source, Path) else source.tell()
     if not isinstance(position, int):
         raise TypeError("source must be a file whose methods are not async: pass its path, or its bytes")
     return position
