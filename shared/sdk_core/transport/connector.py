@@ -43,7 +43,43 @@ __all__ = [
 ]
 
 
+_RECORD_HEADER: Final = 5
+"""Bytes."""
 _WRITES_BODIES_LATER: Final = sys.version_info < (3, 12)
+
+
+class _Socket(socket.socket):
+    """A socket that knows whether TLS was read to the end of a record.
+
+    Of a record that came in part, OpenSSL tells nothing, and nothing is left in the socket. (uvloop reads in a way
+    of its own, so that nothing is noted here. Without TLS, asyncio reads by another method.)
+    """
+
+    __slots__ = ("_header", "_rest")
+
+    def __init__(self, *kind: int) -> None:
+        super().__init__(*kind)
+        self._header = b""
+        """What came of a record's header, if that is not whole."""
+        self._rest = 0
+        """How many bytes of a record are still to come."""
+
+    @property
+    def is_within_record(self) -> bool:
+        """Whether a part of a record came, and its end did not."""
+        return self._rest > 0 or bool(self._header)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Read, and note where in a record that ends."""
+        count, header, place = super().recv_into(buffer, nbytes, flags), self._header, self._rest
+        while place < count:
+            piece = bytes(buffer[place : min(place + _RECORD_HEADER - len(header), count)])
+            header, place = header + piece, place + len(piece)
+            if len(header) == _RECORD_HEADER:
+                # It ends in the length of what follows.
+                place, header = place + int.from_bytes(header[-2:]), b""
+        self._header, self._rest = header, place - count
+        return count
 
 
 class KnownConnection:
@@ -51,14 +87,15 @@ class KnownConnection:
 
     Args:
         protocol: aiohttp's end of it.
+        opened: the socket, if it is ours.
     """
 
     __slots__ = ("_look", "_protocol", "_transport", "is_closing", "is_kept", "unwritten")
 
-    def __init__(self, protocol: ResponseHandler) -> None:
+    def __init__(self, protocol: ResponseHandler, opened: _Socket | None) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
-        self._look = _look_into(protocol.transport)
+        self._look = _look_into(protocol.transport, opened)
         self.is_closing: Callable[[], bool] = _yes if protocol.transport is None else protocol.transport.is_closing
         """Whether it will not be used again."""
         self.unwritten: Callable[[], int] = getattr(protocol.transport, "get_write_buffer_size", int)
@@ -136,11 +173,11 @@ class CheckedConnector(TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(socket_factory=self._open_socket, **options)  # pyright: ignore[reportUnknownMemberType]  one of aiohttp's options has no full type
         self._known: dict[ResponseHandler | None, KnownConnection] = {}
-        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._sockets: WeakSet[_Socket] = WeakSet()
 
     def _open_socket(self, address: tuple[Any, ...]) -> socket.socket:
         # Family, type and protocol; what follows says where to connect to.
-        opened = socket.socket(*address[:3])
+        opened = _Socket(*address[:3])
         self._sockets.add(opened)
         return opened
 
@@ -173,7 +210,10 @@ class CheckedConnector(TCPConnector):
             raise DisturbedError
         # A pool opens few connections: then is the time to forget those that are over.
         self._known = {other: known for other, known in self._known.items() if not known.is_closing()}
-        known = self._known[protocol] = KnownConnection(protocol)
+        connected = protocol.transport.get_extra_info("socket") if protocol.transport else None
+        number = -1 if connected is None else connected.fileno()
+        opened = next((opened for opened in self._sockets if opened.fileno() == number), None)
+        known = self._known[protocol] = KnownConnection(protocol, opened)
         if fork.forks != begun:
             # It was being opened when the process was forked: the parent has it, too.
             known.abort()
@@ -228,12 +268,21 @@ def _yes() -> bool:
     return True
 
 
-def _look_into(transport: BaseTransport | None) -> Callable[[], object]:
+def _look_into(transport: BaseTransport | None, opened: _Socket | None) -> Callable[[], object]:
     connected = None if transport is None else transport.get_extra_info("socket")
-    if connected is None:
+    if transport is None or connected is None:
         return _yes
-    if not hasattr(select, "poll"):
-        return lambda: select.select([connected], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(connected, select.POLLIN)
-    return partial(poll.poll, 0)
+    look: Callable[[], object]
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(connected, select.POLLIN)
+        look = partial(poll.poll, 0)
+    else:
+        look = partial(_is_readable, connected)
+    if opened is None or transport.get_extra_info("sslcontext") is None:
+        return look
+    return lambda: opened.is_within_record or look()
+
+
+def _is_readable(connected: Any) -> bool:
+    return bool(select.select([connected], [], [], 0)[0])

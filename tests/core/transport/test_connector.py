@@ -45,17 +45,17 @@ class EchoServer:
 
     def __init__(self, afterwards: Afterwards, *, tls: bool = False) -> None:
         self._afterwards = afterwards
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
-        if self._context is not None:
-            CERTIFICATE.configure_cert(self._context)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+        if self.context is not None:
+            CERTIFICATE.configure_cert(self.context)
         self.requests: list[WireRequest] = []
         self.connections = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "localhost", 0, ssl=self._context, family=socket.AF_INET)
+        server = await asyncio.start_server(self._serve, "localhost", 0, ssl=self.context, family=socket.AF_INET)
         try:
-            scheme = "http" if self._context is None else "https"
+            scheme = "http" if self.context is None else "https"
             yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"
         finally:
             server.close()
@@ -127,6 +127,94 @@ async def test_nobody_gets_what_came_unasked(afterwards: Afterwards, tls: bool) 
             assert await client.call(WRITE, n=number, body={}) == number
             await asyncio.sleep(0.01)
     assert len(server.requests) == 8
+
+
+@asynccontextmanager
+async def holding_back(url: str, part: Callable[[bytes], int]) -> AsyncIterator[str]:
+    """Relay to a server: of what it sends unasked, a part goes through, and the rest when it is asked again."""
+    tasks: list[asyncio.Task[None]] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = int(url.rpartition(":")[2])
+        server_reader, server_writer = await asyncio.open_connection("localhost", port, family=socket.AF_INET)
+        writers.extend((writer, server_writer))
+        held, is_asked = b"", False
+
+        async def ask() -> None:
+            nonlocal held, is_asked
+            while asked := await reader.read(65536):
+                writer.write(held)
+                held, is_asked = b"", True
+                server_writer.write(asked)
+            server_writer.close()
+
+        async def answer() -> None:
+            nonlocal held, is_asked
+            while said := await server_reader.read(65536):
+                size = len(said) if is_asked else part(said)
+                writer.write(said[:size])
+                held, is_asked = said[size:], False
+            writer.close()
+
+        tasks.extend(map(asyncio.ensure_future, (ask(), answer())))
+
+    relay = await asyncio.start_server(serve, "localhost", 0, family=socket.AF_INET)
+    try:
+        yield f"https://localhost:{relay.sockets[0].getsockname()[1]}"
+    finally:
+        relay.close()
+        for task in tasks:
+            task.cancel()
+        for open_writer in writers:
+            open_writer.close()
+        await asyncio.gather(*tasks, *(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+
+PARTS: dict[str, Callable[[bytes], int]] = {
+    "half": lambda said: len(said) // 2,
+    "of its header": lambda _said: 3,
+    "its header": lambda _said: 5,
+    "all but a byte": lambda said: len(said) - 1,
+}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+async def test_part_of_a_tls_record_disturbs_a_connection(part: Callable[[bytes], int]) -> None:
+    """An answer that came twice, the second time cut by the network where OpenSSL makes nothing of it yet."""
+    server = EchoServer(repeat, tls=True)
+    assert server.context is not None
+    # Records of its own after the handshake would be the first that nobody asked for.
+    server.context.num_tickets = 0
+    async with server.running() as direct, holding_back(direct, part) as url, client_for(url) as client:
+        for number in range(1, 6):
+            assert await client.call(READ, n=number) == number
+            await asyncio.sleep(0.015)
+            assert await client.call(WRITE, n=number + 10, body={}) == number + 10
+            await asyncio.sleep(0.015)
+    assert len(server.requests) == 10
+
+
+@pytest.mark.parametrize("size", [1, 2000, 100_000])
+async def test_connection_of_whole_tls_records_is_kept(size: int) -> None:
+    """However many an answer is made of, and wherever the network cuts them."""
+    step = CannedAnswer(body=["x" * size])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CERTIFICATE.configure_cert(context)
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await read_request(reader) is not None:
+            writer.write(step.encode())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "localhost", 0, ssl=context, family=socket.AF_INET)
+    async with server, client_for(f"https://localhost:{server.sockets[0].getsockname()[1]}") as client:
+        for number in range(1, 21):
+            assert await client.call(READ, n=number) == ["x" * size]
+    assert connections == 1
 
 
 async def test_undisturbed_connection_is_kept() -> None:
