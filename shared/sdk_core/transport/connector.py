@@ -51,8 +51,8 @@ _WRITES_BODIES_LATER: Final = sys.version_info < (3, 12)
 class _Socket(socket.socket):
     """A socket that knows whether TLS was read to the end of a record.
 
-    Of a record that came in part, OpenSSL tells nothing, and nothing is left in the socket. (uvloop reads in a way
-    of its own, so that nothing is noted here. Without TLS, asyncio reads by another method.)
+    Of a record that came in part, OpenSSL tells nothing, and nothing is left in the socket. (uvloop, and asyncio on
+    Windows, read in a way of their own: there, nothing is noted. Without TLS, asyncio reads by another method.)
     """
 
     __slots__ = ("_header", "_rest")
