@@ -133,14 +133,17 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
     """Return what `read()` gives, or raise the error of what it raises."""
     operation, content = call.operation, answer.content
     misfit: codec.ShapeError | None = None
+    has_memory = True
     if content is not None and (content.strip() or not _is_cut(operation, answer)):
         try:
             value = read()
         except codec.ShapeError as error:
             # Its traceback refers to this frame, which refers to it.
             misfit = error.with_traceback(None)
-        except (codec.NotJsonError, MemoryError):
+        except codec.NotJsonError:
             pass
+        except MemoryError:
+            has_memory = False
         else:
             return value
     misfit = misfit or codec.ShapeError(())
@@ -150,7 +153,7 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
         _log.warning(what, operation.name, ", ".join(misfit.problems), call.correlation_id, extra=fields)
         return cast("T", misfit.readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
-    raise _unreadable(call, answer, misfit, backend)
+    raise _unreadable(call, answer, misfit, backend, has_memory=has_memory)
 
 
 def _is_cut(operation: Operation[Any], answer: Answer) -> bool:
@@ -182,7 +185,9 @@ def _note(call: Call[Any], path: str, kind: str) -> None:
     tell(call.options.on_unexpected, Deviation(call.operation.name, path, kind))
 
 
-def _unreadable(call: Call[Any], answer: Answer, misfit: codec.ShapeError, backend: Backend) -> InvalidResponseError:
+def _unreadable(
+    call: Call[Any], answer: Answer, misfit: codec.ShapeError, backend: Backend, *, has_memory: bool
+) -> InvalidResponseError:
     content, problems = answer.content or b"", misfit.problems
     details, is_error = ErrorDetails(raw=misfit.raw, body=content), tells_failure(misfit.raw)
     if is_error:
@@ -190,6 +195,8 @@ def _unreadable(call: Call[Any], answer: Answer, misfit: codec.ShapeError, backe
     outcome = outcome_of_unreadable(call.operation, tells_failure=is_error) if problems else Outcome.UNKNOWN
     call.record(outcome, answer.status)
     what = _describe_unreadable(answer, problems, call.options.max_response_bytes)
+    if not has_memory:
+        what = f"status {answer.status} with {len(content)} bytes, and there is no memory left to read them"
     if is_error:
         what = f"status {answer.status} with the body of an error ({safe_code(details.code) or 'no code'})"
     facts = call.facts(outcome, retryable=False, status=answer.status, problems=list(problems))

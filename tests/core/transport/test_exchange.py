@@ -270,6 +270,7 @@ async def test_memory_that_ends_while_an_answer_is_read(monkeypatch: pytest.Monk
     ):
         error = await failure(client.get_contract_data(customer_id=1))
     assert (type(error), error.outcome) == (InvalidResponseError, Outcome.UNKNOWN)
+    assert "status 200 with 2 bytes, and there is no memory left to read them" in str(error)
 
 
 async def test_cancellation_is_none_of_these() -> None:
