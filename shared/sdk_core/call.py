@@ -22,7 +22,7 @@ from sdk_core.outcome import Attempt, Outcome
 from sdk_core.retry import Retries, RetryPolicy
 from sdk_core.telemetry import CallInfo
 from sdk_core.transport.multipart import Multipart
-from sdk_core.value import Opaque, Value
+from sdk_core.value import Opaque, Untold, Value
 
 __all__ = ["Answer", "Call", "Options", "Reply"]
 
@@ -78,7 +78,7 @@ class Options(Opaque, frozen=True):
     on_unexpected: Callable[[Deviation], None] | None = None
 
 
-class Call(Struct, Generic[T], eq=False):
+class Call(Untold, Struct, Generic[T], eq=False):
     """What one logical call remembers from attempt to attempt."""
 
     operation: Operation[T]
@@ -108,9 +108,6 @@ class Call(Struct, Generic[T], eq=False):
     """For telemetry, where there is any."""
     answer: Answer = _NONE_YET
     """The one that the call succeeded with."""
-
-    def __repr__(self) -> str:
-        return object.__repr__(self)
 
     @property
     def correlation_id(self) -> str:

@@ -46,6 +46,21 @@ def test_no_method_is_made_for_a_class(kind: type) -> None:
     assert methods == [Model.__eq__, Model.__hash__, Model.__repr__]
 
 
+@attrs.frozen
+class Named(Model):
+    """As an application may make one."""
+
+    name: str = attrs.field(eq=str.lower, repr=str.upper)
+    note: str = attrs.field(default="", eq=False)
+
+
+def test_functions_that_compare_and_print_are_asked() -> None:
+    assert Named("Max", "a") == Named("max", "b")
+    assert hash(Named("Max")) == hash(Named("max"))
+    assert Named("Max") != Named("Moritz")
+    assert repr(Named("Max")) == "Named(name=MAX, note='')"
+
+
 def test_models_are_what_attrs_would_make() -> None:
     instances = _instances()
     assert len({type(each) for each in instances}) > 8

@@ -23,6 +23,7 @@ import trustme
 from aiohttp import ClientSession
 from multidict import CIMultiDict, CIMultiDictProxy
 from payloads import payload
+from rich.pretty import pretty_repr
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
 from yarl import URL
 
@@ -38,7 +39,7 @@ from membership_sdk.errors import read_error as read_membership_error
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.auth import ApiKey, BearerToken, FixedToken, Token
 from sdk_core.backend import Backend
-from sdk_core.call import Call, Options
+from sdk_core.call import Answer, Call, Options
 from sdk_core.errors import SdkError
 from sdk_core.retry import RetryPolicy
 from sdk_core.transport.multipart import Multipart
@@ -601,6 +602,7 @@ HOLDERS: dict[str, object] = {
     ),
     "options": OPTIONS,
     "call": Call(membership_operations.GET_CONTRACT_DATA, f"/{MEMBER}", {"q": QUERY}, BODY.encode(), OPTIONS, 1.0, "c"),
+    "answer": Answer(200, HEADERS, BODY.encode()),
     "reply": membership_sdk.Reply(None, 200, CIMultiDictProxy(CIMultiDict(HEADERS)), (), "c"),
     "document": DOCUMENT,
     "document of a path": Document(source=Path(FILE), content_type="image/png"),
@@ -614,6 +616,8 @@ HOLDERS: dict[str, object] = {
 def test_no_secret_is_told_by_what_holds_it(holder: object) -> None:
     """`repr`, `str` and `format`, alone and within something else."""
     assert CANARIES.findall(f"{holder!r} {holder!s} {holder} {[holder]}") == []
+    # As structlog and rich's own tracebacks print local variables.
+    assert CANARIES.findall(pretty_repr(holder) + pretty_repr([holder])) == []
 
 
 def test_details_show_their_codes() -> None:

@@ -13,14 +13,14 @@ cattrs is not used: it would have to be imported before the first request with a
 tens of such requests do.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import partial
 from operator import attrgetter
-from types import NoneType
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -67,7 +67,15 @@ def to_builtins(value: Any) -> Any:
         TypeError, ValueError: as `dump` does.
     """
     dump(value)
-    return msgspec.to_builtins(_TO_JSON_VALUE[value.__class__](value), builtin_types=(Decimal,))
+    return msgspec.to_builtins(_with_decimals(_exact(_TO_JSON_VALUE[value.__class__](value))), builtin_types=(Decimal,))
+
+
+def _with_decimals(value: Any) -> Any:
+    if value.__class__ is dict:
+        return {key: _with_decimals(item) for key, item in value.items()}
+    if value.__class__ is list:
+        return [_with_decimals(item) for item in value]
+    return Decimal(bytes(value).decode()) if isinstance(value, msgspec.Raw) else value
 
 
 def encode_datetime(name: str, value: datetime) -> str:
@@ -107,11 +115,11 @@ def _writer(shape: Any) -> Callable[[Any], Any]:
         return partial(_write_mapping, _TO_JSON_VALUE[args[1]] if args else _write_by_class)
     if has_attrs(kind):
         return _object_writer(kind)
-    return next((write for base, write in _SCALARS if issubclass(kind, base)), _unchanged)
+    return next((partial(_write_scalar, kind, write) for base, write in _SCALARS if issubclass(kind, base)), _unchanged)
 
 
-_ANY_CLASS = frozenset({Any, object, Sequence})
-"""What says nothing of the class of a value."""
+_ANY_CLASS = frozenset({Any, object, Sequence, Union, UnionType, Annotated})
+"""What does not say of which class a value is."""
 
 
 def _write_by_class(value: Any) -> Any:
@@ -138,6 +146,12 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _write_scalar(kind: type, write: Callable[[Any], Any], value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"a {type(value).__name__} can't be sent where a {kind.__name__} is declared")
+    return write(value)
+
+
 _SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (datetime, lambda value: encode_datetime("datetime", value)),
     # A date or UUID of exactly that class stays: msgspec writes the same text, and faster. Of subclasses it knows none.
@@ -152,44 +166,72 @@ _SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 _TO_JSON_VALUE = LazyDict(_writer)
 
 
+class _Attribute(NamedTuple):
+    """How one attribute of a class is written."""
+
+    name: str
+    key: str
+    is_always_written: bool
+    """Also if it is `default`: one that is neither None nor empty is not the server's."""
+    default: Any
+    unchanged: Any
+    """The class of those values that are written as they are."""
+    write: Callable[[Any], Any]
+    """What writes all others."""
+
+
 def _object_writer(cls: Any) -> Callable[[Any], Any]:
-    rows: list[tuple[str, str, bool, Any, Any, Callable[[Any], Any]]] = []
+    # Plain tuples: Python unpacks them in half the time.
+    attributes: list[tuple[Any, ...]] = []
     original = original_of(cls)
 
     def write_object(value: Any) -> dict[str, Any]:
-        if not rows:
+        if not attributes:
             # Late, because a class may hold its own kind.
-            rows[:] = _rows(cls)
+            attributes[:] = map(tuple, _attributes(cls))
         found: dict[str, Any] = {}
-        for name, key, always, default, unchanged, write in rows:
+        for name, key, is_always_written, default, unchanged, write in attributes:
             item = getattr(value, name)
-            if always or item != default:
+            if is_always_written or item != default:
                 found[key] = item if item.__class__ is unchanged else write(item)
         return found
 
-    if original is None:
-        return write_object
-    return lambda value: _sent_back(value, getattr(value, original.name), write_object)
+    def write(value: Any) -> Any:
+        if value.__class__ is cls:
+            return write_object(value) if original is None else _sent_back(value, original.name, write_object)
+        if isinstance(value, cls):
+            return _write_by_class(value)
+        raise TypeError(f"a {type(value).__name__} can't be sent where a {cls.__name__} is declared")
+
+    return write
 
 
-def _rows(cls: Any) -> Iterator[tuple[str, str, bool, Any, Any, Callable[[Any], Any]]]:
-    """Give a row for each attribute.
-
-    Its name, its JSON key, whether it is always written, the default that is not, the class of values that are written
-    as they are, and what writes all others.
-    """
+def _attributes(cls: Any) -> Iterator[_Attribute]:
     for attribute, kind in typed_attributes(cls):
         if attribute.init and not attribute.metadata.get("original"):
-            default: Any = attribute.default
-            has_none = default is attrs.NOTHING
-            if is_factory(default):
-                default = default.factory()
+            default = _default_of(attribute)
+            is_empty = default is None or (isinstance(default, Sized) and not len(default))
             write = _TO_JSON_VALUE[Any if kind is None else kind]
-            yield attribute.name, json_name(attribute), has_none, default, kind if kind in _PLAIN else None, write
+            unchanged = kind if kind in _PLAIN else None
+            yield _Attribute(attribute.name, json_name(attribute), not is_empty, default, unchanged, write)
 
 
-def _sent_back(value: object, original: Mapping[str, Any] | None, write: Callable[[Any], dict[str, Any]]) -> Any:
-    """Return an object as it came, with the fields that were changed since, and without those that were emptied."""
+def _default_of(attribute: "attrs.Attribute[Any]") -> Any:
+    default: Any = attribute.default
+    if not is_factory(default):
+        return default
+    return attrs.NOTHING if default.takes_self else default.factory()
+
+
+def _sent_back(value: object, name: str, write: Callable[[Any], dict[str, Any]]) -> Any:
+    """Return an object as it came, with the fields that were changed since, and without those that were emptied.
+
+    Args:
+        value: the object.
+        name: the attribute that holds it as it came, if it came.
+        write: what writes its fields.
+    """
+    original: Mapping[str, Any] | None = getattr(value, name)
     now = write(value)
     if original is None:
         return now

@@ -11,6 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from sdk_core.value import Untold
+
 __all__ = ["Limit", "Timer"]
 
 _NEVER = float("inf")
@@ -72,7 +74,7 @@ class Timer:
             self.set(max(next_due, now + _PAUSE))
 
 
-class Limit(Struct, eq=False):
+class Limit(Untold, Struct, eq=False):
     """Ends the block under `with` by TimeoutError after so many seconds: `Limit(timer, seconds)`.
 
     A cancellation from outside stays one, even in the very moment the limit passes.
@@ -85,9 +87,6 @@ class Limit(Struct, eq=False):
     cancelling: int = 0
     """How many cancellations the task had asked for before the block."""
     passed: bool = False
-
-    def __repr__(self) -> str:
-        return object.__repr__(self)
 
     def __enter__(self) -> None:
         timer = self.timer

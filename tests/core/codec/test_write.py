@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import attrs
@@ -20,7 +20,7 @@ from hypothesis import given
 from model_json import JSON
 
 from cloudcockpit_sdk import BillingFrequency, MonthlyBudget, Page, Price, SubscriptionListItem
-from membership_sdk import MembershipClient, Money
+from membership_sdk import MembershipClient, Money, to_dict
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import codec
 from sdk_core.operation import Effect, Operation
@@ -270,6 +270,106 @@ print(codec.dump(MainContractCancelation(cancelation_date=date(2026, 1, 15), **i
     first, second = done.stdout.splitlines()
     assert first == second
     assert "2026-01-15" in first
+
+
+@attrs.frozen
+class Notice:
+    """A body with defaults that are not the server's."""
+
+    customer: int
+    by_mail: bool = True
+    urgent: bool = False
+    copies: int = 2
+    text: str = ""
+    attachments: tuple[str, ...] = ()
+    reply_to: str | None = None
+    lines: int = attrs.Factory(lambda self: self.copies * 2, takes_self=True)
+
+
+def test_only_what_is_empty_is_left_out() -> None:
+    """Without its default in the request, the server's own would decide."""
+    assert codec.dump(Notice(1)) == b'{"customer":1,"byMail":true,"urgent":false,"copies":2,"lines":4}'
+
+
+@attrs.frozen
+class Typed:
+    """With types that are not checked when it is made."""
+
+    unit: BillingFrequency | None = None
+    term: Notice | None = None
+    moment: datetime | None = None
+    id: UUID | None = None
+    alternative: BillingFrequency | str | None = None
+    annotated: Annotated[BillingFrequency, "text"] | None = None
+    several: Notice | Money | None = None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"unit": "Monthly"},
+        {"term": {"customer": 1}},
+        {"term": "text"},
+        {"moment": date(2026, 1, 31)},
+        {"id": 5},
+    ],
+    ids=str,
+)
+def test_value_of_another_class_than_declared_is_refused(odd: dict[str, Any]) -> None:
+    """And never sent as its text."""
+    with pytest.raises(TypeError, match="can't be sent where a"):
+        codec.dump(Typed(**odd))
+
+
+@attrs.frozen
+class Required:
+    """With values that must be there."""
+
+    id: UUID
+    unit: BillingFrequency
+
+
+def test_none_is_no_text() -> None:
+    """A required value that is None is refused, not sent as "None"."""
+    nothing: Any = None
+    with pytest.raises(TypeError, match="a NoneType can't be sent where a UUID is declared"):
+        codec.dump(Required(nothing, BillingFrequency.MONTHLY))
+    with pytest.raises(TypeError, match="a NoneType can't be sent where a BillingFrequency is declared"):
+        codec.dump(Required(UUID(int=1), nothing))
+
+
+def test_types_that_leave_a_choice_are_written_by_the_class_of_the_value() -> None:
+    """Of a union, what the value is; what is annotated, as its type."""
+    unit = BillingFrequency.MONTHLY
+    value = Typed(alternative=unit, annotated=unit, several=Money(amount=Decimal(5), currency="EUR"))
+    assert codec.dump(value) == (
+        b'{"alternative":{"name":"Monthly"},"annotated":{"name":"Monthly"},"several":{"amount":5,"currency":"EUR"}}'
+    )
+
+
+@attrs.frozen
+class MoreOfANotice(Notice):
+    """A subclass, as an application may have one of a model."""
+
+    more: int = 7
+
+
+def test_subclass_of_what_is_declared_is_sent_whole() -> None:
+    """Its own fields, too."""
+    assert b'"more":7' in codec.dump(Typed(term=MoreOfANotice(1)))
+
+
+def test_to_dict_takes_what_to_json_takes() -> None:
+    """Subclasses of text and numbers are those texts and numbers; amounts are Decimals."""
+
+    class Text(str):
+        __slots__ = ()
+
+    class Number(int):
+        pass
+
+    value = Lists((Text("a"),), [Decimal("5.10")], others=[Number(5), {Text("b"): Decimal(7)}])
+    assert to_dict(value) == {"names": ["a"], "amounts": [Decimal("5.10")], "others": [5, {"b": Decimal(7)}]}
 
 
 class Colour(Enum):
