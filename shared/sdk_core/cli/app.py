@@ -1,4 +1,4 @@
-"""A command line, from its parts to its exit code. Another room joins with one more `add_...` in `build`."""
+"""A command line, from its parts to its exit code. A module adds its commands with one more `add_...` in `build`."""
 
 import asyncio
 from collections.abc import Sequence

@@ -81,7 +81,7 @@ _LISTS: Mapping[Any, tuple[Any, ...]] = {list: (), tuple: (...,)}
 """The generics for any number of items, each with the arguments that follow the type of the items."""
 
 
-class _Reading(NamedTuple):
+class _FieldReading(NamedTuple):
     """How an attribute is read: by msgspec as `wire_type`, and changed by `finish` afterwards, if need be."""
 
     wire_type: Any
@@ -133,7 +133,7 @@ class _Twins:
         self._twins[shape] = twin
         readings = {attribute.name: self._reading(kind, attribute.default) for attribute, kind in attributes}
         annotations = {attribute.name: kind for attribute, kind in attributes}
-        as_it_is = {name: _Reading(kind) for name, kind in annotations.items()}
+        as_it_is = {name: _FieldReading(kind) for name, kind in annotations.items()}
         is_same = slots.keys() == names.keys() and readings == as_it_is and cls.__annotations__ == annotations
         if is_same and not self._giving_way:
             self._twins[shape] = cls
@@ -148,14 +148,14 @@ class _Twins:
         twin.__attrs_post_init__ = _make_finish(cls, readings)
         return twin
 
-    def _reading(self, kind: Any, default: Any) -> _Reading:
+    def _reading(self, kind: Any, default: Any) -> _FieldReading:
         members = [member for member in get_args(kind) if member is not NoneType]
         optional = len(members) < len(get_args(kind))
         bare = members[0] if optional and len(members) == 1 else kind
         if default is not attrs.NOTHING and not optional and kind is not Any:
             # Null means the default here. Where that is the empty tuple, an empty list may become the same object.
             if get_origin(kind) is tuple and default == ():
-                return _Reading(self.wire_type(kind) | None, empty_as=((),))
+                return _FieldReading(self.wire_type(kind) | None, empty_as=((),))
             raise TypeError
         reading = self._reading_without_default(bare, optional=optional)
         if (reading.refuse_empty or reading.convert) and default is not attrs.NOTHING and default is not None:
@@ -163,19 +163,19 @@ class _Twins:
             raise TypeError
         return reading
 
-    def _reading_without_default(self, bare: Any, *, optional: bool) -> _Reading:
+    def _reading_without_default(self, bare: Any, *, optional: bool) -> _FieldReading:
         if bare is Decimal:
             # As Decimal, msgspec would take strings, too. As Any, a fraction is a Decimal, and all else is converted.
-            return _Reading(Any, convert=_converter(as_decimal, optional=optional), convert_unless=Decimal)
+            return _FieldReading(Any, convert=_converter(as_decimal, optional=optional), convert_unless=Decimal)
         if bare is datetime:
             # msgspec rounds what is finer than a microsecond, Python cuts it off.
-            return _Reading(str | None if optional else str, convert=_converter(as_datetime, optional=False))
+            return _FieldReading(str | None if optional else str, convert=_converter(as_datetime, optional=False))
         if is_enum(bare) and issubclass(bare, OpenEnumObject):
             named = msgspec.defstruct("Named", [("name", bare | None, None) if optional else ("name", bare)])
-            return _Reading(named | None if optional else named, refuse_empty=optional, convert=attrgetter("name"))
+            return _FieldReading(named | None if optional else named, refuse_empty=optional, convert=attrgetter("name"))
         wire_type = self.wire_type(bare)
         # An enumeration takes an empty string for a value; where there need be none, it means that there is none.
-        return _Reading(wire_type | None if optional else wire_type, refuse_empty=optional and is_enum(bare))
+        return _FieldReading(wire_type | None if optional else wire_type, refuse_empty=optional and is_enum(bare))
 
 
 def _converter(rule: Callable[[Any, Any], Any], *, optional: bool) -> Callable[[Any], Any]:
@@ -187,7 +187,7 @@ def _converter(rule: Callable[[Any, Any], Any], *, optional: bool) -> Callable[[
 # What is done with a twin that msgspec has filled
 
 
-def _make_finish(cls: Any, readings: Mapping[str, _Reading]) -> Callable[[Any], None]:
+def _make_finish(cls: Any, readings: Mapping[str, _FieldReading]) -> Callable[[Any], None]:
     """Return the function that makes an object of `cls` of its filled twin.
 
     It is generated, as attrs generates `__init__`, because a loop over the attributes would take twice as long: in a

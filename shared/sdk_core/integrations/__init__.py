@@ -1,1 +1,1 @@
-"""Each room here ties the SDKs to one other library, and imports that library itself; the core imports none of them."""
+"""Each module ties the SDKs to one other library, and imports that library itself; the core imports none of them."""

@@ -1,1 +1,1 @@
-"""Everything that touches a socket or the time of the event loop. No other room of the core does."""
+"""Connections with an API: everything that touches a socket, and what of aiohttp must not leave."""
