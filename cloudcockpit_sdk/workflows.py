@@ -53,7 +53,7 @@ async def reactivate_and_wait(
         poll: seconds between reads; grows by half each time, up to ten times as long.
         ask: False: send nothing, only wait. So goes on who was left with NotSettledError.
         resend_after: seconds; a request whose answer was lost is sent once more if the subscription is in the same
-            status then. For who knows that the API has always begun by then, or refuses to do it twice.
+            status then. Only if you know that the API has always begun by then, or refuses to do it twice.
 
     Raises:
         NotSettledError: not Active in time; `state` is the status seen last, `outcome` UNKNOWN if a request was sent

@@ -1,4 +1,8 @@
-"""The tables of the reference that are made from the code: a page has `<!-- table: NAME -->` where one goes."""
+"""The tables of the reference that are made from the code: `python docs/tables.py` writes them into the pages.
+
+A page has `<!-- table: NAME -->` where one goes, and `<!-- end of table -->` after it. Where there is no end, only the
+site has the table: what changes with each commit would be out of date in the page.
+"""
 
 import inspect
 import re
@@ -19,18 +23,30 @@ from sdk_core.client import Client
 from sdk_core.errors import SdkError, ServerError, api_error_class
 from sdk_core.operation import Operation
 
-__all__ = ["TABLES", "with_tables"]
+__all__ = ["PAGES", "TABLES", "up_to_date", "with_tables"]
 
 _ROOT: Final = Path(__file__).parents[1]
-_PLACE: Final = re.compile(r"^<!-- table: ([\w ]+) -->$", re.MULTILINE)
+PAGES: Final = sorted((_ROOT / "docs").rglob("*.md"))
+_PLACE: Final = re.compile(r"^<!-- table: ([\w ]+) -->$(.*?^<!-- end of table -->$)?", re.MULTILINE | re.DOTALL)
 _PARAMETERS: Final = inspect.signature(Client).parameters
 """Read now: autodoc puts the source of defaults in place of their values."""
 _SCOPES: Final = "MEMBERSHIP_SELF_SERVICE_"
 
 
 def with_tables(text: str) -> str:
-    """Return a page's text with its tables."""
+    """Return a page's text with all its tables."""
     return _PLACE.sub(lambda place: TABLES[place[1]](), text)
+
+
+def up_to_date(text: str) -> str:
+    """Return a page's text with its tables as they are now, and their marks."""
+
+    def place_with_table(place: re.Match[str]) -> str:
+        if place[2] is None:
+            return place[0]
+        return f"<!-- table: {place[1]} -->\n\n{TABLES[place[1]]()}\n\n<!-- end of table -->"
+
+    return _PLACE.sub(place_with_table, text)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -139,3 +155,10 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "errors": _errors,
     "unreleased": _unreleased,
 }
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if (now := up_to_date(text)) != text:
+            page.write_text(now, encoding="utf-8")

@@ -33,7 +33,7 @@ from sybil import Example
 __all__ = ["Terminals", "not_installable"]
 
 _ROOT: Final = Path(__file__).parents[1]
-_PORT: Final = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+")
+_PORT: Final = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+|(?<=PORT=)\d+")
 _REDIS_PORT: Final = "6379"
 _DIRECTIVE: Final = re.compile(r"<!-- console: (.+) -->\s*\Z")
 _RUN_BY: Final = re.compile(r"not run, (tests/\S+\.py) does it")

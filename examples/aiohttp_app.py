@@ -1,6 +1,6 @@
 """A portal lists and suspends a customer's subscriptions, in aiohttp.web.
 
-    export CLOUDCOCKPIT_BASE_URL=https://api.cloudcockpit.com CLOUDCOCKPIT_TENANT=portal.example.com
+    export CLOUDCOCKPIT_BASE_URL=https://... CLOUDCOCKPIT_TENANT=portal.example.com
     export CLOUDCOCKPIT_CLIENT_ID=... CLOUDCOCKPIT_CLIENT_SECRET=... CLOUDCOCKPIT_TOKEN_URL=...
     python aiohttp_app.py
 
@@ -63,4 +63,4 @@ def make_app() -> web.Application:
 
 
 if __name__ == "__main__":
-    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8080")), handler_cancellation=True)
+    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8000")), handler_cancellation=True)

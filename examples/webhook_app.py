@@ -10,6 +10,7 @@ or your job queue.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,17 +30,17 @@ class Members:
 
     def __init__(self, client: MembershipClient) -> None:
         self.client = client
-        self.statuses: dict[int, str] = {}
+        self.statuses: dict[int, str | None] = {}
         """By contract id."""
         self.changed: asyncio.Queue[int] = asyncio.Queue()
         """Ids of customers, something of whom has changed."""
 
-    async def leave(self, customer_id: int, contract_id: int) -> str:
+    async def leave(self, customer_id: int, contract_id: int) -> str | None:
         """Cancel a contract; the studio may have to agree."""
         settled = await workflows.cancel_contract(
             self.client, customer_id=customer_id, contract_id=contract_id, on="earliest", reason="Moving away"
         )
-        self.statuses[contract_id] = str(settled.state.cancelation_status)
+        self.statuses[contract_id] = settled.state.cancelation_status
         return self.statuses[contract_id]
 
     async def hear(self, event: WebhookEvent) -> None:
@@ -53,9 +54,10 @@ class Members:
             customer_id = await self.changed.get()
             try:
                 for contract in await self.client.get_contract_data(customer_id=customer_id):
-                    self.statuses[contract.id] = str(contract.cancelation_status)
+                    self.statuses[contract.id] = contract.cancelation_status
             except SdkError as error:
-                print(f"not known now: {error}")
+                print(f"not known now, asked again in a minute: {error}")
+                asyncio.get_running_loop().call_later(60, self.changed.put_nowait, customer_id)
             finally:
                 self.changed.task_done()
 
@@ -87,7 +89,7 @@ def fastapi_app(members: Members | None = None) -> FastAPI:
     app.router.routes.append(Route("/webhooks", WebhookApp(receiver), methods=["POST"]))
 
     @app.post("/members/{customer_id}/contracts/{contract_id}/leave")
-    async def leave(customer_id: int, contract_id: int) -> str:
+    async def leave(customer_id: int, contract_id: int) -> str | None:
         return await known.leave(customer_id, contract_id)
 
     @app.get("/contracts/{contract_id}")
@@ -122,4 +124,5 @@ def aiohttp_app(members: Members | None = None) -> web.Application:
 
 
 if __name__ == "__main__":
-    web.run_app(aiohttp_app(), port=8080)
+    logging.basicConfig(level=logging.INFO)
+    web.run_app(aiohttp_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))

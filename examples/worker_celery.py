@@ -1,6 +1,6 @@
 """Withdraw cancelations in Celery workers, over Redis: a killed worker's task is run again, and nothing is done twice.
 
-A task that is sent in the moment its worker dies may be lost, which RabbitMQ as the broker does not do (BROKER_URL).
+A task that is sent at the moment its worker dies may be lost, which RabbitMQ as the broker does not do (BROKER_URL).
 
 Start workers, as many as you like, and send tasks from anywhere that can import this file:
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
-from tables import TABLES
+from tables import PAGES, TABLES, up_to_date
 from terminal import not_installable
 
 import membership_sdk.bulk
@@ -24,8 +24,9 @@ from sdk_core.sandbox import faults
 from sdk_core.sandbox.admin import Admin
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
 _FENCE = re.compile(r"^ *(?:`{3,}|:{3,}|~{3,})(?: *([\w{][^ \n]*))(?: +(\S+))?\n((?: *:\w.*\n)*)", re.MULTILINE)
+_MADE = re.compile(r"^<!-- table: [^\n]*\n(?:.*?^<!-- end of table -->)?", re.MULTILINE | re.DOTALL)
+"""Compared with the code below."""
 _RUN = {"python", "console"}
 """Languages that docs/conftest.py runs."""
 _DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{raw}", "{toctree}", "{warning}"}
@@ -35,7 +36,7 @@ _DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{raw}", "{toctree
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_run(page: Path) -> None:
     """docs/conftest.py runs blocks, if it knows their language. A file is run by its page, or has a test."""
-    text = page.read_text()
+    text = _MADE.sub("", page.read_text())
     tests = "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
     run_here = "".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
     for kind, argument, options in _FENCE.findall(text):
@@ -121,6 +122,13 @@ def test_tables_of_operations_have_all() -> None:
             for source, operation in zip(sources, operations, strict=True)
         )
         assert len({*sources}) == len(sources)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_up_to_date(page: Path) -> None:
+    """A page is read as Markdown, too. `python docs/tables.py` writes them."""
+    text = page.read_text(encoding="utf-8")
+    assert up_to_date(text) == text
 
 
 def test_each_fragment_is_in_the_changelog() -> None:

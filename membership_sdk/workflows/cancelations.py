@@ -81,7 +81,7 @@ async def cancel_contract(
         timeout: seconds for the whole. A last read may take ten more.
         ask: False: send nothing, only wait. So goes on who was left with NotSettledError.
         resend_after: seconds; a request whose answer was lost is sent once more if the contract is in the same state
-            then. For who knows that the API has always begun by then, or refuses to do it twice.
+            then. Only if you know that the API has always begun by then, or refuses to do it twice.
 
     Raises:
         NotOfferedError: date or reason is not offered; nothing was asked of the API.

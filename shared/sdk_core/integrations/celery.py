@@ -49,7 +49,7 @@ def configure(app: Celery, *, visibility_timeout: int = 600) -> None:
     """Make the settings of `app` those with which a killed worker's task is run again, and a living one's is not.
 
     One gap over Redis no setting closes: Celery takes a task out of Redis before it notes that it has it. One that is
-    handed to a worker in the moment it dies is lost (in the last second, if its machine is cut off). With RabbitMQ as
+    handed to a worker at the moment it dies is lost (in the last second, if its machine is cut off). With RabbitMQ as
     the broker there is no such gap.
 
     Its workers refuse to start if one of them was changed afterwards, without Redis for results, and with pools that
