@@ -51,7 +51,7 @@ async def reactivate_and_wait(
         subscription_id: the subscription.
         timeout: seconds for the whole; how long the API takes is not documented. A last read may take ten more.
         poll: seconds between reads; grows by half each time, up to ten times as long.
-        ask: False: send nothing, only wait. So goes on who was left with NotSettledError.
+        ask: False: send nothing, only wait: to go on after a NotSettledError.
         resend_after: seconds; a request whose answer was lost is sent once more if the subscription is in the same
             status then. Only if you know that the API has always begun by then, or refuses to do it twice.
 

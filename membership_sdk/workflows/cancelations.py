@@ -79,7 +79,7 @@ async def cancel_contract(
         on: one of the dates the API offers, or which of them.
         reason: id or exact name of one of the studio's reasons. Only a name is looked up.
         timeout: seconds for the whole. A last read may take ten more.
-        ask: False: send nothing, only wait. So goes on who was left with NotSettledError.
+        ask: False: send nothing, only wait: to go on after a NotSettledError.
         resend_after: seconds; a request whose answer was lost is sent once more if the contract is in the same state
             then. Only if you know that the API has always begun by then, or refuses to do it twice.
 
