@@ -116,14 +116,15 @@ def test_what_cells_can_hold() -> None:
     assert tasks["migrate_and_wait"].read(migration, text=True)["purchase_full_term"] is True
 
 
-def test_a_document_is_the_path_of_a_file(tmp_path: Path) -> None:
-    task = bulk.CATALOGUE.tasks["request_idle_period"]
+@pytest.mark.parametrize("path", ["missing.pdf", ".", "x" * 300, "a\0b"])
+def test_a_document_is_the_path_of_a_file(tmp_path: Path, path: str) -> None:
     (tmp_path / "proof.pdf").write_bytes(b"%PDF")
-    values = {"contract_id": "1", "start_date": "2027-01-01", "reason": "1", "term_value": "1"}
-    read = task.read({**values, "document": str(tmp_path / "proof.pdf")}, text=True)
+    values = {"contract_id": 1, "start_date": "2027-01-01", "reason": 1, "term_value": 1}
+    plan = "".join(json.dumps({**values, "document": str(tmp_path / each)}) + "\n" for each in ("proof.pdf", path))
+    assert problems(plan, "request_idle_period") == ("line 2: document must be the path of a file",)
+    task = bulk.CATALOGUE.tasks["request_idle_period"]
+    read = task.read({**values, "document": str(tmp_path / "proof.pdf")}, text=False)
     assert read["document"].content_type == "application/pdf"
-    with pytest.raises(ValueError, match="document must be the path of a file"):
-        task.read({**values, "document": str(tmp_path / "missing.pdf")}, text=True)
 
 
 @pytest.mark.parametrize("catalogue", [bulk.CATALOGUE, cloudcockpit_bulk.CATALOGUE])

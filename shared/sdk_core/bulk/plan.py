@@ -76,13 +76,16 @@ def plan_name(plan: Plan) -> str:
     return str(getattr(plan, "name", "the plan"))
 
 
-def checked_rows(plan: Plan, catalogue: Catalogue, operation: str | None) -> Iterator[PlannedRow]:
+def checked_rows(
+    plan: Plan, catalogue: Catalogue, operation: str | None, *, has_begun: bool = False
+) -> Iterator[PlannedRow]:
     """Give the rows of a plan, each checked, in constant memory.
 
     Args:
         plan: where they are.
         catalogue: what they can ask for.
         operation: what all of them ask for; None: the column `operation` says it.
+        has_begun: whether it was begun with: then files to send need not be there any more.
 
     Raises:
         PlanError: after the last row, if one of them can't be carried out; or there is none.
@@ -93,8 +96,8 @@ def checked_rows(plan: Plan, catalogue: Catalogue, operation: str | None) -> Ite
         for raw in raw_rows:
             rows += 1
             try:
-                yield _checked(raw, catalogue, operation)
-            except (ValueError, TypeError) as error:
+                yield _checked(raw, catalogue, operation, has_begun=has_begun)
+            except (ValueError, TypeError, RecursionError) as error:
                 count += 1
                 if count <= _MOST_PROBLEMS:
                     problems.append(f"line {raw.line}: {error}")
@@ -104,13 +107,15 @@ def checked_rows(plan: Plan, catalogue: Catalogue, operation: str | None) -> Ite
         raise PlanError(plan_name(plan), problems, count - len(problems))
 
 
-def _checked(raw: _RawRow, catalogue: Catalogue, operation: str | None) -> PlannedRow:
+def _checked(raw: _RawRow, catalogue: Catalogue, operation: str | None, *, has_begun: bool) -> PlannedRow:
     if raw.problem is not None:
         raise ValueError(raw.problem)
     values = dict(raw.values)
     task = _task(values.pop("operation", None), catalogue, operation)
     arguments = task.read(values, text=raw.is_text)
     task.check(arguments)
+    if not has_begun:
+        task.check_documents(arguments)
     return PlannedRow(raw.line, task.name, codec.dump(values).decode(), raw.is_text, task.target_of(arguments))
 
 

@@ -1,8 +1,9 @@
 """How a row ends."""
 
 import json
+from contextlib import suppress
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -12,7 +13,16 @@ from sdk_core.outcome import Outcome
 from sdk_core.returns import Empty
 from sdk_core.workflow import WorkflowError
 
-__all__ = ["FAILURES", "Ending", "Result", "RowOutcome"]
+__all__ = ["FAILURES", "MISFITS", "Ending", "Result", "RowOutcome", "misfit"]
+
+MISFITS: Final = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, OSError)
+"""What the data of a row can raise where it is read, sent or written down: it ends this row, and no other."""
+
+
+def misfit(what: str, error: Exception) -> SdkError:
+    """Return the error of a row whose data has raised another, whose text is told if it is one of our checks'."""
+    told = str(error) if type(error) in {ValueError, TypeError} else type(error).__name__
+    return SdkError(f"{what}: {told}")
 
 
 class RowOutcome(Enum):
@@ -58,7 +68,7 @@ class Ending(Struct, frozen=True, eq=False, kw_only=True):
     stops_run: str | None = None
     """Why no other row can succeed either."""
     answer: str | None = None
-    """What the API answered, as JSON text; None if there was nothing in it."""
+    """What the API answered, as JSON text; None if there was nothing in it, or it can't be written as JSON."""
 
     # What a member's data may stand in is shown nowhere.
     def __repr__(self) -> str:
@@ -66,8 +76,11 @@ class Ending(Struct, frozen=True, eq=False, kw_only=True):
 
     @classmethod
     def of_answer(cls, value: object, correlation_id: str, attempts: int) -> "Ending":
-        """Return the ending of a row that the API said yes to."""
-        answer = None if value is None or isinstance(value, Empty) else codec.dump(value).decode()
+        """Return the ending of a row that the API said yes to, whatever it said beside that."""
+        answer = None
+        if value is not None and not isinstance(value, Empty):
+            with suppress(*MISFITS):
+                answer = codec.dump(value).decode()
         return cls(outcome=RowOutcome.DONE, correlation_id=correlation_id, attempts=attempts, answer=answer)
 
     @classmethod
@@ -137,5 +150,5 @@ class Result(Struct, frozen=True):
 
     @property
     def answer(self) -> Any:
-        """What the API answered, as JSON; None if there was nothing in it."""
+        """What the API answered, as JSON; None if there was nothing in it, or it can't be written as JSON."""
         return None if self.answer_text is None else codec.parse(self.answer_text.encode())

@@ -11,14 +11,14 @@ from msgspec import Struct
 from sdk_core import codec
 from sdk_core.arguments import of_type, seconds, valid
 from sdk_core.bulk.journal import JournalRow
-from sdk_core.bulk.result import Ending, Result, RowOutcome
+from sdk_core.bulk.result import MISFITS, Ending, Result, RowOutcome, misfit
 from sdk_core.bulk.tasks import Catalogue, Lookup, Task
 from sdk_core.client import Client
 from sdk_core.correlation import correlation_scope
 from sdk_core.errors import BadRequestError, ConflictError, NotFoundError, SdkError
 from sdk_core.outcome import Outcome
 from sdk_core.settling import settle
-from sdk_core.workflow import Change, Run, Settled
+from sdk_core.workflow import Change, Procedure, Run, Settled
 
 __all__ = ["Engine", "InProcess", "RowOptions", "result_of"]
 
@@ -26,6 +26,8 @@ _POLL: Final = 0.5
 """Seconds between the first two reads."""
 _SECONDS: Final[Any] = valid(seconds)
 _OPTIONAL_SECONDS: Final[Any] = optional(_SECONDS)
+_UNSENT: Final = "it can't be sent as it is"
+_UNSETTLED: Final = "it may have been sent, and what became of it can't be read"
 _CHANGES: Final = {Change.UNKNOWN: RowOutcome.SETTLED, Change.NONE: RowOutcome.UNCHANGED}
 
 
@@ -89,13 +91,16 @@ class InProcess:
                 ready = await self._ready(row)
             except SdkError as error:
                 return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
+            except MISFITS as error:
+                return Ending.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error), row.correlation_id, 0)
             try:
                 return await self._send(ready)
             except SdkError as error:
                 return await self._explained(ready, error)
-            except OSError as error:
-                # Of a document that can't be opened, before anything is sent.
-                return ready.failed(RowOutcome.NOT_SENT, SdkError(f"a file can't be opened: {type(error).__name__}"))
+            except MISFITS as error:
+                # What a call raises beside its own errors, like that of a document that can't be opened, comes before
+                # anything is sent.
+                return ready.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error))
 
     async def settle(self, row: JournalRow) -> Ending:
         """Find out what became of a row that may have been sent: read first, and send only what reading allows."""
@@ -122,6 +127,8 @@ class InProcess:
                     return ending
                 # Whatever was refused or not sent now, the earlier request may have had its effect.
                 return Ending.failed(RowOutcome.UNKNOWN, error, row.correlation_id, ending.attempts)
+            except MISFITS as error:
+                return Ending.failed(RowOutcome.UNKNOWN, misfit(_UNSETTLED, error), row.correlation_id, 0)
         return _ending_of(ready, settled)
 
     async def _ready(self, row: JournalRow) -> _Row:
@@ -132,22 +139,22 @@ class InProcess:
         return _Row(task, arguments, row.correlation_id)
 
     async def _send(self, row: _Row) -> Ending:
-        options, request = self._options, row.task.request(row.arguments)
+        options, task = self._options, row.task
+        request = task.request(row.arguments)
         if request is None:
-            procedure = row.task.procedure(row.arguments)
+            procedure = task.procedure(row.arguments)
             settled = await settle(
                 self._client, procedure, timeout=options.timeout, poll=_POLL, confirm=options.confirm
             )
             return _ending_of(row, settled)
+        # Made before anything is sent, as it may refuse the arguments.
+        confirmation = task.procedure(row.arguments) if options.confirm and task.settles else None
         reply = await self._client.call_with_reply(request.operation, **request.arguments)
         ending = row.answered(reply.value, len(reply.attempts))
-        if options.confirm and row.task.settles:
-            return await self._confirmed(row, ending)
-        return ending
+        return ending if confirmation is None else await self._confirmed(row, confirmation, ending)
 
-    async def _confirmed(self, row: _Row, ending: Ending) -> Ending:
+    async def _confirmed(self, row: _Row, procedure: Procedure[Any], ending: Ending) -> Ending:
         """Read on until the state shows what the API said yes to."""
-        procedure = row.task.procedure(row.arguments)
         try:
             await settle(self._client, procedure, timeout=self._options.timeout, poll=_POLL, ask=False, asked_ago=0.0)
         except SdkError as error:
@@ -161,7 +168,7 @@ class InProcess:
             procedure, run = row.task.procedure(row.arguments), Run(self._client, self._options.timeout)
             try:
                 is_so = procedure.reached((await procedure.read(run)).value)
-            except SdkError:
+            except (SdkError, *MISFITS):
                 # The refusal says more.
                 is_so = False
             if is_so:

@@ -185,7 +185,9 @@ class BulkRun:
 
     def _open(self) -> Journal:
         name = "" if self._plan is None else plan_name(self._plan)
-        rows = None if self._plan is None else checked_rows(self._plan, self._catalogue, self._operation)
+        rows = None
+        if self._plan is not None:
+            rows = checked_rows(self._plan, self._catalogue, self._operation, has_begun=self._resume)
         if self._resume:
             return Journal.resume(self._path, self._catalogue.sdk, name, rows)
         return Journal.begin(self._path, self._catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id())

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from attrs import Factory, field, frozen
 from sdk_core.bulk.values import Parameter, parameters_of
 from sdk_core.client import Client
 from sdk_core.operation import Effect, Operation
+from sdk_core.transport.multipart import Document
 from sdk_core.workflow import Procedure, Request
 
 __all__ = ["Catalogue", "Lookup", "Task", "operation_task", "workflow_task"]
@@ -47,6 +49,13 @@ class Task:
             lambda self: frozenset(p.name for p in self.parameters.values() if p.required), takes_self=True
         ),
     )
+    _documents: tuple[str, ...] = field(
+        init=False,
+        repr=False,
+        default=Factory(
+            lambda self: tuple(p.name for p in self.parameters.values() if Document in p.kinds), takes_self=True
+        ),
+    )
 
     @property
     def settles(self) -> bool:
@@ -68,6 +77,16 @@ class Task:
         request = self.request(arguments)
         if request is not None:
             request.operation.request(request.arguments)
+
+    def check_documents(self, arguments: Mapping[str, Any]) -> None:
+        """Raise ValueError unless the files to send are there: a row that was sent needs its own no longer."""
+        for name in self._documents:
+            document = arguments.get(name)
+            # Of a name that no file can have, an OSError.
+            with suppress(OSError):
+                if document is None or document.source.is_file():
+                    continue
+            raise ValueError(f"{name} must be {self.parameters[name].expected}")
 
     def procedure(self, arguments: Mapping[str, Any]) -> Procedure[Any]:
         """Return what settles the row."""

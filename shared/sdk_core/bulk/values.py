@@ -154,8 +154,6 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _document(value: object) -> Document:
     path = Path(_text(value))
-    if not path.is_file():
-        raise ValueError
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Document(source=path, content_type=kind)
 
