@@ -84,7 +84,6 @@ def _operations() -> dict[str, Task]:
         tasks[operation.name] = operation_task(
             MembershipClient,
             operation,
-            target=_WORKFLOWS[workflow].target,
             settled_by=_WORKFLOWS[workflow],
             renamed=renamed,
         )

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from cloudcockpit_sdk import CloudCockpitClient
 from cloudcockpit_sdk import bulk as cloudcockpit_bulk
 from membership_sdk import MembershipClient, bulk
 from sdk_core.bulk.plan import PlanError, checked_rows
@@ -162,3 +163,112 @@ async def test_two_rows_that_change_the_same_are_refused_and_leave_no_journal(tm
         with pytest.raises(PlanError, match="line 3: it is a second row for the same as line 1"):
             await run.__aenter__()
     assert list(tmp_path.iterdir()) == []
+
+
+CUSTOMER, SUBSCRIPTION = "123e4567-e89b-42d3-a456-42661417400a", "123e4567-e89b-42d3-a456-42661417400b"
+MIGRATION: Mapping[str, object] = {"customer_id": CUSTOMER, "purchase_full_term": True, "quantity": 5}
+
+
+async def second_rows(path: Path, plan: Any, *, of: Any = cloudcockpit_bulk) -> tuple[str, ...]:
+    """Returns what is told of the plan by the run that is to carry it out; nothing, if it takes it."""
+    connect: Any = CloudCockpitClient("portal.example.com", "made.up.jwt", base_url="http://127.0.0.1:9")
+    if of is bulk:
+        connect = MembershipClient("http://127.0.0.1:9", "key")
+    async with connect as client:
+        try:
+            async with of.run(client, plan, journal=path):
+                return ()
+        except PlanError as error:
+            return error.problems
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        SUBSCRIPTION.upper(),
+        SUBSCRIPTION.replace("-", ""),
+        f"{{{SUBSCRIPTION}}}",
+        f"urn:uuid:{SUBSCRIPTION}",
+        SUBSCRIPTION.replace("1", "\N{ARABIC-INDIC DIGIT ONE}"),
+        SUBSCRIPTION.replace("1", "\N{FULLWIDTH DIGIT ONE}"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mappings", "jsonl", "csv"])
+async def test_another_spelling_of_a_uuid_names_the_same(tmp_path: Path, spelling: str, kind: str) -> None:
+    rows = [{"operation": "start_migration", **MIGRATION, "subscription_id": each} for each in (SUBSCRIPTION, spelling)]
+    plan: Any = rows
+    if kind == "jsonl":
+        plan = io.BytesIO("\n".join(json.dumps(row) for row in rows).encode())
+    if kind == "csv":
+        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+        plan = io.BytesIO("\n".join(lines).encode())
+    (told,) = await second_rows(tmp_path / "run.db", plan)
+    assert "it is a second row for the same as line" in told
+
+
+@pytest.mark.parametrize("spelling", ["007", "7"])
+async def test_another_spelling_of_a_number_names_the_same(tmp_path: Path, spelling: str) -> None:
+    plan = [
+        {"operation": "withdraw_cancelation", "customer_id": 1, "contract_id": 7},
+        {"operation": "withdraw_cancelation", "customer_id": 1, "contract_id": spelling},
+    ]
+    (told,) = await second_rows(tmp_path / "run.db", plan, of=bulk)
+    assert told.startswith("line 2: it is a second row for the same as line 1")
+
+
+@pytest.mark.parametrize(
+    "text", ["+7", "-7", " 7", "7_0", "7.0", "\N{ARABIC-INDIC DIGIT SEVEN}", "\N{SUPERSCRIPT TWO}"]
+)
+async def test_what_only_looks_like_a_number_is_refused(tmp_path: Path, text: str) -> None:
+    plan = [{"operation": "withdraw_cancelation", "customer_id": 1, "contract_id": text}]
+    told = await second_rows(tmp_path / "run.db", plan, of=bulk)
+    assert told == ("line 1: contract_id must be a whole number",)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"operation": "start_migration"}, {"operation": "migrate_and_wait"}),
+        ({"operation": "migrate_and_wait"}, {"operation": "start_migration", "subscription_id": SUBSCRIPTION.upper()}),
+        ({"operation": "start_migration"}, {"operation": "start_migration", "customer_id": str(UUID(int=9))}),
+    ],
+)
+async def test_what_one_workflow_settles_is_the_same_change(
+    tmp_path: Path, one: dict[str, object], other: dict[str, object]
+) -> None:
+    plan = [{**MIGRATION, "subscription_id": SUBSCRIPTION, **row} for row in (one, other)]
+    (told,) = await second_rows(tmp_path / "run.db", plan)
+    assert told.startswith("line 2: it is a second row for the same as line 1 (")
+    assert str(one["operation"]) in told
+
+
+@pytest.mark.parametrize(
+    ("operation", "workflow"),
+    [
+        ("withdraw_contract_cancelation", "withdraw_cancelation"),
+        ("create_contract_cancelation_amendment", "cancel_contract"),
+    ],
+)
+async def test_an_operation_and_its_workflow_in_one_plan_are_the_same_change(
+    tmp_path: Path, operation: str, workflow: str
+) -> None:
+    ids = {"customer_id": 1, "contract_id": 2}
+    more: list[dict[str, object]] = [{}, {}]
+    if workflow == "cancel_contract":
+        more = [{"cancelation_date": "2030-01-31", "cancelation_reason_id": 11}, {"on": "latest", "reason": 11}]
+    plan = [{**ids, "operation": operation, **more[0]}, {**ids, "operation": workflow, **more[1]}]
+    (told,) = await second_rows(tmp_path / "run.db", plan, of=bulk)
+    assert told == (
+        f"line 2: it is a second row for the same as line 1 ({', '.join(sorted((operation, workflow)))}; 2 rows in all)"
+    )
+
+
+async def test_other_changes_of_the_same_are_another_matter(tmp_path: Path) -> None:
+    ids = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION}
+    plan = [
+        {**ids, "operation": "change_po_number", "po_number": "1"},
+        {**ids, "operation": "suspend_and_wait"},
+        {**ids, "operation": "grant_owner_access", "user_email": "a@example.com"},
+        {**ids, "operation": "grant_owner_access", "user_email": "b@example.com"},
+    ]
+    assert await second_rows(tmp_path / "run.db", plan) == ()

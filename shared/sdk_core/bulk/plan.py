@@ -58,7 +58,7 @@ class PlannedRow:
     is_text: bool
     """Whether its values are cells of CSV."""
     target: str = field(repr=False)
-    """The same for rows that change the same."""
+    """The same for rows that ask for the same change of the same."""
 
 
 @frozen

@@ -116,13 +116,14 @@ def take_in(database: sqlite3.Connection, rows: Iterator[PlannedRow], plan: str)
 def _duplicates(database: sqlite3.Connection) -> list[str]:
     """Return where two rows change the same: which of them comes first would be left to chance."""
     twice = database.execute(
-        "select operation, min(line), max(line), count(*) from row group by operation, target having count(*) > 1"
-        " order by 2 limit ?",
+        "select group_concat(distinct operation), min(line), max(line), count(*) from row group by target"
+        " having count(*) > 1 order by 2 limit ?",
         (_MOST_PROBLEMS,),
     ).fetchall()
     return [
-        f"line {last}: it is a second row for the same as line {first} ({operation}; {count} rows in all)"
-        for operation, first, last, count in twice
+        f"line {last}: it is a second row for the same as line {first}"
+        f" ({', '.join(sorted(operations.split(',')))}; {count} rows in all)"
+        for operations, first, last, count in twice
     ]
 
 

@@ -31,8 +31,11 @@ class Task:
 
     name: str
     parameters: Mapping[str, Parameter] = field(repr=False)
+    change: str
+    """The workflow that settles it, or its own name: the same for tasks that ask for the same."""
     target: tuple[str, ...]
-    """The arguments that name what is changed; two rows of a plan must not name the same. Empty: all of them."""
+    """The arguments that name what is changed: two rows of a plan must not ask for the same change of the same. Empty:
+    all of them."""
     effect: Effect
     explains_refusals: bool
     """Whether a refusal is looked into: by then it may be as it was asked for."""
@@ -95,9 +98,9 @@ class Task:
         return self.procedure_of(arguments)
 
     def target_of(self, arguments: Mapping[str, Any]) -> str:
-        """Return a text that is the same for rows that change the same."""
+        """Return a text that is the same for rows that ask for the same change of the same, however they spell it."""
         names = self.target or sorted(arguments)
-        return " ".join(f"{name}={arguments.get(name)}" for name in names)
+        return " ".join((self.change, *(f"{name}={arguments.get(name)!r}" for name in names)))
 
 
 @frozen(kw_only=True)
@@ -125,7 +128,6 @@ def operation_task(
     client: type[Client],
     operation: Operation[Any],
     *,
-    target: tuple[str, ...] = (),
     settled_by: Task | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> Task:
@@ -133,16 +135,17 @@ def operation_task(
 
     Args:
         client: the SDK's client.
-        operation: one of its operations.
-        target: as of `Task`; by default the slots of the path, of what changes something.
+        operation: one of its operations. What changes something has the workflow's target, or the slots of its path.
         settled_by: the workflow that does the same.
         renamed: what the workflow calls the operation's arguments; those it does not take are left out.
     """
     method = getattr(client, operation.name)
+    target = tuple(operation.slots) if settled_by is None else settled_by.target
     return Task(
         name=operation.name,
         parameters=parameters_of(method),
-        target=() if operation.effect is Effect.READ else target or tuple(operation.slots),
+        change=operation.name if settled_by is None else settled_by.name,
+        target=() if operation.effect is Effect.READ else target,
         effect=operation.effect,
         explains_refusals=False,
         resendable=settled_by is not None and settled_by.resendable,
@@ -167,6 +170,7 @@ def workflow_task(
     return Task(
         name=workflow.__name__,
         parameters=parameters_of(workflow, without=_NOT_OF_ROWS),
+        change=workflow.__name__,
         target=target,
         effect=Effect.WRITE,
         explains_refusals=True,

@@ -49,7 +49,8 @@ class Parameter:
         """
         if value is None and NoneType in self.kinds:
             return None
-        if isinstance(value, str) and not text and str in self.kinds:
+        # An id is the same in any spelling, and so is its text.
+        if isinstance(value, str) and not text and str in self.kinds and UUID not in self.kinds:
             return value
         for read in self._readers:
             try:
