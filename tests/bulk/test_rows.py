@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from wire import DROP, CannedAnswer, FakeTime, WireRequest, WireServer
@@ -165,3 +166,87 @@ async def test_an_id_of_the_api_that_can_not_be_sent_ends_the_rows_that_need_it(
         assert outcomes(ended) == [RowOutcome.NOT_SENT, RowOutcome.DONE, RowOutcome.NOT_SENT]
         assert ended[0].error is not None
         assert "reason" in ended[0].error["message"]
+
+
+def statuses(*each: int) -> list[CannedAnswer]:
+    return [CannedAnswer(status=status, body={} if status >= 400 else []) for status in each]
+
+
+@pytest.mark.parametrize(
+    ("refusals", "outcome"),
+    [
+        ([500] * 3, RowOutcome.NOT_SENT),
+        ([501], RowOutcome.NOT_SENT),
+        ([302], RowOutcome.NOT_SENT),
+        ([404], RowOutcome.REJECTED),
+        ([403], RowOutcome.REJECTED),
+    ],
+)
+async def test_a_read_that_failed_changed_nothing_and_is_read_again(
+    clients: Any, path: Path, refusals: list[int], outcome: RowOutcome
+) -> None:
+    async with WireServer(*statuses(*refusals, 200)) as server:
+        client = clients(server)
+        run = bulk.run(client, [{"customer_id": 1}], operation="get_contract_data", journal=path)
+        (failed,) = await results(run)
+        assert failed.outcome is outcome
+        assert failed.error is not None
+        assert failed.error["operation"] == "get_contract_data"
+        assert len(server.requests) == len(refusals)
+        assert outcomes(await results(bulk.run(client, None, journal=path, resume=True))) == [RowOutcome.DONE]
+        assert len(server.requests) == len(refusals) + 1
+        assert outcomes(await results(bulk.run(client, None, journal=path, resume=True))) == []
+
+
+async def test_a_read_that_an_earlier_release_has_given_up_is_read_again(clients: Any, path: Path) -> None:
+    async with WireServer(CannedAnswer(body=[])) as server:
+        client = clients(server)
+        plan = [{"customer_id": number} for number in (1, 2)]
+        async with bulk.run(client, plan, operation="get_contract_data", journal=path):
+            pass
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("update row set state = 'ended', outcome = 'unknown', may_succeed_later = 0 where n = 1")
+            database.execute("update row set state = 'sent', correlation_id = 'c' where n = 2")
+        assert outcomes(await results(bulk.run(client, None, journal=path, resume=True))) == [RowOutcome.DONE] * 2
+        assert len(server.requests) == 2
+
+
+def idempotent(server: WireServer, path: Path, *, resume: bool = False, **options: Any) -> Any:
+    client = CloudCockpitClient("portal.example.com", "made.up.jwt", base_url=server.url, retry=RetryPolicy.none())
+    ids = {"customer_id": str(UUID(int=1)), "subscription_id": str(UUID(int=2))}
+    plan = None if resume else [{**ids, "po_number": "7"}]
+    named = None if resume else "change_po_number"
+    return client, cloudcockpit_bulk.run(client, plan, operation=named, journal=path, resume=resume, **options)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "later"),
+    [
+        (CannedAnswer(body={}), RowOutcome.DONE, []),
+        (CannedAnswer(status=500, body={}), RowOutcome.UNKNOWN, [RowOutcome.UNKNOWN]),
+        # The request that was lost may have had its effect, which this refusal may come from.
+        (CannedAnswer(status=404, body={}), RowOutcome.UNKNOWN, [RowOutcome.UNKNOWN]),
+        (CannedAnswer(status=401, body={}), RowOutcome.UNKNOWN, [RowOutcome.UNKNOWN]),
+    ],
+)
+async def test_what_is_the_same_twice_is_sent_once_more_by_each_run(
+    path: Path, answer: CannedAnswer, outcome: RowOutcome, later: list[RowOutcome]
+) -> None:
+    async with WireServer(DROP, answer) as server:
+        for resume, expected, requests in ((False, [RowOutcome.UNKNOWN], 1), (True, [outcome], 2), (True, later, 3)):
+            client, run = idempotent(server, path, resume=resume)
+            async with client:
+                assert outcomes(await results(run)) == expected
+            assert len(server.requests) == min(requests, 2 if outcome is RowOutcome.DONE else 3)
+
+
+async def test_it_is_left_to_a_person_if_nothing_is_to_be_sent_again(path: Path) -> None:
+    async with WireServer(DROP) as server:
+        for resume in (False, True):
+            client, run = idempotent(server, path, resume=resume, row_options=bulk.RowOptions(resend_after=None))
+            async with client:
+                (result,) = await results(run)
+            assert result.outcome is RowOutcome.UNKNOWN
+            assert result.error is not None
+            assert ("no workflow can settle it" in result.error["message"]) is resume
+        assert len(server.requests) == 1

@@ -194,9 +194,10 @@ async def test_the_id_of_what_was_bought_is_kept(client: Any, path: Path) -> Non
 
 
 async def test_an_operation_without_a_workflow_is_left_to_a_person(client: Any, path: Path) -> None:
-    plan = [{"contract_id": MembershipSandbox.CONTRACT_ID, "idle_period_id": MembershipSandbox.PAST_IDLE_PERIOD_ID}]
+    ids = {"contract_id": MembershipSandbox.CONTRACT_ID, "idle_period_id": MembershipSandbox.PAST_IDLE_PERIOD_ID}
+    plan = [{**ids, "start_date": "2030-01-01", "reason_id": MembershipSandbox.IDLE_REASON_ID}]
     async with MembershipSandbox() as sandbox:
-        await _leave_intents(client(sandbox), plan, "withdraw_idle_period", path)
+        await _leave_intents(client(sandbox), plan, "update_idle_period", path)
         async with bulk.run(client(sandbox), None, resume=True, journal=path) as run:
             (result,) = [result async for result in run]
         assert result.outcome is RowOutcome.UNKNOWN

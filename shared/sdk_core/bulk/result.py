@@ -5,7 +5,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sdk_core import codec
 from sdk_core.errors import AuthenticationError, ClientClosedError, PermissionDeniedError, SdkError
@@ -37,7 +37,7 @@ class RowOutcome(Enum):
     REJECTED = "rejected"
     """Nothing happened: it was refused."""
     NOT_SENT = "not_sent"
-    """Nothing happened: no request to change something was sent."""
+    """Nothing happened: no request to change something was sent. So ends a READ that failed and was not refused."""
     UNCONFIRMED = "unconfirmed"
     """The API said yes, but reading did not show it in time."""
     UNKNOWN = "unknown"
@@ -103,6 +103,22 @@ class Ending(Struct, frozen=True, eq=False, kw_only=True):
             may_succeed_later=_may_succeed_later(outcome, error),
             stops_run=stops_run,
         )
+
+    def of_read(self) -> "Ending":
+        """Return this ending, of a READ: it changed nothing, whatever became of it, and if it failed is read again."""
+        if self.outcome not in FAILURES:
+            return self
+        outcome = RowOutcome.REJECTED if self.outcome is RowOutcome.REJECTED else RowOutcome.NOT_SENT
+        return structs.replace(self, outcome=outcome, may_succeed_later=True)
+
+    def of_repetition(self) -> "Ending":
+        """Return this ending, of a row that may have been sent before.
+
+        Whatever was refused or not sent now, the earlier request may have had its effect.
+        """
+        if self.outcome not in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}:
+            return self
+        return structs.replace(self, outcome=RowOutcome.UNKNOWN, may_succeed_later=False)
 
 
 def _may_succeed_later(outcome: RowOutcome, error: SdkError) -> bool:

@@ -16,7 +16,8 @@ from sdk_core.bulk.tasks import Catalogue, Lookup, Task
 from sdk_core.client import Client
 from sdk_core.correlation import correlation_scope
 from sdk_core.errors import BadRequestError, ConflictError, NotFoundError, SdkError
-from sdk_core.outcome import Outcome
+from sdk_core.operation import Effect
+from sdk_core.outcome import Outcome, may_repeat
 from sdk_core.settling import settle
 from sdk_core.workflow import Change, Procedure, Run, Settled
 
@@ -39,7 +40,8 @@ class RowOptions:
     """Whether the state is read after the API said yes."""
     resend_after: float | None = field(default=60.0, validator=_OPTIONAL_SECONDS)
     """Seconds after which a request of unknown outcome is sent once more, if reading shows no effect and its workflow
-    may do so at all; None: it never is."""
+    may do so at all; None: it never is. What no workflow settles is sent once more by a run that is resumed, if it is
+    IDEMPOTENT and this is not None."""
     timeout: float = field(default=30.0, validator=_SECONDS)
     """Seconds for which a row's state is read on."""
 
@@ -85,50 +87,65 @@ class InProcess:
         self._lookup: Lookup = catalogue.lookup(client)
 
     async def send(self, row: JournalRow) -> Ending:
-        """Send a row that was never sent."""
+        """Send a row that was never sent, or that changes nothing."""
         with correlation_scope(row.correlation_id):
-            try:
-                ready = await self._ready(row)
-            except SdkError as error:
-                return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
-            except MISFITS as error:
-                return Ending.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error), row.correlation_id, 0)
-            try:
-                return await self._send(ready)
-            except SdkError as error:
-                return await self._explained(ready, error)
-            except MISFITS as error:
-                # What a call raises beside its own errors, like that of a document that can't be opened, comes before
-                # anything is sent.
-                return ready.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error))
+            ending = await self._ending_of_sending(row)
+        return ending.of_read() if self._effect_of(row) is Effect.READ else ending
 
     async def settle(self, row: JournalRow) -> Ending:
         """Find out what became of a row that may have been sent: read first, and send only what reading allows."""
         if not self._catalogue.tasks[row.operation].settles:
-            return _left_to_a_person(row)
+            return await self._repeated(row)
         with correlation_scope(row.correlation_id):
-            try:
-                ready = await self._ready(row)
-                ago = max(0.0, time.time() - row.sent_at)
-                resend_after = self._options.resend_after if ready.task.resendable else None
-                settled = await settle(
-                    self._client,
-                    ready.task.procedure(ready.arguments),
-                    # Long enough to see the time to send come, and the effect after it.
-                    timeout=self._options.timeout + max(0.0, (resend_after or 0.0) - ago),
-                    poll=_POLL,
-                    resend_after=resend_after,
-                    confirm=self._options.confirm,
-                    asked_ago=ago,
-                )
-            except SdkError as error:
-                ending = Ending.of_error(error, row.correlation_id)
-                if ending.outcome not in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}:
-                    return ending
-                # Whatever was refused or not sent now, the earlier request may have had its effect.
-                return Ending.failed(RowOutcome.UNKNOWN, error, row.correlation_id, ending.attempts)
-            except MISFITS as error:
-                return Ending.failed(RowOutcome.UNKNOWN, misfit(_UNSETTLED, error), row.correlation_id, 0)
+            return await self._ending_of_settling(row)
+
+    def _effect_of(self, row: JournalRow) -> Effect:
+        return self._catalogue.tasks[row.operation].effect
+
+    async def _ending_of_sending(self, row: JournalRow) -> Ending:
+        try:
+            ready = await self._ready(row)
+        except SdkError as error:
+            return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
+        except MISFITS as error:
+            return Ending.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error), row.correlation_id, 0)
+        try:
+            return await self._send(ready)
+        except SdkError as error:
+            return await self._explained(ready, error)
+        except MISFITS as error:
+            # What a call raises beside its own errors, like that of a document that can't be opened, comes before
+            # anything is sent.
+            return ready.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error))
+
+    async def _repeated(self, row: JournalRow) -> Ending:
+        """Send a row once more that may have been sent and can't be settled, if that can't do anything twice."""
+        effect = self._effect_of(row)
+        is_wanted = effect is Effect.READ or self._options.resend_after is not None
+        if not (is_wanted and may_repeat(effect, Outcome.UNKNOWN, passing=True)):
+            return _left_to_a_person(row)
+        ending = await self.send(row)
+        return ending if effect is Effect.READ else ending.of_repetition()
+
+    async def _ending_of_settling(self, row: JournalRow) -> Ending:
+        try:
+            ready = await self._ready(row)
+            ago = max(0.0, time.time() - row.sent_at)
+            resend_after = self._options.resend_after if ready.task.resendable else None
+            settled = await settle(
+                self._client,
+                ready.task.procedure(ready.arguments),
+                # Long enough to see the time to send come, and the effect after it.
+                timeout=self._options.timeout + max(0.0, (resend_after or 0.0) - ago),
+                poll=_POLL,
+                resend_after=resend_after,
+                confirm=self._options.confirm,
+                asked_ago=ago,
+            )
+        except SdkError as error:
+            return Ending.of_error(error, row.correlation_id).of_repetition()
+        except MISFITS as error:
+            return Ending.failed(RowOutcome.UNKNOWN, misfit(_UNSETTLED, error), row.correlation_id, 0)
         return _ending_of(ready, settled)
 
     async def _ready(self, row: JournalRow) -> _Row:

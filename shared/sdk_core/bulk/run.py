@@ -61,8 +61,9 @@ class BulkRun:
         journal: path of the run's journal, a file of its own.
         operation: what all rows ask for; None: the column `operation` of each row says it.
         resume: go on with the run of this journal. Rows that ended are left alone, except those that nothing happened
-            of and that may succeed now; rows that may have been sent are settled by reading, and are never sent
-            blindly. An operation that no workflow settles then ends as UNKNOWN, for a person.
+            of and that may succeed now, every READ that failed among them; rows that may have been sent are settled by
+            reading, and are never sent blindly. An operation that no workflow settles is sent once more if it is
+            IDEMPOTENT (unless `resend_after` of `row_options` is None); else it ends as UNKNOWN, for a person.
         concurrency: how many rows are sent at a time.
         max_failures: the run stops after so many rows that a person has to look at; None: it does not.
         row_options: how rows are worked on.

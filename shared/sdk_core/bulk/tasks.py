@@ -99,8 +99,7 @@ class Task:
 
     def target_of(self, arguments: Mapping[str, Any]) -> str:
         """Return a text that is the same for rows that ask for the same change of the same, however they spell it."""
-        names = self.target or sorted(arguments)
-        return " ".join((self.change, *(f"{name}={arguments.get(name)!r}" for name in names)))
+        return " ".join((self.change, *(repr(arguments.get(name)) for name in self.target or self.parameters)))
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ _MEANINGS: Final = {
     "settled": "the answer was lost, but it is as it was asked for",
     "unchanged": "it was so already",
     "rejected": "refused: nothing happened",
-    "not_sent": "nothing was sent; --resume sends it",
+    "not_sent": "nothing happened; --resume sends it",
     "unconfirmed": "the API said yes, but reading did not show it in time",
     "unknown": "it may have happened: look before it is done again",
     "sent": "may have been sent; --resume settles it by reading",
