@@ -1,13 +1,14 @@
 """What became of a run: a summary by outcome, and a file with the result of each row."""
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from attrs import frozen
+from msgspec import Raw
+from msgspec.json import Encoder
 
 from sdk_core.bulk.records import RunFacts, counts_of, facts_of, reading, results_of
 from sdk_core.bulk.result import Result
@@ -16,6 +17,7 @@ __all__ = ["Status", "status_of", "write_results"]
 
 _COLUMNS: Final = ("line", "operation", "outcome", "attempts", "correlation_id", "arguments", "answer", "error")
 _ORDER: Final = ("done", "settled", "unchanged", "rejected", "not_sent", "unconfirmed", "unknown", "sent", "planned")
+_ENCODER: Final = Encoder()
 
 
 @frozen
@@ -45,7 +47,8 @@ def write_results(journal: str | Path, path: str | Path) -> int:
 
     Args:
         journal: of the run, which may be under way.
-        path: `.csv` for CSV, anything else for JSONL. A file that is there is replaced once all is written.
+        path: `.csv` for CSV, anything else for JSONL, in which numbers have the digits of plan and answer. A file that
+            is there is replaced once all is written.
 
     Raises:
         JournalError: there is no journal.
@@ -64,7 +67,7 @@ def write_results(journal: str | Path, path: str | Path) -> int:
 
 
 def _write_jsonl(file: TextIO, results: Iterable[Result]) -> int:
-    return sum(bool(file.write(json.dumps(_record(result), default=str) + "\n")) for result in results)
+    return sum(bool(file.write(_ENCODER.encode(_record(result)).decode() + "\n")) for result in results)
 
 
 def _write_csv(file: TextIO, results: Iterable[Result]) -> int:
@@ -74,10 +77,9 @@ def _write_csv(file: TextIO, results: Iterable[Result]) -> int:
 
 
 def _cells(result: Result) -> list[object]:
-    record = _record(result)
-    error = record["error"]
+    error = result.error
     cells = {
-        **record,
+        **_facts(result),
         "arguments": result.values,
         "answer": result.answer_text,
         "error": None if error is None else f"{error.get('type')}: {error.get('message')}",
@@ -85,7 +87,13 @@ def _cells(result: Result) -> list[object]:
     return [cells[column] for column in _COLUMNS]
 
 
-def _record(result: Result) -> dict[str, Any]:
+def _record(result: Result) -> dict[str, object]:
+    # As they stand in the journal: no number is read and written again.
+    texts = {"arguments": result.values, "answer": result.answer_text, "error": result.error_text}
+    return _facts(result) | {name: None if text is None else Raw(text) for name, text in texts.items()}
+
+
+def _facts(result: Result) -> dict[str, object]:
     outcome = result.outcome.value if result.is_ended else {"not_sent": "planned"}.get(result.outcome.value, "sent")
     return {
         "line": result.line,
@@ -93,7 +101,4 @@ def _record(result: Result) -> dict[str, Any]:
         "outcome": outcome,
         "attempts": result.attempts,
         "correlation_id": result.correlation_id,
-        "arguments": result.arguments,
-        "answer": result.answer,
-        "error": result.error,
     }

@@ -156,15 +156,18 @@ class Result(Struct, frozen=True):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Its arguments, as the plan has them."""
+        """Its arguments, as the plan has them; numbers with a fraction are `Decimal`."""
         return codec.as_object(codec.parse(self.values.encode()))
 
     @property
     def error(self) -> dict[str, Any] | None:
         """What went wrong, as `SdkError.to_dict()` has it."""
-        return None if self.error_text is None else codec.as_object(codec.parse(self.error_text.encode()))
+        return None if self.error_text is None else codec.as_object(json.loads(self.error_text))
 
     @property
     def answer(self) -> Any:
-        """What the API answered, as JSON; None if there was nothing in it, or it can't be written as JSON."""
+        """What the API answered, as JSON, in which numbers with a fraction are `Decimal`.
+
+        None if there was nothing in it, or it can't be written as JSON.
+        """
         return None if self.answer_text is None else codec.parse(self.answer_text.encode())
