@@ -1,17 +1,23 @@
-"""What is told of rows that have ended is of the types that it says, digit by digit."""
+"""What is told of rows is of the types that it says, digit by digit; and what may hold a member's data is not shown."""
 
 import csv
 import json
+import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import Struct
+from rich.pretty import pretty_repr
 from wire import DROP, CannedAnswer, FakeTime, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient, RetryPolicy, bulk
 from membership_sdk import IdlePeriod, MembershipClient, SdkError, from_json
 from membership_sdk import bulk as membership_bulk
+from sdk_core.bulk.plan import PlannedRow, _RawRow
 
 IDS = {"customer_id": str(UUID(int=1)), "subscription_id": str(UUID(int=2))}
 ENTRY = '{"amount":5.00,"large":123456789012345678901234567890,"text":"Z\\u00fcrich\\u2028\\n","none":null}'
@@ -85,3 +91,38 @@ async def test_an_error_is_told_as_the_call_itself_tells_it(path: Path, step: ob
         (row,) = csv.DictReader(file)
     assert row["error"] == f"{told['type']}: {told['message']}"
     assert json.loads(row["arguments"]) == plan[0]
+
+
+def structs(kind: type = Struct) -> Iterator[type]:
+    """Yields the classes of the core's that msgspec has made, which gives each a `__rich_repr__` with all fields."""
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("sdk_core."):
+            yield each
+        yield from structs(each)
+
+
+STRUCTS = {f"{each.__module__}.{each.__qualname__}": each for each in structs()}
+
+
+def test_structs_of_all_rooms_are_looked_at() -> None:
+    rooms = {name.rpartition(".")[0] for name in STRUCTS}
+    assert {f"sdk_core.bulk.{room}" for room in ("journal", "result", "row")} | {"sdk_core.call"} <= rooms
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_rich_shows_no_more_than_python(name: str) -> None:
+    kind: Any = STRUCTS[name]
+    value = kind(**{field: f"CANARY-{field}." for field in kind.__struct_fields__})
+    shown = set(re.findall(r"CANARY-\w+\.", repr(value)))
+    assert set(re.findall(r"CANARY-\w+\.", pretty_repr(value))) == shown
+    assert not shown & {
+        f"CANARY-{hidden}." for hidden in ("values", "arguments", "answer", "answer_text", "error_text")
+    }
+
+
+def test_no_row_of_a_plan_shows_what_it_holds() -> None:
+    for row in (
+        PlannedRow(1, "o", "CANARY", is_text=False, target="CANARY"),
+        _RawRow(1, {"a": "CANARY"}, is_text=False),
+    ):
+        assert "CANARY" not in repr(row) + pretty_repr(row)

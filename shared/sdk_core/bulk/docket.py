@@ -192,7 +192,7 @@ async def _carry_out(engine: InProcess, redis: Redis, keys: _Keys, row: JournalR
     is_new = await _persistently(lambda: redis.hsetnx(keys.begun, field, "1"))
     if may_be_sent or not is_new:
         # Whoever had it before is dead, or it would not have come here: nothing of it is sent any more.
-        ending = await engine.settle(msgspec.structs.replace(row, sent_at=time.time()))
+        ending = await engine.settle(row.but(sent_at=time.time()))
     else:
         ending = await engine.send(row)
     text = msgspec.json.encode(ending).decode()

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from msgspec import Struct, json
+from msgspec import json
 
 from sdk_core.bulk import records
 from sdk_core.bulk.lock import lock, lock_file
@@ -23,6 +23,7 @@ from sdk_core.bulk.plan import PlannedRow
 from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of, has_run
 from sdk_core.bulk.result import Ending
 from sdk_core.correlation import new_correlation_id
+from sdk_core.value import Opaque
 
 __all__ = ["Journal", "JournalRow", "RowEnding"]
 
@@ -58,7 +59,7 @@ from json_each(?2) as b where n = json_extract(b.value, '$[0]')
 """
 
 
-class JournalRow(Struct, frozen=True, eq=False):
+class JournalRow(Opaque, frozen=True):
     """A row to work on."""
 
     n: int
@@ -70,10 +71,6 @@ class JournalRow(Struct, frozen=True, eq=False):
     """Of its request; of one that is to be sent, a new one."""
     sent_at: float
     """No later than this its request was sent, in seconds since the epoch; 0: it never was."""
-
-    # What a member's data may stand in is shown nowhere.
-    def __repr__(self) -> str:
-        return object.__repr__(self)
 
 
 RowEnding = tuple[JournalRow, Ending]

@@ -64,7 +64,7 @@ class PlannedRow:
 @frozen
 class _RawRow:
     line: int
-    values: dict[str, object]
+    values: dict[str, object] = field(repr=False)
     is_text: bool
     problem: str | None = None
 

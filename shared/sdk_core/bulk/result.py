@@ -5,12 +5,13 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from sdk_core import codec
 from sdk_core.errors import AuthenticationError, ClientClosedError, PermissionDeniedError, SdkError
 from sdk_core.outcome import Outcome
 from sdk_core.returns import Empty
+from sdk_core.value import Opaque
 from sdk_core.workflow import WorkflowError
 
 __all__ = ["FAILURES", "MISFITS", "Ending", "Result", "RowOutcome", "misfit"]
@@ -54,7 +55,7 @@ _OF_ERRORS = {
 }
 
 
-class Ending(Struct, frozen=True, eq=False, kw_only=True):
+class Ending(Opaque, frozen=True, kw_only=True):
     """What one try at a row led to."""
 
     outcome: RowOutcome
@@ -69,10 +70,6 @@ class Ending(Struct, frozen=True, eq=False, kw_only=True):
     """Why no other row can succeed either."""
     answer: str | None = None
     """What the API answered, as JSON text; None if there was nothing in it, or it can't be written as JSON."""
-
-    # What a member's data may stand in is shown nowhere.
-    def __repr__(self) -> str:
-        return object.__repr__(self)
 
     @classmethod
     def of_answer(cls, value: object, correlation_id: str, attempts: int) -> "Ending":
@@ -109,7 +106,7 @@ class Ending(Struct, frozen=True, eq=False, kw_only=True):
         if self.outcome not in FAILURES:
             return self
         outcome = RowOutcome.REJECTED if self.outcome is RowOutcome.REJECTED else RowOutcome.NOT_SENT
-        return structs.replace(self, outcome=outcome, may_succeed_later=True)
+        return self.but(outcome=outcome, may_succeed_later=True)
 
     def of_repetition(self) -> "Ending":
         """Return this ending, of a row that may have been sent before.
@@ -118,7 +115,7 @@ class Ending(Struct, frozen=True, eq=False, kw_only=True):
         """
         if self.outcome not in {RowOutcome.NOT_SENT, RowOutcome.REJECTED}:
             return self
-        return structs.replace(self, outcome=RowOutcome.UNKNOWN, may_succeed_later=False)
+        return self.but(outcome=RowOutcome.UNKNOWN, may_succeed_later=False)
 
 
 def _may_succeed_later(outcome: RowOutcome, error: SdkError) -> bool:
@@ -150,9 +147,11 @@ class Result(Struct, frozen=True):
     """Seconds since the epoch."""
 
     # What a member's data may stand in is shown nowhere.
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [(name, getattr(self, name)) for name in ("n", "line", "operation", "outcome", "correlation_id")]
+
     def __repr__(self) -> str:
-        shown = {name: getattr(self, name) for name in ("n", "line", "operation", "outcome", "correlation_id")}
-        return f"Result({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        return f"Result({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any, Final, Protocol
 
 from attrs import field, frozen
 from attrs.validators import optional
-from msgspec import Struct
 
 from sdk_core import codec
 from sdk_core.arguments import of_type, seconds, valid
@@ -19,6 +18,7 @@ from sdk_core.errors import BadRequestError, ConflictError, NotFoundError, SdkEr
 from sdk_core.operation import Effect
 from sdk_core.outcome import Outcome, may_repeat
 from sdk_core.settling import settle
+from sdk_core.value import Opaque
 from sdk_core.workflow import Change, Procedure, Run, Settled
 
 __all__ = ["Engine", "InProcess", "RowOptions", "result_of"]
@@ -46,14 +46,10 @@ class RowOptions:
     """Seconds for which a row's state is read on."""
 
 
-class _Row(Struct, frozen=True, eq=False):
+class _Row(Opaque, frozen=True):
     task: Task
     arguments: Mapping[str, Any]
     correlation_id: str
-
-    # What a member's data may stand in is shown nowhere.
-    def __repr__(self) -> str:
-        return object.__repr__(self)
 
     def answered(self, value: object, attempts: int) -> Ending:
         return Ending.of_answer(value, self.correlation_id, attempts)
