@@ -1,7 +1,6 @@
 """How a row ends."""
 
 import json
-from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
@@ -74,10 +73,10 @@ class Ending(Opaque, frozen=True, kw_only=True):
     @classmethod
     def of_answer(cls, value: object, correlation_id: str, attempts: int) -> "Ending":
         """Return the ending of a row that the API said yes to, whatever it said beside that."""
-        answer = None
-        if value is not None and not isinstance(value, Empty):
-            with suppress(*MISFITS):
-                answer = codec.dump(value).decode()
+        try:
+            answer = None if value is None or isinstance(value, Empty) else codec.dump(value).decode()
+        except MISFITS:
+            answer = None
         return cls(outcome=RowOutcome.DONE, correlation_id=correlation_id, attempts=attempts, answer=answer)
 
     @classmethod
@@ -102,9 +101,7 @@ class Ending(Opaque, frozen=True, kw_only=True):
         )
 
     def of_read(self) -> "Ending":
-        """Return this ending, of a READ: it changed nothing, whatever became of it, and if it failed is read again."""
-        if self.outcome not in FAILURES:
-            return self
+        """Return this ending, of a READ that failed: it changed nothing, whatever became of it, and is read again."""
         outcome = RowOutcome.REJECTED if self.outcome is RowOutcome.REJECTED else RowOutcome.NOT_SENT
         return self.but(outcome=outcome, may_succeed_later=True)
 

@@ -85,64 +85,54 @@ class InProcess:
     async def send(self, row: JournalRow) -> Ending:
         """Send a row that was never sent, or that changes nothing."""
         with correlation_scope(row.correlation_id):
-            ending = await self._ending_of_sending(row)
-        return ending.of_read() if self._effect_of(row) is Effect.READ else ending
+            try:
+                ready = await self._ready(row)
+            except SdkError as error:
+                return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
+            except MISFITS as error:
+                return Ending.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error), row.correlation_id, 0)
+            try:
+                return await self._send(ready)
+            except SdkError as error:
+                return await self._explained(ready, error)
+            except MISFITS as error:
+                # What a call raises beside its own errors, like that of a document that can't be opened, comes before
+                # anything is sent.
+                return ready.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error))
 
     async def settle(self, row: JournalRow) -> Ending:
         """Find out what became of a row that may have been sent: read first, and send only what reading allows."""
         if not self._catalogue.tasks[row.operation].settles:
             return await self._repeated(row)
         with correlation_scope(row.correlation_id):
-            return await self._ending_of_settling(row)
-
-    def _effect_of(self, row: JournalRow) -> Effect:
-        return self._catalogue.tasks[row.operation].effect
-
-    async def _ending_of_sending(self, row: JournalRow) -> Ending:
-        try:
-            ready = await self._ready(row)
-        except SdkError as error:
-            return Ending.failed(RowOutcome.NOT_SENT, error, row.correlation_id, 0)
-        except MISFITS as error:
-            return Ending.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error), row.correlation_id, 0)
-        try:
-            return await self._send(ready)
-        except SdkError as error:
-            return await self._explained(ready, error)
-        except MISFITS as error:
-            # What a call raises beside its own errors, like that of a document that can't be opened, comes before
-            # anything is sent.
-            return ready.failed(RowOutcome.NOT_SENT, misfit(_UNSENT, error))
+            try:
+                ready = await self._ready(row)
+                ago = max(0.0, time.time() - row.sent_at)
+                resend_after = self._options.resend_after if ready.task.resendable else None
+                settled = await settle(
+                    self._client,
+                    ready.task.procedure(ready.arguments),
+                    # Long enough to see the time to send come, and the effect after it.
+                    timeout=self._options.timeout + max(0.0, (resend_after or 0.0) - ago),
+                    poll=_POLL,
+                    resend_after=resend_after,
+                    confirm=self._options.confirm,
+                    asked_ago=ago,
+                )
+            except SdkError as error:
+                return Ending.of_error(error, row.correlation_id).of_repetition()
+            except MISFITS as error:
+                return Ending.failed(RowOutcome.UNKNOWN, misfit(_UNSETTLED, error), row.correlation_id, 0)
+        return _ending_of(ready, settled)
 
     async def _repeated(self, row: JournalRow) -> Ending:
         """Send a row once more that may have been sent and can't be settled, if that can't do anything twice."""
-        effect = self._effect_of(row)
+        effect = self._catalogue.tasks[row.operation].effect
         is_wanted = effect is Effect.READ or self._options.resend_after is not None
         if not (is_wanted and may_repeat(effect, Outcome.UNKNOWN, passing=True)):
             return _left_to_a_person(row)
         ending = await self.send(row)
         return ending if effect is Effect.READ else ending.of_repetition()
-
-    async def _ending_of_settling(self, row: JournalRow) -> Ending:
-        try:
-            ready = await self._ready(row)
-            ago = max(0.0, time.time() - row.sent_at)
-            resend_after = self._options.resend_after if ready.task.resendable else None
-            settled = await settle(
-                self._client,
-                ready.task.procedure(ready.arguments),
-                # Long enough to see the time to send come, and the effect after it.
-                timeout=self._options.timeout + max(0.0, (resend_after or 0.0) - ago),
-                poll=_POLL,
-                resend_after=resend_after,
-                confirm=self._options.confirm,
-                asked_ago=ago,
-            )
-        except SdkError as error:
-            return Ending.of_error(error, row.correlation_id).of_repetition()
-        except MISFITS as error:
-            return Ending.failed(RowOutcome.UNKNOWN, misfit(_UNSETTLED, error), row.correlation_id, 0)
-        return _ending_of(ready, settled)
 
     async def _ready(self, row: JournalRow) -> _Row:
         """Read a row, and put ids in place of names; SdkError if they can't be looked up."""
@@ -186,7 +176,8 @@ class InProcess:
                 is_so = False
             if is_so:
                 return row.ended(RowOutcome.UNCHANGED, len(error.attempts))
-        return Ending.of_error(error, row.correlation_id)
+        ending = Ending.of_error(error, row.correlation_id)
+        return ending.of_read() if row.task.effect is Effect.READ else ending
 
 
 def result_of(row: JournalRow, ending: Ending, now: float) -> Result:
