@@ -15,7 +15,7 @@ from wire import DROP, CannedAnswer, FakeTime, WireRequest, WireServer
 from cloudcockpit_sdk import CloudCockpitClient
 from cloudcockpit_sdk import bulk as cloudcockpit_bulk
 from membership_sdk import MembershipClient, RetryPolicy, bulk
-from membership_sdk.bulk import RowOutcome
+from membership_sdk.bulk import JournalError, RowOutcome
 
 IDLE = "create_idle_period_amendment"
 HALF = '"Kur \\ud83d"'
@@ -149,6 +149,26 @@ async def test_a_row_that_this_release_does_not_take_is_told_and_the_others_are_
             assert told in result.error["message"]
             assert "FORTNIGHT" not in result.error["message"]
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("state", ["'planned'", "'sent'", "'ended', outcome = 'unknown'"])
+async def test_a_run_with_rows_that_this_release_does_not_know_is_refused_and_left_as_it_is(
+    clients: Any, path: Path, state: str
+) -> None:
+    async with WireServer(idle_period()) as server:
+        client = clients(server)
+        async with bulk.run(client, idle_periods(1, 2), operation=IDLE, journal=path):
+            pass
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(f"update row set operation = 'fly', state = {state} where n = 2")
+        counts = bulk.status_of(path).counts
+        with pytest.raises(JournalError, match="holds rows of fly, which this release does not have"):
+            await results(bulk.run(client, None, journal=path, resume=True))
+        assert bulk.status_of(path).counts == counts
+        assert server.requests == []
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("update row set state = 'ended', outcome = 'done' where n = 2")
+        assert outcomes(await results(bulk.run(client, None, journal=path, resume=True))) == [RowOutcome.DONE]
 
 
 async def test_an_id_of_the_api_that_can_not_be_sent_ends_the_rows_that_need_it(clients: Any, path: Path) -> None:

@@ -22,6 +22,7 @@ from sdk_core.bulk.lock import lock, lock_file
 from sdk_core.bulk.plan import PlannedRow
 from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of, has_run
 from sdk_core.bulk.result import Ending
+from sdk_core.bulk.tasks import Catalogue
 from sdk_core.correlation import new_correlation_id
 from sdk_core.value import Opaque
 
@@ -120,12 +121,12 @@ class Journal:
         return journal
 
     @classmethod
-    def resume(cls, path: Path, sdk: str, plan: str, rows: Iterator[PlannedRow] | None) -> Self:
+    def resume(cls, path: Path, catalogue: Catalogue, plan: str, rows: Iterator[PlannedRow] | None) -> Self:
         """Open the journal of a run that goes on; rows that ended without effect and may succeed now are planned again.
 
         Args:
             path: where it is.
-            sdk: whose it is to be.
+            catalogue: of the SDK whose it is to be, with all operations of the rows that are left.
             plan: the plan's name.
             rows: the plan, to be compared with the one that was begun with; None: that one is not compared.
 
@@ -138,7 +139,7 @@ class Journal:
         journal = cls(path)
         try:
             with explained(path), journal._transaction() as database:
-                _refuse_others(database, path, sdk)
+                _refuse_others(database, path, catalogue.sdk)
                 if rows is not None:
                     records.compare(database, rows, path, plan)
                 database.execute(
@@ -147,6 +148,7 @@ class Journal:
                 )
                 # Its effect may show now.
                 database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
+                _refuse_unknown(database, path, catalogue)
                 # A row may have waited long after its intent was recorded. Only now is it certain that nothing of it
                 # is sent any more: the process that held the lock is gone.
                 database.execute("update row set sent_at = ? where state = 'sent'", (time.time(),))
@@ -271,6 +273,13 @@ def _refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
     facts = facts_of(database, path)
     if facts.sdk != sdk:
         raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
+
+
+def _refuse_unknown(database: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
+    left = database.execute("select distinct operation from row where state != 'ended' order by 1").fetchall()
+    if unknown := [name for (name,) in left if name not in catalogue.tasks]:
+        what = f"holds rows of {', '.join(unknown)}, which this release does not have"
+        raise JournalError(f"{path} {what}: go on with the one that it was begun with")
 
 
 def _create(path: Path) -> bool:

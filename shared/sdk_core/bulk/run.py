@@ -190,7 +190,7 @@ class BulkRun:
         if self._plan is not None:
             rows = checked_rows(self._plan, self._catalogue, self._operation, has_begun=self._resume)
         if self._resume:
-            return Journal.resume(self._path, self._catalogue.sdk, name, rows)
+            return Journal.resume(self._path, self._catalogue, name, rows)
         return Journal.begin(self._path, self._catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id())
 
     async def _work_on_all(self) -> None:
