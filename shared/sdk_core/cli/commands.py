@@ -83,7 +83,7 @@ def _operation_command(
 
 def _workflow_command(program: Program, workflow: Callable[..., Any], described: Described) -> Callable[..., Exit]:
     own = [each for each in _own_parameters(workflow, described) if each.name not in {"ask", "timeout"}]
-    own.append(_flag("wait_only", "Send nothing that changes anything, only wait: to go on with a wait that was cut short."))
+    own.append(_flag("wait_only", "Send nothing, only wait: to go on with a wait that was cut short."))
 
     def command(options: CallOptions, *, wait_only: bool = False, **arguments: Any) -> Exit:
         # The time of a workflow is its own, and its calls share it.
