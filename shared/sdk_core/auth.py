@@ -25,9 +25,9 @@ from yarl import URL
 
 from sdk_core.arguments import bearer_token, header_text
 from sdk_core.errors import AuthenticationError, SdkError
+from sdk_core.fork import reset_in_child
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
-from sdk_core.transport.fork import reset_in_child
 from sdk_core.value import Value
 
 __all__ = [

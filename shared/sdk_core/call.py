@@ -91,7 +91,7 @@ class Call(Untold, Struct, Generic[T], eq=False):
     """On `options.retry.clock`."""
     _correlation_id: str | None
     forks: int = 0
-    """As `transport.fork` had it: a forked child must not send what its parent is about to send."""
+    """As `fork` had it: a forked child must not send what its parent is about to send."""
     attempts: tuple[Attempt, ...] = ()
     delay: float = 0.0
     """Seconds waited before the attempt under way."""

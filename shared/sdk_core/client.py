@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from aiohttp import ClientSession
 from multidict import CIMultiDict, istr
 
+from sdk_core import fork
 from sdk_core.admission import Admission
 from sdk_core.arguments import instance, positive_int, seconds
 from sdk_core.backend import Backend, check_functions, check_kinds, check_session
@@ -25,7 +26,6 @@ from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import RateLimiter
 from sdk_core.retry import RetryPolicy, begin_retries
 from sdk_core.telemetry import CallInfo, Observer, Telemetry
-from sdk_core.transport import fork
 from sdk_core.transport.connection import Connection
 from sdk_core.transport.exchange import Exchange
 from sdk_core.transport.session import LoopSession, Sessions

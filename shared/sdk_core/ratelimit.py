@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from attrs import define, field
 
 from sdk_core.arguments import positive_int, seconds
-from sdk_core.transport.fork import Lock
+from sdk_core.fork import Lock
 
 __all__ = ["LocalRateLimiter", "RateLimiter", "spread"]
 

@@ -20,8 +20,8 @@ from attrs.validators import optional
 
 from sdk_core.arguments import of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
+from sdk_core.fork import Lock, undivided
 from sdk_core.hooks import answer_of
-from sdk_core.transport.fork import Lock, undivided
 from sdk_core.value import Value
 
 if TYPE_CHECKING:

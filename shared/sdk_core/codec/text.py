@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from sdk_core.transport.fork import reset_in_child
+from sdk_core.fork import reset_in_child
 
 __all__ = [
     "LARGE",

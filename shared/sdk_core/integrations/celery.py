@@ -15,8 +15,8 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from sdk_core.arguments import instance, positive_int, whole_number
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.errors import SdkError
+from sdk_core.fork import reset_in_child
 from sdk_core.integrations.queues import broken_off, carried_correlation_id, next_run, out_of_time, settles
-from sdk_core.transport.fork import reset_in_child
 
 try:
     from celery import Celery, Task, signals

@@ -9,7 +9,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sdk_core.transport.fork import Lock, reset_in_child
+from sdk_core.fork import Lock, reset_in_child
 
 __all__ = ["Clients", "connecting_to"]
 

@@ -31,7 +31,7 @@ from aiohttp.connector import Connection
 from aiohttp.payload import BytesPayload, Payload
 from aiohttp.tracing import Trace
 
-from sdk_core.transport import fork
+from sdk_core import fork
 
 __all__ = [
     "CheckedBody",

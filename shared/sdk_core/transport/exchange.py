@@ -12,12 +12,12 @@ from typing import Any, Final
 from aiohttp import ClientResponse, hdrs
 from multidict import CIMultiDict
 
+from sdk_core import fork
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
 from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
-from sdk_core.transport import fork
 from sdk_core.transport.body import read_at_most
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
 from sdk_core.transport.connector import CheckedBody, CheckedPayload, DisturbedError, KnownConnection, Use

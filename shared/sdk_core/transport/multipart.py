@@ -18,8 +18,8 @@ from aiohttp.payload import BytesPayload, Payload
 from attrs import field, frozen
 
 from sdk_core.arguments import header_text, text, valid
+from sdk_core.fork import Lock
 from sdk_core.transport.connector import CheckedPayload
-from sdk_core.transport.fork import Lock
 from sdk_core.value import Opaque, Value
 
 __all__ = ["Document", "Multipart"]

@@ -26,9 +26,9 @@ from yarl import URL
 
 from sdk_core.auth import TokenSession
 from sdk_core.errors import ClientClosedError
+from sdk_core.fork import Lock, reset_in_child
 from sdk_core.transport.connection import FIELD_BYTES, Connection
 from sdk_core.transport.connector import CheckedConnector
-from sdk_core.transport.fork import Lock, reset_in_child
 from sdk_core.transport.proxy import proxy_for
 from sdk_core.transport.timer import Timer
 from sdk_core.value import Opaque

@@ -25,6 +25,7 @@ from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.errors import read_error
 from membership_sdk.models import VoidResult
+from sdk_core import fork
 from sdk_core.auth import BearerToken, Token, TokenSession
 from sdk_core.backend import Backend
 from sdk_core.client import Client
@@ -34,7 +35,6 @@ from sdk_core.outcome import Outcome
 from sdk_core.ratelimit import LocalRateLimiter
 from sdk_core.retry import RetryPolicy
 from sdk_core.telemetry import CallInfo, Telemetry
-from sdk_core.transport import fork
 from sdk_core.transport.connection import Connection
 
 ROOT = Path(__file__).parents[3]
