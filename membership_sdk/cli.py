@@ -27,7 +27,11 @@ PROGRAM: Final = Program(
         ),
         Setting(name="api_key", variable="MEMBERSHIP_API_KEY", what="the studio's API key", secret=True),
         Setting(
-            name="language", variable="MEMBERSHIP_LANGUAGE", what="language of messages, like de-CH", required=False
+            name="language",
+            variable="MEMBERSHIP_LANGUAGE",
+            what="language of messages, like de-CH",
+            required=False,
+            preference=True,
         ),
     ),
     login="api_key",

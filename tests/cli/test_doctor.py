@@ -154,5 +154,5 @@ async def test_a_proxy_of_the_environment_is_used_and_named(doctor: Doctor, monk
 async def test_a_proxy_that_can_not_be_one(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "proxy:a-secret")
     code, found = await doctor("https://nowhere.invalid")
-    assert code == Exit.FAILED
+    assert code == Exit.USAGE
     assert "a-secret" not in str(found)

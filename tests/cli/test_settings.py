@@ -52,7 +52,7 @@ def test_with_a_keyring_the_secret_is_there_and_not_in_the_file(
     assert shown(run, "--profile", "acme")["missing"] == []
     assert run(MEMBERSHIP, "auth", "logout", "--profile", "acme").code == 0
     assert keyring == {}
-    assert shown(run, "--profile", "acme")["missing"] == ["base_url", "api_key"]
+    assert "there is no profile acme" in run(MEMBERSHIP, "auth", "status", "--profile", "acme").err
 
 
 def test_a_keyring_that_lost_the_secret_is_named(run: Any, keyring: dict[tuple[str, str], str]) -> None:
@@ -73,18 +73,144 @@ def test_profiles_stand_beside_each_other(run: Any) -> None:
     assert shown(run, "--profile", 'with "quotes"')["missing"] == []
 
 
-def test_the_environment_goes_before_the_profile_and_the_option_names_the_profile(
+def test_a_profile_that_is_named_goes_before_the_environment_with_all_its_settings(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, "--profile", "acme", stdin=SECRET)
+    monkeypatch.setenv("MEMBERSHIP_BASE_URL", "https://env.example")
+    monkeypatch.setenv("MEMBERSHIP_API_KEY", "key-of-env")
+    monkeypatch.setenv("MEMBERSHIP_LANGUAGE", "de")
+    assert shown(run, "--profile", "acme")["settings"] == {
+        "base_url": {"value": URL, "source": "profile acme"},
+        "api_key": {"value": "***", "source": "profile acme"},
+    }
+    ended = run(MEMBERSHIP, "get-contract-data", "--customer-id", 1, "--profile", "acme", "--dry-run")
+    assert ended.out.startswith(f"GET {URL}/")
+    assert "Accept-Language" not in ended.out
+
+
+async def test_a_change_goes_to_the_profile_that_is_named_with_its_key(
+    run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ("--customer-id", MembershipSandbox.CUSTOMER_ID, "--contract-id", MembershipSandbox.CANCELED_CONTRACT_ID)
+    async with MembershipSandbox() as berlin, MembershipSandbox() as hamburg:
+        reach(berlin, monkeypatch)
+        login = (*LOGIN, hamburg.url, "--profile", "hamburg")
+        assert (await run_beside(MEMBERSHIP, *login, stdin=hamburg.API_KEY)).code == 0
+        monkeypatch.setenv("MEMBERSHIP_API_KEY", "the-key-of-berlin")
+        command = ("withdraw-contract-cancelation", *ids, "--yes", "--profile", "hamburg")
+        assert (await run_beside(MEMBERSHIP, *command)).code == 0
+    assert (len(berlin.requests), len(hamburg.ledger)) == (0, 1)
+
+
+def test_what_a_profile_that_is_named_lacks_is_not_taken_from_the_environment(
+    run: Any, profiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, "--profile", "acme", stdin=SECRET)
+    profiles.write_text(f'[acme]\nbase_url = "{URL}"\n')
+    monkeypatch.setenv("MEMBERSHIP_API_KEY", "key-of-env")
+    ended = run(MEMBERSHIP, "get-contract-data", "--customer-id", 1, "--profile", "acme")
+    assert ended.code == Exit.CREDENTIAL
+    assert "the profile acme lacks it" in ended.err
+    assert "`membership-sdk auth login --profile acme`" in ended.err
+    assert "set MEMBERSHIP_API_KEY" not in ended.err
+
+
+COMMANDS = [("get-contract-data", "--customer-id", 1), ("auth", "status"), ("doctor",)]
+
+
+@pytest.mark.parametrize("kept", ["file", "keyring"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, (*COMMANDS[0], "--dry-run")], ids=lambda command: f"{command[0]} {command[-1]}"
+)
+@pytest.mark.parametrize(
+    ("variable", "value"), [("MEMBERSHIP_API_KEY", "key-of-env"), ("MEMBERSHIP_BASE_URL", "https://env.example")]
+)
+def test_a_key_and_a_url_of_two_sources_are_refused(
+    variable: str,
+    value: str,
+    command: tuple[object, ...],
+    kept: str,
+    run: Any,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if kept == "keyring":
+        request.getfixturevalue("keyring")
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    monkeypatch.setenv(variable, value)
+    ended = run(MEMBERSHIP, *command)
+    assert ended.code == Exit.USAGE
+    assert f"{variable} is set" in ended.err + ended.out
+    assert "profile default" in ended.err + ended.out
+    assert "--profile" in ended.err + ended.out
+
+
+def test_a_token_of_the_environment_does_not_go_to_the_url_of_a_profile(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = ("auth", "login", "--with-token", "--tenant", "portal.example.com", "--client-id", "id")
+    run(CLOUDCOCKPIT, *login, "--base-url", "https://profile.example", stdin=SECRET)
+    monkeypatch.setenv("CLOUDCOCKPIT_TOKEN", "token-of-env")
+    ended = run(CLOUDCOCKPIT, "list-subscriptions", "--dry-run")
+    assert ended.code == Exit.USAGE
+    monkeypatch.setenv("CLOUDCOCKPIT_TENANT", "portal.example.com")
+    status = json.loads(run(CLOUDCOCKPIT, "auth", "status", "--json").out)
+    assert {each["source"] for each in status["settings"].values()} == {"CLOUDCOCKPIT_TOKEN", "CLOUDCOCKPIT_TENANT"}
+
+
+def test_what_is_the_same_in_both_or_only_a_preference_is_no_mixture(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    monkeypatch.setenv("MEMBERSHIP_BASE_URL", URL)
+    monkeypatch.setenv("MEMBERSHIP_LANGUAGE", "de")
+    assert shown(run)["settings"] == {
+        "base_url": {"value": URL, "source": "MEMBERSHIP_BASE_URL"},
+        "api_key": {"value": "***", "source": "profile default"},
+        "language": {"value": "de", "source": "MEMBERSHIP_LANGUAGE"},
+    }
+
+
+def test_the_environment_goes_before_a_profile_that_only_the_environment_names(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(MEMBERSHIP, *LOGIN, URL, "--profile", "acme", stdin=SECRET)
     monkeypatch.setenv("MEMBERSHIP_PROFILE", "acme")
     assert shown(run)["settings"]["base_url"] == {"value": URL, "source": "profile acme"}
     monkeypatch.setenv("MEMBERSHIP_BASE_URL", "https://env.example")
+    monkeypatch.setenv("MEMBERSHIP_API_KEY", "key-of-env")
     assert shown(run)["settings"] == {
         "base_url": {"value": "https://env.example", "source": "MEMBERSHIP_BASE_URL"},
-        "api_key": {"value": "***", "source": "profile acme"},
+        "api_key": {"value": "***", "source": "MEMBERSHIP_API_KEY"},
     }
-    assert shown(run, "--profile", "other")["missing"] == ["api_key"]
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_profile_that_does_not_exist_is_noticed(
+    command: tuple[object, ...], complete: bool, by: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if complete:
+        monkeypatch.setenv("MEMBERSHIP_BASE_URL", URL)
+        monkeypatch.setenv("MEMBERSHIP_API_KEY", "key-of-env")
+    if by == "variable":
+        monkeypatch.setenv("MEMBERSHIP_PROFILE", "hamburg")
+    ended = run(MEMBERSHIP, *command, *(("--profile", "hamburg") if by == "option" else ()))
+    assert ended.code == Exit.USAGE
+    assert "there is no profile hamburg" in ended.err + ended.out
+    assert "`membership-sdk auth login --profile hamburg` makes it" in ended.err + ended.out
+
+
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, ("auth", "logout"), (*LOGIN, URL)], ids=lambda command: " ".join(map(str, command[:2]))
+)
+def test_an_empty_name_of_a_profile_is_no_default(command: tuple[object, ...], run: Any, profiles: Path) -> None:
+    run(MEMBERSHIP, *LOGIN, URL, stdin=SECRET)
+    before = profiles.read_text()
+    ended = run(MEMBERSHIP, *command, "--profile", "", stdin="another")
+    assert ended.code == Exit.USAGE
+    assert "--profile is empty" in ended.err + ended.out
+    assert profiles.read_text() == before
 
 
 @POSIX

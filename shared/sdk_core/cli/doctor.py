@@ -61,6 +61,8 @@ async def _examine(program: Program, output: Output, options: CallOptions) -> Ex
     if output.json:
         output.show({"findings": [finding.to_dict() for finding in findings]}, "")
     failed = {finding.check for finding in findings if finding.state is State.FAILED}
+    if "settings" in failed:
+        return Exit.USAGE
     if failed & {"credential", "scopes"}:
         return Exit.CREDENTIAL
     return Exit.FAILED if failed else Exit.DONE
@@ -74,15 +76,15 @@ async def _findings(program: Program, output: Output, options: CallOptions) -> A
             async for finding in _beyond_settings(program, output, options, settings):
                 yield finding
         return
-    profile = profile_name(program, options.profile)
     try:
+        profile = profile_name(program, options.profile)
         found = find(program, profile)
     except ConfigurationError as error:
         yield Finding("settings", State.FAILED, str(error))
         return
     for setting in missing(program, found):
-        what = f"Set {setting.variable}, or run `{program.name} auth login`"
-        yield Finding("settings", State.FAILED, f"{setting.name} is missing", what)
+        what = "Store it with" if profile.first else f"Set {setting.variable}, or run"
+        yield Finding("settings", State.FAILED, f"{setting.name} is missing", f"{what} {profile.login(program)}")
     if missing(program, found):
         return
     yield Finding("settings", State.OK, ", ".join(f"{name} from {each.source}" for name, each in found.items()))

@@ -13,7 +13,7 @@ from sdk_core.cli.output import Output
 from sdk_core.cli.parameters import with_signature
 from sdk_core.cli.profiles import Profiles
 from sdk_core.cli.program import Program, Setting
-from sdk_core.cli.settings import MissingSettingError, ask_for, find, missing, profile_name
+from sdk_core.cli.settings import MissingSettingError, ProfileName, ask_for, find, missing, profile_name
 from sdk_core.cli.tables import columns
 from sdk_core.errors import ConfigurationError
 
@@ -44,8 +44,8 @@ def add_auth(app: App, program: Program) -> None:
     def logout(*, profile: Profile = None, json: Json = False) -> Exit:
         """Delete a profile, and its secret from the keyring."""
         output = Output(program.name, json=json)
-        name = profile_name(program, profile)
         try:
+            name = profile_name(program, profile).text
             deleted = Profiles(program.name).delete(name)
         except (ConfigurationError, OSError) as error:
             return output.failure(error, changes=False)
@@ -79,26 +79,29 @@ def _option(setting: Setting) -> inspect.Parameter | None:
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _login(program: Program, output: Output, profile: str, given: dict[str, str | None], *, with_token: bool) -> Exit:
+def _login(
+    program: Program, output: Output, profile: ProfileName, given: dict[str, str | None], *, with_token: bool
+) -> Exit:
     profiles = Profiles(program.name)
-    values = profiles.read(profile, secrets=False) | {name: value for name, value in given.items() if value}
+    values = profiles.read(profile.text, secrets=False) | {name: value for name, value in given.items() if value}
     values.pop(program.login, None)
     if with_token and (token := sys.stdin.readline().strip()):
         values[program.login] = token
     for setting in missing(program, values):
         if with_token or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise MissingSettingError(program, setting)
+            raise MissingSettingError(program, setting, profile)
         values[setting.name] = ask_for(setting)
     if not all(value.isprintable() for value in values.values()):
         return output.refused("settings must not hold control characters")
     # What a client refuses is not stored.
     program.connect(program.client, values, {})
-    place = profiles.write(profile, values, program.login)
-    output.say(f"stored as profile {profile}; the secret is in {place}. `{program.name} doctor` tries it", "green")
+    place = profiles.write(profile.text, values, program.login)
+    doctor = f"{program.name} doctor" + profile.option
+    output.say(f"stored as profile {profile}; the secret is in {place}. `{doctor}` tries it", "green")
     return Exit.DONE
 
 
-def _status(program: Program, output: Output, profile: str) -> Exit:
+def _status(program: Program, output: Output, profile: ProfileName) -> Exit:
     found = find(program, profile)
     rows = [
         (setting.name, "***" if setting.secret else found[setting.name].value, found[setting.name].source)
@@ -107,7 +110,7 @@ def _status(program: Program, output: Output, profile: str) -> Exit:
     ]
     wanted = missing(program, found)
     document = {
-        "profile": profile,
+        "profile": profile.text,
         "settings": {name: {"value": value, "source": source} for name, value, source in rows},
         "missing": [setting.name for setting in wanted],
     }

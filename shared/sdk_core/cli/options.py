@@ -12,7 +12,12 @@ TOOL = Group("This tool", sort_key=5)
 COMMON_OPTIONS = Group("Options of all commands", sort_key=9)
 
 Json = Annotated[bool, Parameter(help="Print one JSON document on stdout, errors too.", group=COMMON_OPTIONS)]
-Profile = Annotated[str | None, Parameter(help="Profile whose settings to use.", metavar="NAME", group=COMMON_OPTIONS)]
+Profile = Annotated[
+    str | None,
+    Parameter(
+        help="Profile whose settings to use, and none of the environment's.", metavar="NAME", group=COMMON_OPTIONS
+    ),
+]
 Sandbox = Annotated[
     bool, Parameter(help="Run on a sandbox of the API in this process: nothing is real.", group=COMMON_OPTIONS)
 ]

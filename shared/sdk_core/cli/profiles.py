@@ -36,6 +36,14 @@ class Profiles:
         self._program = program
         self.path: Path = user_config_path(program, appauthor=False) / "profiles.toml"
 
+    def names(self, profile: str) -> frozenset[str]:
+        """Return which settings a profile has, that in the keyring, too; none: there is no such profile.
+
+        Errors as of `read`.
+        """
+        kept = self._all().get(profile, {})
+        return frozenset(kept.get(name, name) if name == _IN_KEYRING else name for name in kept)
+
     def read(self, profile: str, *, secrets: bool = True) -> dict[str, str]:
         """Return a profile's settings; empty if there is no such profile.
 

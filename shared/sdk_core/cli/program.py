@@ -23,12 +23,14 @@ class Setting:
     name: str
     """Its key in a profile, and (with dashes) the option of `auth login`."""
     variable: str
-    """The environment variable that goes before the profile."""
+    """Its environment variable."""
     what: str
     """What it is, for help texts and the prompt."""
     secret: bool = False
     """Whether it is never an option, never shown, and kept in the keyring if there is one."""
     required: bool = True
+    preference: bool = False
+    """Whether it says neither whom to reach nor as whom: it may come from another source than the others."""
     unless: str | None = None
     """Another setting that makes this one needless."""
 
