@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ def test_the_help_of_a_command_has_each_argument_and_says_what_it_is(program: Pr
         said = line.split("  ")[-1].strip()
         assert said not in {"", "Seconds."}, line
         assert not said.startswith((".", "[", "--")), line
+
+
+@pytest.mark.parametrize("name", [each.name for each in CLOUDCOCKPIT.operations if each.roles])
+def test_a_role_is_no_option(name: str, run: Any) -> None:
+    told = " ".join(run(CLOUDCOCKPIT, name.replace("_", "-"), "--help").out.partition("Options:")[0].split())
+    assert re.search(r"For the roles? (?!-)", told)
+    assert not re.search(r"For the roles?[^.]*--", told)
 
 
 def _is_written_for_who_types(told: str) -> None:
@@ -172,6 +180,42 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(
         assert said in ended.err
         if more:
             assert json.loads(ended.out)["error"]["exitCode"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("get-contract-data",), "`--customer-id` is missing; see `membership-sdk get-contract-data --help`"),
+        (("auth", "login", "--profile"), "`--profile` needs a value; see `membership-sdk auth login --help`"),
+        (("get-contract-data", "--customer-id"), "`--customer-id` needs a value"),
+        (
+            ("get-contract-data", "--costumer-id", 3),
+            "`--customer-id` is missing: is it meant by `--costumer-id`? See `membership-sdk get-contract-data --help`",
+        ),
+        (("status",), "`JOURNAL` is missing; see `membership-sdk status --help`"),
+        (("report", "run.db"), "`RESULTS` is missing; see `membership-sdk report --help`"),
+        (("completion",), "`SHELL` is missing; see `membership-sdk completion --help`"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_what_is_left_out_is_named_with_the_help_that_says_it(
+    arguments: tuple[object, ...], said: str, run: Any
+) -> None:
+    ended = run(MEMBERSHIP, *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"membership-sdk: {said}")
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_is_none_is_refused(port: int, run: Any) -> None:
+    ended = run(MEMBERSHIP, "sandbox", "--port", port)
+    assert (ended.code, ended.out) == (2, "")
+    assert "port must be from 0 to 65535" in ended.err
+
+
+def test_defaults_are_in_the_help(run: Any) -> None:
+    assert "0: any that is free. [default: 8080]" in run(MEMBERSHIP, "sandbox", "--help").out
+    assert "Seconds for each step; left out: 10." in " ".join(run(MEMBERSHIP, "doctor", "--help").out.split())
 
 
 @pytest.mark.parametrize(

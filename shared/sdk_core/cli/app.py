@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 
 from sdk_core.cli.bulk import BulkCommands, add_bulk
 from sdk_core.cli.bulk_parts import bulk_parts
@@ -65,10 +66,27 @@ def run(program: Program, argv: Sequence[str]) -> int:
         if asyncio.iscoroutine(code):
             code = asyncio.run(code)
     except CycloptsError as error:
-        return Output(program.name, json="--json" in argv).refused(str(error))
+        return Output(program.name, json="--json" in argv).refused(_misuse(program, argv, error))
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return code if isinstance(code, Exit) else Exit.DONE
+
+
+def _misuse(program: Program, argv: Sequence[str], error: CycloptsError) -> str:
+    """Return what is wrong with a command line, and where its help is."""
+    if not isinstance(error, MissingArgumentError) or error.argument is None:
+        return str(error)
+    names = error.argument.names
+    help_command = " ".join((program.name, *(error.command_chain or ()), "--help"))
+    if any(name in argv for name in names):
+        return f"`{error.keyword or names[-1]}` needs a value; see `{help_command}`"
+    typed = [word.partition("=")[0] for word in error.unused_tokens or () if word.startswith("--")]
+    if close := get_close_matches(error.argument.name, typed, n=1):
+        return f"`{error.argument.name}` is missing: is it meant by `{close[0]}`? See `{help_command}`"
+    # What may be given without its name is known by that of its value.
+    by_place = error.argument.index is not None
+    name = error.argument.name.removeprefix("--").upper() if by_place else error.argument.name
+    return f"`{name}` is missing; see `{help_command}`"
 
 
 def add_demo(app: App, program: Program) -> None:
@@ -90,13 +108,17 @@ def add_sandbox(app: App, program: Program) -> None:
 
     async def sandbox(
         *,
-        host: Annotated[str, Parameter(help="Address to listen on. Whoever reaches it may change it.")] = "127.0.0.1",
-        port: Annotated[int, Parameter(help="Port; 0: any that is free.")] = 8080,
+        host: Annotated[
+            str, Parameter(help="Address to listen on. Whoever reaches it may change it.", show_default=True)
+        ] = "127.0.0.1",
+        port: Annotated[int, Parameter(help="Port; 0: any that is free.", show_default=True)] = 8080,
     ) -> Exit:
         # A web server is imported where it is needed: other commands, and the help, begin sooner.
         serve = resolve_name("sdk_core.sandbox.serving:serve")
         try:
             await serve(resolve_name(program.sandbox)(), host=host, port=port)
+        except ValueError as error:
+            return Output(program.name, json=False).refused(str(error))
         except OSError as error:
             return Output(program.name, json=False).refused(f"can't listen on {host}, port {port}: {error.strerror}")
         return Exit.DONE

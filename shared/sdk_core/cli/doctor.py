@@ -3,14 +3,14 @@
 import asyncio
 import textwrap
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.text import Text
 from yarl import URL
 
 from sdk_core.cli.exits import Exit
-from sdk_core.cli.options import TOOL, CallOptions, Json, Profile, Sandbox, Timeout
+from sdk_core.cli.options import COMMON_OPTIONS, TOOL, CallOptions, Json, Profile, Sandbox
 from sdk_core.cli.output import Output
 from sdk_core.cli.probes import Finding, State, clock, reach
 from sdk_core.cli.program import Program
@@ -25,6 +25,14 @@ from sdk_core.operation import Effect, Operation
 __all__ = ["add_doctor"]
 
 _TIMEOUT: Final = 10.0
+_StepTimeout = Annotated[
+    float,
+    Parameter(
+        help=f"Seconds for each step; left out: {_TIMEOUT:g}.",
+        metavar="SECONDS",
+        group=COMMON_OPTIONS,
+    ),
+]
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "dim"}
 
 
@@ -32,14 +40,14 @@ def add_doctor(app: App, program: Program) -> None:
     """Add `doctor`."""
 
     def doctor(
-        *, profile: Profile = None, sandbox: Sandbox = False, timeout: Timeout = None, json: Json = False
+        *, profile: Profile = None, sandbox: Sandbox = False, timeout: _StepTimeout = _TIMEOUT, json: Json = False
     ) -> Exit:
         """Check settings, network, clock, credential and scopes, and say what to do.
 
         It changes nothing: it makes reads that need no id.
         """
         output = Output(program.name, json=json)
-        options = CallOptions(profile=profile, sandbox=sandbox, timeout=timeout or _TIMEOUT, retries=0)
+        options = CallOptions(profile=profile, sandbox=sandbox, timeout=timeout, retries=0)
         try:
             return asyncio.run(_examine(program, output, options))
         except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from typing import Annotated
 from attrs import frozen
 from cyclopts import Group, Parameter
 
-__all__ = ["BULK", "COMMON_OPTIONS", "TOOL", "CallOptions", "Json", "Profile", "Sandbox", "Timeout"]
+__all__ = ["BULK", "COMMON_OPTIONS", "TOOL", "CallOptions", "Json", "Profile", "Sandbox"]
 
 BULK = Group("Many at a time", sort_key=4)
 TOOL = Group("This tool", sort_key=5)
@@ -20,14 +20,6 @@ Profile = Annotated[
 ]
 Sandbox = Annotated[
     bool, Parameter(help="Run on a sandbox of the API in this process: nothing is real.", group=COMMON_OPTIONS)
-]
-Timeout = Annotated[
-    float | None,
-    Parameter(
-        help="Seconds for the whole command; left out: 120, or what it says above.",
-        metavar="SECONDS",
-        group=COMMON_OPTIONS,
-    ),
 ]
 
 
@@ -45,7 +37,14 @@ class CallOptions:
     yes: Annotated[
         bool, Parameter(name=("--yes", "-y"), help="Do not ask before something is changed.", group=COMMON_OPTIONS)
     ] = False
-    timeout: Timeout = None
+    timeout: Annotated[
+        float | None,
+        Parameter(
+            help="Seconds for the whole command; left out: 120, or what it says above.",
+            metavar="SECONDS",
+            group=COMMON_OPTIONS,
+        ),
+    ] = None
     retries: Annotated[
         int | None,
         Parameter(

@@ -12,6 +12,8 @@ __all__ = ["Described", "describe"]
 _SECTION: Final = re.compile(r"^(?:Args|Raises|Returns|Yields|Source)\b[^:\n]*:", re.MULTILINE)
 _ARGUMENT: Final = re.compile(r"    (\w+): ?(.*)")
 _CODE: Final = re.compile(r"`([^`]*)`")
+_ROLES: Final = re.compile(r"\broles? `\w+`(?: and `\w+`)*")
+"""Words, even if an argument has the same name."""
 _SEE: Final = re.compile(r"; see `\w+`\.$")
 _TURNS: Final = (
     (re.compile(r"\bNone(?=:| for\b| if\b)"), "left out"),
@@ -50,7 +52,7 @@ class Described:
 
         for pattern, turned in _TURNS:
             text = pattern.sub(turned, text)
-        return _CODE.sub(name, text)
+        return _CODE.sub(name, _ROLES.sub(lambda found: found[0].replace("`", ""), text))
 
 
 def describe(functions: Iterable[Callable[..., Any]]) -> dict[str, Described]:

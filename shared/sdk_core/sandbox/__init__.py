@@ -62,6 +62,7 @@ class Sandbox(Contents):
 
         Raises:
             RuntimeError: it runs already.
+            ValueError: the port is not from 0 to 65535: more bits would be cut off.
             OSError: the port is in use, or there is no such host.
         """
         app = Server.application()

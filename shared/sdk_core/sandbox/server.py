@@ -11,6 +11,8 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
+from sdk_core.arguments import whole_number
+
 __all__ = ["Server"]
 
 # Nothing is printed unless the application configures logging: the logger "sdk_core" has a NullHandler.
@@ -19,6 +21,7 @@ _SHUTDOWN: Final = 0.05
 """Seconds that answers in progress get when the server stops; 0 would mean for ever to aiohttp."""
 _LARGEST_BODY: Final = 64 * 2**20
 """Bytes; enough for documents. The default of aiohttp is 1 MiB, the limits of the APIs are not known."""
+_HIGHEST_PORT: Final = 2**16 - 1
 _PRIVATE: Final = (".localhost", ".internal")
 """Ends of names that no public DNS may hold."""
 
@@ -64,10 +67,12 @@ class Server:
 
         Raises:
             RuntimeError: it runs already.
+            ValueError: the port is not from 0 to 65535: more bits would be cut off.
             OSError: the port is in use, or there is no such host.
         """
         if self._runner is not None:
             raise RuntimeError("the sandbox is running already: use one `async with` at a time")
+        whole_number("port", port, 0, _HIGHEST_PORT)
         self.closing = asyncio.Event()
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

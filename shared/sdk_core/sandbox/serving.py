@@ -23,6 +23,7 @@ async def serve(
         tell: is given the lines that say where it answers, and how to call it; None: they are printed.
 
     Raises:
+        ValueError: the port is not from 0 to 65535.
         OSError: the port is in use, or there is no such host.
     """
     # Flushed, so that whoever started this in the background sees when it answers.
