@@ -1,5 +1,6 @@
 """The client of the CloudCockpit subscription API: one method per operation, which builds the request's values."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -37,6 +38,8 @@ DEFAULT_BASE_URL: Final = "https://app-cloudcockpitapi-prod-01.azurewebsites.net
 """The host of the "Reactivate a Subscription" page."""
 API_CLOUDCOCKPIT_COM: Final = "https://api.cloudcockpit.com"
 """The host that the newer pages name under "Servers"."""
+_NO_DOMAIN: Final = re.compile("[/:@ ]")
+"""No domain has one of these, and each URL or address has."""
 
 
 class CloudCockpitClient(Client):
@@ -73,7 +76,7 @@ class CloudCockpitClient(Client):
                 headers={
                     "Accept": "application/json",
                     "User-Agent": user_agent("cloudcockpit-sdk"),
-                    "X-Tenant": header_text("tenant", tenant),
+                    "X-Tenant": _domain(tenant),
                 },
                 correlation_header="X-Correlation-Id",
                 unwrap=whole_page,
@@ -539,6 +542,14 @@ class CloudCockpitClient(Client):
             customer=customer,
             reseller_id=reseller_id,
         )
+
+
+def _domain(tenant: str) -> str:
+    """Return the tenant's domain; ValueError if it can be none, like the URL that the portal is opened with."""
+    found = header_text("tenant", tenant)
+    if _NO_DOMAIN.search(found):
+        raise ValueError("tenant must be a domain, like portal.example.com: no URL, and without spaces")
+    return found
 
 
 def _joined(operation_names: Iterable[str]) -> str | None:
