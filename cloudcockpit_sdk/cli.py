@@ -9,8 +9,12 @@ from cloudcockpit_sdk.client import DEFAULT_BASE_URL, CloudCockpitClient
 from sdk_core.backend import ClientOptions
 from sdk_core.cli import app
 from sdk_core.cli.program import Program, Setting
+from sdk_core.errors import ConfigurationError
 
 __all__ = ["PROGRAM", "run"]
+
+_JWT: Final = "eyJ"
+"""So begins each: it is the Base64 of `{"`."""
 
 
 def _connect(kind: type[CloudCockpitClient], settings: Mapping[str, str], options: ClientOptions) -> CloudCockpitClient:
@@ -21,6 +25,11 @@ def _connect(kind: type[CloudCockpitClient], settings: Mapping[str, str], option
 def _token(settings: Mapping[str, str]) -> TokenArgument:
     if "token" in settings:
         return settings["token"]
+    if settings["client_secret"].startswith(_JWT):
+        raise ConfigurationError(
+            "client_secret is a token, not a client secret: a token ends within hours, so that no profile holds it. "
+            "Set CLOUDCOCKPIT_TOKEN to it, or take the secret of the Api Access"
+        )
     return ClientCredentials(
         settings["client_id"],
         settings["client_secret"],
@@ -33,12 +42,17 @@ PROGRAM: Final = Program(
     name="cloudcockpit-sdk",
     about="The CloudCockpit subscription API: list, change, suspend, reactivate, cancel and migrate subscriptions.",
     settings=(
-        Setting(name="tenant", variable="CLOUDCOCKPIT_TENANT", what="domain of the tenant"),
+        Setting(
+            name="tenant",
+            variable="CLOUDCOCKPIT_TENANT",
+            what="a domain of the tenant, like portal.example.com",
+            header=True,
+        ),
         Setting(name="client_id", variable="CLOUDCOCKPIT_CLIENT_ID", what="client id of an Api Access", unless="token"),
         Setting(
             name="client_secret",
             variable="CLOUDCOCKPIT_CLIENT_SECRET",
-            what="the client secret of the Api Access",
+            what="the client secret of the Api Access (not a token)",
             secret=True,
             unless="token",
         ),

@@ -32,6 +32,7 @@ PROGRAM: Final = Program(
             what="language of messages, like de-CH",
             required=False,
             preference=True,
+            header=True,
         ),
     ),
     login="api_key",

@@ -1,5 +1,6 @@
 """`doctor` finds what is wrong, and says what to do."""
 
+import base64
 import json
 import socket
 import ssl
@@ -53,15 +54,64 @@ def test_on_a_sandbox_all_is_well(program: Any, run: Any) -> None:
     assert {line[0] for line in lines} == {"ok", "skipped"}
 
 
-async def test_a_refused_key_is_a_credential_to_replace(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kept", ["environment", "profile"])
+async def test_a_refused_key_is_to_be_corrected_where_it_is(
+    kept: str, doctor: Doctor, run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: tuple[str, ...] = ()
     async with MembershipSandbox() as sandbox:
-        monkeypatch.setattr(MembershipSandbox, "API_KEY", "other")
         monkeypatch.setattr("membership_sdk.sandbox.MembershipSandbox.authenticate", _refuse)
-        code, found = await doctor(sandbox.url)
+        if kept == "profile":
+            login = ("auth", "login", "--with-token", "--base-url", sandbox.url, "--profile", "acme")
+            await run_beside(MEMBERSHIP, *login, stdin="wrong")
+            more = ("--profile", "acme")
+        code, found = await doctor(sandbox.url, *more)
     assert code == Exit.CREDENTIAL
     assert found["credential"]["state"] == "failed"
-    assert "auth login" in found["credential"]["advice"]
+    assert (
+        found["credential"]["advice"]
+        == {
+            "environment": "api_key is from MEMBERSHIP_API_KEY: correct it there",
+            "profile": "api_key is from profile acme: `membership-sdk auth login --profile acme` replaces it",
+        }[kept]
+    )
     assert "scopes" not in found
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_token_that_has_ended_is_told_with_its_end(
+    ended: bool, run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = json.dumps({"exp": 1_700_000_000 if ended else 4_000_000_000}).encode()
+    token = f"eyJh.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c2ln"
+    async with CloudCockpitSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        monkeypatch.setenv("CLOUDCOCKPIT_TOKEN", token)
+        run = await run_beside(CLOUDCOCKPIT, "doctor")
+    assert run.code == Exit.CREDENTIAL
+    assert ("ended 2023-11-14 22:13:20 UTC" in run.out) == ended
+    assert ("ended" in run.out) == ended
+    assert "token is from CLOUDCOCKPIT_TOKEN: correct it there" in run.out
+    assert token not in run.out
+
+
+async def test_what_the_api_refuses_in_every_request_is_a_setting(
+    run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with CloudCockpitSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        monkeypatch.setenv("CLOUDCOCKPIT_TENANT", "another.example.com")
+        ended = await run_beside(CLOUDCOCKPIT, "doctor")
+    assert ended.code == Exit.FAILED
+    assert "CLOUDCOCKPIT_TENANT must be a domain of the tenant" in ended.out
+
+
+async def test_a_port_without_tls_is_told(doctor: Doctor) -> None:
+    async with MembershipSandbox() as sandbox:
+        code, found = await doctor(sandbox.url.replace("http://", "https://"))
+    assert code == Exit.FAILED
+    assert "does not speak TLS" in found["TLS"]["said"]
+    assert found["TLS"]["advice"] == "Is the URL http?"
 
 
 def _refuse(*_arguments: object) -> None:
@@ -86,6 +136,7 @@ async def test_a_token_endpoint_that_refuses_is_told_with_its_advice(
         ended = await run_beside(CLOUDCOCKPIT, "doctor")
     assert ended.code == Exit.CREDENTIAL
     assert "check client id, secret" in ended.out
+    assert "client_secret is from CLOUDCOCKPIT_CLIENT_SECRET: correct it there" in ended.out
     assert "wrong" not in ended.out
 
 

@@ -12,6 +12,8 @@ import pytest
 from command_line import reach
 from wire import STALL, CannedAnswer, WireServer
 
+from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.cli.exits import EXPLAINED, Exit
@@ -66,6 +68,20 @@ async def test_how_a_command_ended(
             error = json.loads(ended.out)["error"]
             assert error["exitCode"] == code
             assert error["outcome"] == "unknown" or code is not Exit.UNKNOWN
+
+
+@pytest.mark.parametrize("number", [7000215, None])
+async def test_what_the_message_says_is_not_looked_for_with_doctor(
+    number: int | None, run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = {"error": "invalid_client"} | ({"error_codes": [number]} if number else {})
+    async with WireServer(CannedAnswer(401, refusal)) as server, CloudCockpitSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        monkeypatch.setenv("CLOUDCOCKPIT_TOKEN_URL", server.url)
+        ended = await run_beside(CLOUDCOCKPIT, "list-subscriptions")
+    assert ended.code == Exit.CREDENTIAL
+    assert ("the client secret is wrong" if number else "check client id, secret") in ended.err
+    assert "doctor" not in ended.err
 
 
 async def test_done_but_unreadable_is_not_failed(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,6 +257,73 @@ def test_what_a_client_would_refuse_is_not_stored(url: str, stdin: str, said: st
     assert not profiles.exists()
 
 
+@pytest.mark.parametrize(
+    ("program", "option", "said"),
+    [
+        (MEMBERSHIP, ("--base-url", URL), "add `--with-token` to read the studio's API key from it"),
+        (MEMBERSHIP, (), "add `--with-token` to read the studio's API key from it"),
+        (CLOUDCOCKPIT, (), "add `--with-token` to read the client secret"),
+    ],
+)
+def test_a_login_without_a_terminal_says_what_it_needs(
+    program: Any, option: tuple[str, ...], said: str, run: Any
+) -> None:
+    ended = run(program, "auth", "login", *option, stdin=SECRET)
+    assert ended.code == Exit.USAGE
+    assert f"stdin is no terminal: {said}" in ended.err
+    assert "auth login`" not in ended.err
+
+
+def test_a_login_takes_nothing_from_the_environment_and_says_so(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDCOCKPIT_TENANT", "portal.example.com")
+    ended = run(CLOUDCOCKPIT, "auth", "login", "--with-token", "--client-id", "id", stdin=SECRET)
+    assert ended.code == Exit.USAGE
+    assert "`auth login` needs `--tenant` (a domain of the tenant" in ended.err
+    assert "a profile takes nothing from CLOUDCOCKPIT_TENANT" in ended.err
+
+
+def test_an_empty_stdin_is_told(run: Any) -> None:
+    ended = run(MEMBERSHIP, *LOGIN, URL, stdin="")
+    assert ended.code == Exit.CREDENTIAL
+    assert "api_key is missing: there is nothing on stdin" in ended.err
+
+
+TOKEN = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln"
+"""A JWT."""
+
+
+def test_a_token_is_no_client_secret(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    login = ("auth", "login", "--with-token", "--tenant", "portal.example.com", "--client-id", "id")
+    ended = run(CLOUDCOCKPIT, *login, stdin=TOKEN)
+    assert ended.code == Exit.USAGE
+    assert "client_secret is a token, not a client secret" in ended.err
+    assert "CLOUDCOCKPIT_TOKEN" in ended.err
+    assert TOKEN not in ended.err
+    assert not list(tmp_path.rglob("profiles.toml"))
+    for name, value in (("TENANT", "portal.example.com"), ("CLIENT_ID", "id"), ("CLIENT_SECRET", TOKEN)):
+        monkeypatch.setenv(f"CLOUDCOCKPIT_{name}", value)
+    ended = run(CLOUDCOCKPIT, "list-subscriptions")
+    assert ended.code == Exit.USAGE
+    assert "client_secret is a token" in ended.err
+    assert "(not a token)" in run(CLOUDCOCKPIT, "auth", "login", "--help").out
+
+
+@pytest.mark.parametrize("tenant", ["https://portal.example.com/", "portal.example.com/", "a portal"])
+def test_a_tenant_that_is_no_domain_is_refused_where_it_is_given(
+    tenant: str, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    login = ("auth", "login", "--with-token", "--tenant", tenant, "--client-id", "id")
+    ended = run(CLOUDCOCKPIT, *login, stdin=SECRET)
+    assert ended.code == Exit.USAGE
+    assert "tenant must be a domain, like portal.example.com" in ended.err
+    assert not list(tmp_path.rglob("profiles.toml"))
+    monkeypatch.setenv("CLOUDCOCKPIT_TENANT", tenant)
+    monkeypatch.setenv("CLOUDCOCKPIT_TOKEN", "token")
+    ended = run(CLOUDCOCKPIT, "list-subscriptions")
+    assert ended.code == Exit.USAGE
+    assert "tenant must be a domain" in ended.err
+
+
 def test_a_missing_setting_is_named_with_what_to_do(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     read = ("get-contract-data", "--customer-id", 1)
     ended = run(MEMBERSHIP, *read)

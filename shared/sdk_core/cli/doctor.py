@@ -2,24 +2,33 @@
 
 import asyncio
 import textwrap
+import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 from rich.text import Text
 from yarl import URL
 
+from sdk_core.auth import jwt_expiry
 from sdk_core.cli.exits import Exit
 from sdk_core.cli.options import COMMON_OPTIONS, TOOL, CallOptions, Json, Profile, Sandbox
 from sdk_core.cli.output import Output
 from sdk_core.cli.probes import Finding, State, clock, reach
 from sdk_core.cli.program import Program
 from sdk_core.cli.running import client_of
-from sdk_core.cli.settings import find, missing, profile_name
+from sdk_core.cli.settings import Found, find, missing, profile_name
 from sdk_core.cli.tables import printable
 from sdk_core.cli.watch import Watch
 from sdk_core.client import Client
-from sdk_core.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, SdkError
+from sdk_core.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    PermissionDeniedError,
+    SdkError,
+)
 from sdk_core.operation import Effect, Operation
 
 __all__ = ["add_doctor"]
@@ -79,7 +88,7 @@ async def _examine(program: Program, output: Output, options: CallOptions) -> Ex
 async def _findings(program: Program, output: Output, options: CallOptions) -> AsyncIterator[Finding]:
     if options.sandbox:
         async with program.new_sandbox() as sandbox:
-            settings = program.sandbox_settings(sandbox)
+            settings = {name: Found(value, "the sandbox") for name, value in program.sandbox_settings(sandbox).items()}
             yield Finding("settings", State.OK, "those of a sandbox in this process")
             async for finding in _beyond_settings(program, output, options, settings):
                 yield finding
@@ -96,13 +105,14 @@ async def _findings(program: Program, output: Output, options: CallOptions) -> A
     if missing(program, found):
         return
     yield Finding("settings", State.OK, ", ".join(f"{name} from {each.source}" for name, each in found.items()))
-    async for finding in _beyond_settings(program, output, options, {n: each.value for n, each in found.items()}):
+    async for finding in _beyond_settings(program, output, options, found):
         yield finding
 
 
 async def _beyond_settings(
-    program: Program, output: Output, options: CallOptions, settings: Mapping[str, str]
+    program: Program, output: Output, options: CallOptions, found: Mapping[str, Found]
 ) -> AsyncIterator[Finding]:
+    settings = {name: each.value for name, each in found.items()}
     try:
         client = client_of(program, settings, options, Watch(output, verbose=False))
     except (ConfigurationError, TypeError, ValueError) as error:
@@ -115,14 +125,14 @@ async def _beyond_settings(
             yield finding
             if finding.state is State.FAILED:
                 return
-        accepted, answered = await _credential(program, client)
+        accepted, answered = await _credential(program, client, found)
         yield clock(date or answered)
         yield accepted
         if accepted.state is State.OK:
             yield await _scopes(program, client)
 
 
-async def _credential(program: Program, client: Client) -> tuple[Finding, str | None]:
+async def _credential(program: Program, client: Client, found: Mapping[str, Found]) -> tuple[Finding, str | None]:
     """Return whether the credential is accepted, and the Date of the answer."""
     try:
         reply = await client.call_with_reply(program.credential_check)
@@ -130,11 +140,28 @@ async def _credential(program: Program, client: Client) -> tuple[Finding, str | 
         # It was recognised: what it lacks is told by the scopes.
         return Finding("credential", State.OK, "accepted"), None
     except AuthenticationError as error:
-        what = f"Store another with `{program.name} auth login`"
-        return Finding("credential", State.FAILED, error.message, what), None
+        return _refused(program, error.message, found), None
+    except BadRequestError as error:
+        # The check has no arguments: what is wrong is in the headers, which are the same with each call.
+        sent = [setting for setting in program.settings if setting.header and setting.name in found]
+        what = "; ".join(f"{found[setting.name].source} must be {setting.what}" for setting in sent)
+        return Finding("API", State.FAILED, f"the check was refused: {error}", what), None
     except SdkError as error:
         return Finding("API", State.FAILED, f"the credential could not be tried: {error}"), None
     return Finding("credential", State.OK, "accepted"), reply.headers.get("Date")
+
+
+def _refused(program: Program, message: str, found: Mapping[str, Found]) -> Finding:
+    """Return that the credential is refused, where it is from, and when it ended if it says so."""
+    there = [setting for setting in program.settings if setting.secret and setting.name in found]
+    # A token goes before what a token would be got with.
+    setting = next(each for each in there if each.unless not in found)
+    kept = found[setting.name]
+    end = jwt_expiry(kept.value)
+    if end is not None and end <= time.time():
+        message = f"{message}; it ended {datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    what = "correct it there" if kept.login is None else f"{kept.login} replaces it"
+    return Finding("credential", State.FAILED, message, f"{setting.name} is from {kept.source}: {what}")
 
 
 async def _scopes(program: Program, client: Client) -> Finding:

@@ -24,7 +24,7 @@ class Exit(IntEnum):
 EXPLAINED: Final = {
     Exit.DONE: "done",
     Exit.FAILED: "failed; nothing was changed",
-    Exit.USAGE: "the command or a setting is not right; nothing was sent",
+    Exit.USAGE: "the command or a setting is not right, or the change was not confirmed; nothing was sent",
     Exit.CREDENTIAL: "no key or token, or it was refused, or it lacks a right",
     Exit.RATE_LIMITED: "too many requests; nothing was changed",
     Exit.UNKNOWN: "it may have happened, or has: read the state before you do it again",

@@ -1,6 +1,7 @@
 """`auth`: settings that are stored, shown without the secret, and deleted."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -13,7 +14,7 @@ from sdk_core.cli.output import Output
 from sdk_core.cli.parameters import with_signature
 from sdk_core.cli.profiles import Profiles
 from sdk_core.cli.program import Program, Setting
-from sdk_core.cli.settings import MissingSettingError, ProfileName, ask_for, find, missing, profile_name
+from sdk_core.cli.settings import ProfileName, ask_for, find, missing, profile_name
 from sdk_core.cli.tables import columns
 from sdk_core.errors import ConfigurationError
 
@@ -30,7 +31,7 @@ def add_auth(app: App, program: Program) -> None:
         output = Output(program.name, json=json)
         try:
             return _login(program, output, profile_name(program, profile), given, with_token=with_token)
-        except (ConfigurationError, MissingSettingError, OSError) as error:
+        except (ConfigurationError, OSError) as error:
             return output.failure(error, changes=False)
 
     def status(*, profile: Profile = None, json: Json = False) -> Exit:
@@ -52,7 +53,7 @@ def add_auth(app: App, program: Program) -> None:
         output.say(f"the profile {name} is deleted" if deleted else f"there is no profile {name}")
         return output.result({"profile": name, "deleted": deleted}) if json else Exit.DONE
 
-    secret = next(setting for setting in program.settings if setting.name == program.login)
+    secret = _secret(program)
     auth.command(
         _with_options(login, program),
         help=f"Store settings as a profile: {secret.what} goes into the keyring if there is one, else into a file that "
@@ -66,7 +67,7 @@ def add_auth(app: App, program: Program) -> None:
 def _with_options(login: Callable[..., Exit], program: Program) -> Callable[..., Exit]:
     """Give `login` an option for each setting that is no secret."""
     own = [each for each in inspect.signature(login).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    told = Annotated[bool, Parameter(help="Read the secret from stdin.")]
+    told = Annotated[bool, Parameter(help=f"Read {_secret(program).what} from stdin.")]
     options = [own[0].replace(annotation=told), *map(_option, program.settings), *own[1:]]
     signature = inspect.Signature([each for each in options if each is not None], return_annotation=Exit)
     return with_signature(login, signature)
@@ -87,9 +88,11 @@ def _login(
     values.pop(program.login, None)
     if with_token and (token := sys.stdin.readline().strip()):
         values[program.login] = token
+    if not with_token and not sys.stdin.isatty():
+        return output.refused(f"stdin is no terminal: add `--with-token` to read {_secret(program).what} from it")
     for setting in missing(program, values):
-        if with_token or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise MissingSettingError(program, setting, profile)
+        if with_token or not sys.stderr.isatty():
+            return output.refused(_needed(setting), Exit.CREDENTIAL if setting.secret else Exit.USAGE)
         values[setting.name] = ask_for(setting)
     if not all(value.isprintable() for value in values.values()):
         return output.refused("settings must not hold control characters")
@@ -99,6 +102,18 @@ def _login(
     doctor = f"{program.name} doctor" + profile.option
     output.say(f"stored as profile {profile}; the secret is in {place}. `{doctor}` tries it", "green")
     return Exit.DONE
+
+
+def _secret(program: Program) -> Setting:
+    return next(setting for setting in program.settings if setting.name == program.login)
+
+
+def _needed(setting: Setting) -> str:
+    """Return what a login lacks, where nobody can be asked for it."""
+    if setting.secret:
+        return f"{setting.name} is missing: there is nothing on stdin, from which `--with-token` reads it"
+    said = f"`auth login` needs `--{setting.name.replace('_', '-')}` ({setting.what})"
+    return f"{said}: a profile takes nothing from {setting.variable}" if setting.variable in os.environ else said
 
 
 def _status(program: Program, output: Output, profile: ProfileName) -> Exit:

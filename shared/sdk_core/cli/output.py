@@ -18,7 +18,7 @@ from sdk_core.cli.exits import Exit, exit_of
 from sdk_core.cli.settings import MissingSettingError
 from sdk_core.cli.tables import printable, table_of
 from sdk_core.codec.shapes import json_name
-from sdk_core.errors import AnsweredError, SdkError
+from sdk_core.errors import AnsweredError, AuthenticationError, SdkError
 from sdk_core.outcome import Outcome
 from sdk_core.returns import Empty
 from sdk_core.workflow import WithChange
@@ -101,6 +101,9 @@ class Output:
             # Not into a file: a server may write a member's data into its message.
             self.say(f"The server said: {error.details.message}")
         advice = _ADVICE.get(code)
+        if isinstance(error, AuthenticationError) and error.outcome is Outcome.NOT_SENT:
+            # There was no token, and the message says why, and what to do.
+            advice = None
         if changes and isinstance(error, SdkError) and error.outcome is Outcome.APPLIED:
             advice = _APPLIED
         if advice:

@@ -20,6 +20,8 @@ _SKEW: Final = 60.0
 """Seconds of difference that change nothing: a token lives for minutes."""
 _DAY: Final = 86400
 _SOON: Final = 14
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"
+"""OpenSSL's reason where the answer to the first bytes is no TLS at all, like an error of HTTP."""
 _HEAD_BYTES: Final = 2**14
 
 
@@ -94,6 +96,11 @@ async def _talk(url: URL, host: str, port: int, timeout: float) -> tuple[Finding
     except ssl.SSLCertVerificationError as error:
         what = "Behind an intercepting proxy, name its authority with SSL_CERT_FILE; else check the clock and the URL"
         return Finding("TLS", State.FAILED, f"the certificate is refused: {error.verify_message}", what), None
+    except ssl.SSLError as error:
+        if error.reason == _NO_TLS:
+            return Finding("TLS", State.FAILED, f"{host}:{port} does not speak TLS", "Is the URL http?"), None
+        what = "Check the base URL, and what is between this machine and the server"
+        return Finding("TLS", State.FAILED, f"no TLS with {host}:{port}: {error.reason or error}", what), None
     except (OSError, TimeoutError) as error:
         if connected:
             said = f"{host}:{port} takes the connection, and gives no answer: {_reason(error)}"

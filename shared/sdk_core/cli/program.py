@@ -31,6 +31,8 @@ class Setting:
     required: bool = True
     preference: bool = False
     """Whether it says neither whom to reach nor as whom: it may come from another source than the others."""
+    header: bool = False
+    """Whether each request has it in a header, beside the credential: the API can refuse it with any of them."""
     unless: str | None = None
     """Another setting that makes this one needless."""
 

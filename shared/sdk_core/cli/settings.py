@@ -25,6 +25,9 @@ class Found:
 
     value: str = field(repr=False)
     source: str
+    """The variable, or the profile, by its name."""
+    login: str | None = None
+    """The command that stores another; None: it is no profile's."""
 
 
 @frozen
@@ -96,7 +99,9 @@ def find(program: Program, profile: ProfileName, *, secrets: bool = True) -> dic
         # Who has set everything in the environment needs no file, and no keyring.
         _refuse_mixture(program, found, profiles, profile)
         kept = profiles.read(profile.text, secrets=secrets)
-        found = {name: Found(value, f"profile {profile}") for name, value in kept.items()} | found
+        found = {
+            name: Found(value, f"profile {profile}", profile.login(program)) for name, value in kept.items()
+        } | found
     wanted = [setting.name for setting in program.settings if secrets or not setting.secret]
     return {name: found[name] for name in wanted if name in found}
 
