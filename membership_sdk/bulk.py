@@ -108,6 +108,7 @@ class _Reasons:
             tuple(self._offered),
             arguments["reason"],
             "reason",
+            operations.GET_CONTRACT_CANCELATION_REASON_DATA,
             key=lambda r: r.cancelation_reason_id,
             name=lambda r: r.cancelation_reason_name,
         )

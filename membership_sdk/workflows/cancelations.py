@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from datetime import date
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -18,6 +18,7 @@ from membership_sdk.models import (
 from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose
 from sdk_core.arguments import plain_date
 from sdk_core.call import Reply
+from sdk_core.operation import Operation
 from sdk_core.settling import settle
 from sdk_core.workflow import NotOfferedError, Procedure, Request, Run, Settled, WorkflowError, cannot
 
@@ -192,6 +193,9 @@ def module_withdrawal(
 class _Contract(ABC, Generic[C]):
     """What differs between a main contract and a module's where a cancelation is concerned."""
 
+    reading: ClassVar[Operation[Any]]
+    """What reads it."""
+
     @abstractmethod
     async def read(self, run: Run, /) -> Reply[C]: ...
 
@@ -207,11 +211,13 @@ class _Contract(ABC, Generic[C]):
 
 @frozen
 class _MainContract(_Contract[ContractData]):
+    reading = operations.GET_CONTRACT_DATA
+
     customer_id: int
     contract_id: int
 
     async def read(self, run: Run, /) -> Reply[ContractData]:
-        reply = await run.call(operations.GET_CONTRACT_DATA, customer_id=self.customer_id)
+        reply = await run.call(self.reading, customer_id=self.customer_id)
         for contract in reply.value:
             if contract.id == self.contract_id:
                 return reply.with_value(contract)
@@ -234,6 +240,8 @@ class _MainContract(_Contract[ContractData]):
 
 @frozen
 class _ModuleContract(_Contract[AdditionalModuleContractExtended]):
+    reading = operations.GET_ADDITIONAL_MODULE_CONTRACT
+
     contract_id: int
     additional_module_contract_id: int
 
@@ -245,7 +253,7 @@ class _ModuleContract(_Contract[AdditionalModuleContractExtended]):
         }
 
     async def read(self, run: Run, /) -> Reply[AdditionalModuleContractExtended]:
-        return await run.call(operations.GET_ADDITIONAL_MODULE_CONTRACT, **self._ids)
+        return await run.call(self.reading, **self._ids)
 
     def status(self, contract: AdditionalModuleContractExtended) -> CancelationStatus | None:
         return contract.contract_cancelation_status
@@ -302,7 +310,7 @@ class _Cancelation(_OfContract[C]):
     async def prepare(self, run: Run, state: C, /) -> Request:
         self._known_status(state)
         # From now on it is this very date, whatever is offered later.
-        self._on = _choose_date(state.available_cancelation_dates, self._on)
+        self._on = _choose_date(state.available_cancelation_dates, self._on, self._contract.reading)
         reason_id = self._reason if isinstance(self._reason, int) else await _reason_named(run, self._reason)
         return self._contract.cancelation(self._on, reason_id)
 
@@ -336,7 +344,7 @@ def _is_date(canceled_to: date | None, on: CancelationDate, offered: tuple[date,
     return canceled_to == on
 
 
-def _choose_date(offered: tuple[date, ...], on: CancelationDate) -> date:
+def _choose_date(offered: tuple[date, ...], on: CancelationDate, listed_by: Operation[Any]) -> date:
     if not offered:
         raise cannot(NotOfferedError, "the API offers no date to cancel to")
     if on == "earliest":
@@ -344,7 +352,7 @@ def _choose_date(offered: tuple[date, ...], on: CancelationDate) -> date:
     if on == "latest":
         return max(offered)
     if on not in offered:
-        raise cannot(NotOfferedError, "on is not one of the dates the API offers")
+        raise cannot(NotOfferedError, f"on is not one of the dates the API offers; `{listed_by.name}` lists them")
     return on
 
 
@@ -354,6 +362,7 @@ async def _reason_named(run: Run, name: str) -> int:
         tuple(reply.value),
         name,
         "reason",
+        operations.GET_CONTRACT_CANCELATION_REASON_DATA,
         key=lambda r: r.cancelation_reason_id,
         name=lambda r: r.cancelation_reason_name,
     ).cancelation_reason_id

@@ -1,9 +1,10 @@
 """What the workflows share: their timing, and the checks and choices of their arguments."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sdk_core.arguments import int64_id, non_empty
+from sdk_core.operation import Operation
 from sdk_core.workflow import NotOfferedError, cannot
 
 __all__ = ["POLL", "TIMEOUT", "check_ids", "check_reason", "choose"]
@@ -32,12 +33,18 @@ def check_reason(reason: object) -> None:
 
 
 def choose(
-    offered: tuple[R, ...], wanted: int | str, argument: str, *, key: Callable[[R], int], name: Callable[[R], str]
+    offered: tuple[R, ...],
+    wanted: int | str,
+    argument: str,
+    listed_by: Operation[Any],
+    *,
+    key: Callable[[R], int],
+    name: Callable[[R], str],
 ) -> R:
     """Return the one entry with this id or exact name."""
     found = [entry for entry in offered if wanted in (key(entry), name(entry))]
     if not found:
-        raise cannot(NotOfferedError, f"{argument} is not one of those the API offers")
+        raise cannot(NotOfferedError, f"{argument} is not one of those the API offers; `{listed_by.name}` lists them")
     if len(found) > 1:
         raise cannot(NotOfferedError, f"{argument} names several of those the API offers: pass the id")
     return found[0]

@@ -159,7 +159,14 @@ class _IdlePeriodRequest(Procedure[tuple[IdlePeriod, ...]]):
 
     async def _chosen_reason(self, run: Run) -> IdlePeriodReason:
         offered = (await self._rules(run)).idle_period_reasons
-        return choose(offered, self._reason, "reason", key=lambda r: r.id, name=lambda r: r.name)
+        return choose(
+            offered,
+            self._reason,
+            "reason",
+            operations.GET_IDLE_PERIOD_CONFIG,
+            key=lambda r: r.id,
+            name=lambda r: r.name,
+        )
 
 
 def _check_rules(

@@ -13,7 +13,18 @@ from sdk_core.client import Client
 from sdk_core.errors import BadRequestError, ClientClosedError, ConflictError, Facts, NotFoundError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome
-from sdk_core.workflow import Change, NotSettledError, Procedure, Request, Run, Settled, WorkflowError, cannot, shown
+from sdk_core.workflow import (
+    Change,
+    NotOfferedError,
+    NotSettledError,
+    Procedure,
+    Request,
+    Run,
+    Settled,
+    WorkflowError,
+    cannot,
+    shown,
+)
 
 __all__ = ["settle"]
 
@@ -280,7 +291,9 @@ class _Settling(Generic[S]):
                 told["outcome"] = Outcome.UNKNOWN.value
         if self._state is not None and "state" not in told:
             told["state"] = shown(self._state)
-            message += f" (state: {told['state']})"
+            # What is offered says nothing of the state, and the state nothing of what is offered.
+            if not isinstance(error, NotOfferedError):
+                message += f" (state: {told['state']})"
         return error.with_facts(message, **told)
 
     def forget(self) -> None:
