@@ -162,6 +162,8 @@ class Accepted(_Acknowledged):
     Read the subscription to see when it has, or look up `correlation_id` in the portal's audit log.
     """
 
+    takes_effect_later = True
+
 
 @frozen(kw_only=True)
 class Done(_Acknowledged):

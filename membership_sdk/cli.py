@@ -43,6 +43,9 @@ PROGRAM: Final = Program(
     credential_check=operations.VERIFY_API_KEY,
     sandbox="membership_sdk.sandbox:MembershipSandbox",
     sandbox_settings=lambda sandbox: {"base_url": sandbox.url, "api_key": sandbox.API_KEY},
+    sandbox_ids=lambda sandbox: (
+        f"member {sandbox.CUSTOMER_ID}, contracts {sandbox.CONTRACT_ID} and {sandbox.CANCELED_CONTRACT_ID} (canceled)"
+    ),
     place=lambda settings: settings["base_url"],
     bulk="membership_sdk.bulk:CATALOGUE",
     rate_limit=RATE_LIMIT,

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -23,6 +23,8 @@ class Empty:
     """Base of what operations return whose documented answer carries nothing: an empty success is a success."""
 
     __slots__ = ()
+    takes_effect_later: ClassVar[bool] = False
+    """Whether what was asked for need not have happened when the answer comes."""
 
     @classmethod
     def from_answer(cls, body: bytes, correlation_id: Callable[[], str]) -> Self:

@@ -1,14 +1,17 @@
 """What is printed: tables that fit, one JSON document, nothing that does something to a terminal."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from attrs import evolve
+from cloudcockpit_samples import CHANGES
 from command_line import reach
 
 from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
+from cloudcockpit_sdk.models import Accepted
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import Fault, MembershipSandbox
@@ -120,6 +123,103 @@ async def test_timeout_and_retries_are_those_of_the_calls(run_beside: Any, monke
     assert (slow.code, once.code) == (1, 1)
     assert "CallTimeoutError" in slow.err
     assert requests - before == 1
+
+
+SUBSCRIPTION = ("--customer-id", CloudCockpitSandbox.CUSTOMER_ID, "--subscription-id")
+ACCEPTED = "accepted, not done yet; correlation id my-id; "
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "said"),
+    [
+        (
+            CLOUDCOCKPIT,
+            ("suspend-subscription", *SUBSCRIPTION, CloudCockpitSandbox.ACTIVE_SUBSCRIPTION_ID),
+            ACCEPTED + "`suspend-and-wait --wait-only` waits for it",
+        ),
+        (
+            CLOUDCOCKPIT,
+            (
+                "update-subscription",
+                *SUBSCRIPTION,
+                CloudCockpitSandbox.ACTIVE_SUBSCRIPTION_ID,
+                "--changes",
+                json.dumps(CHANGES),
+            ),
+            ACCEPTED + "`get-subscription` shows when it is",
+        ),
+        (
+            CLOUDCOCKPIT,
+            ("change-po-number", *SUBSCRIPTION, CloudCockpitSandbox.ACTIVE_SUBSCRIPTION_ID, "--po-number", "7"),
+            "done; correlation id my-id",
+        ),
+        (
+            MEMBERSHIP,
+            ("withdraw-contract-cancelation", *READ[1:], "--contract-id", MembershipSandbox.CANCELED_CONTRACT_ID),
+            "done",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_is_accepted_is_not_called_done(program: Any, command: tuple[object, ...], said: str, run: Any) -> None:
+    ended = run(program, *command, "--sandbox", "--correlation-id", "my-id")
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize("operation", [each for each in CLOUDCOCKPIT.operations if each.returns is Accepted])
+def test_each_operation_that_is_only_accepted_says_where_to_look(operation: Any) -> None:
+    (command,) = re.findall("`([a-z-]+)", CLOUDCOCKPIT.follow_ups[operation.name])
+    workflows = [each.__name__ for each in CLOUDCOCKPIT.workflows]
+    assert command.replace("-", "_") in [*workflows, *(each.name for each in CLOUDCOCKPIT.operations)]
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "said"),
+    [
+        (MEMBERSHIP, READ, "sandbox: member 1001, contracts 2002 and 2003 (canceled)"),
+        (
+            CLOUDCOCKPIT,
+            ("list-subscriptions",),
+            f"sandbox: customer {CloudCockpitSandbox.CUSTOMER_ID}; more: list-subscriptions",
+        ),
+    ],
+    ids=["membership", "cloudcockpit"],
+)
+def test_a_sandbox_is_told_in_one_line(
+    program: Any, command: tuple[object, ...], said: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(program, *command, "--sandbox").err == f"{said}\n"
+
+
+def test_an_error_names_the_commands_of_this_command_line(run: Any) -> None:
+    ids = ("--customer-id", MembershipSandbox.CUSTOMER_ID, "--contract-id", MembershipSandbox.CONTRACT_ID)
+    ended = run(MEMBERSHIP, "cancel-contract", *ids, "--on", "earliest", "--reason", "None", "--sandbox")
+    assert "reason is not one of those the API offers; `get-contract-cancelation-reason-data` lists them" in ended.err
+    assert "absent" not in ended.err
+
+
+async def test_the_keys_of_what_is_the_command_lines_own_are_spelled_in_one_way(
+    run_beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with CloudCockpitSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        sandbox.fail(Fault.status(429, retry_after=7))
+        error = await run_beside(CLOUDCOCKPIT, "list-subscriptions", "--json", "--retries", 0)
+        subscription = ("--subscription-id", sandbox.SUSPENDED_SUBSCRIPTION_ID, "--json")
+        settled = await run_beside(CLOUDCOCKPIT, "suspend-and-wait", *SUBSCRIPTION[:2], *subscription, "--yes")
+        documents = [json.loads(error.out), json.loads(settled.out)]
+        documents += [json.loads((await run_beside(CLOUDCOCKPIT, "doctor", "--json")).out)]
+    assert {"correlationId", "retryAfter", "exitCode"} <= documents[0]["error"].keys()
+    assert "correlationIds" in documents[1]
+    assert [key for document in documents for key in keys_of(document) if "_" in key] == []
+
+
+def keys_of(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [key for each in value for key in keys_of(each)]
+    return [*value, *keys_of([*value.values()])] if isinstance(value, dict) else []
 
 
 def test_a_value_of_raw_json_is_shown(run: Any) -> None:

@@ -75,7 +75,8 @@ def _operation_command(
             return [item async for item in pages]
 
         changes = operation.effect is not Effect.READ
-        task = Task(name=_dashed(operation.name), arguments=arguments, changes=changes, call=call)
+        follow_up = program.follow_ups.get(operation.name, "")
+        task = Task(name=_dashed(operation.name), arguments=arguments, changes=changes, follow_up=follow_up, call=call)
         return perform(program, task, options)
 
     return _signed(command, own)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,6 +32,8 @@ _ADVICE: Final = {
     Exit.UNKNOWN: "It may have happened: read the state before you do it again.",
     Exit.CREDENTIAL: "`{program} doctor` tells what is wrong with the credential.",
 }
+_CODE: Final = re.compile(r"`(\w+)`")
+_WORD: Final = re.compile("_([a-z])")
 _APPLIED: Final = "It happened, but the answer can't be read: do not do it again."
 
 
@@ -46,10 +49,12 @@ class Output:
     Args:
         program: the name of the command line.
         json: whether the result, or the error, is one JSON document on stdout.
+        operations: the names that messages of the SDK have, and that commands have with dashes.
     """
 
-    def __init__(self, program: str, *, json: bool) -> None:
+    def __init__(self, program: str, *, json: bool, operations: frozenset[str] = frozenset()) -> None:
         self._program = program
+        self._operations = operations
         self.json: bool = json
         self._stdout = new_console()
         self.stderr: Console = new_console(stderr=True)
@@ -59,8 +64,8 @@ class Output:
         """Columns of stdout."""
         return self._stdout.width
 
-    def result(self, value: object) -> Exit:
-        """Print what a command returned."""
+    def result(self, value: object, follow_up: str = "") -> Exit:
+        """Print what a command returned; of what takes effect later, what tells when it has."""
         if self.json:
             self._document(codec.dump(json_value(value)))
             return Exit.DONE
@@ -68,10 +73,16 @@ class Output:
         if shown in ([], ()):
             self.say("nothing found")
         elif isinstance(shown, Empty):
-            self.say("done", "green")
+            self._acknowledge(shown, follow_up)
         else:
             self._stdout.print(table_of(shown, self._stdout), soft_wrap=True)
         return Exit.DONE
+
+    def _acknowledge(self, value: Empty, follow_up: str) -> None:
+        said = "accepted, not done yet" if value.takes_effect_later else "done"
+        correlation_id: str | None = getattr(value, "correlation_id", None)
+        told = [said, f"correlation id {correlation_id}" if correlation_id else "", follow_up]
+        self.say("; ".join(filter(None, told)), "yellow" if value.takes_effect_later else "green")
 
     def show(self, document: Mapping[str, Any], shown: RenderableType) -> None:
         """Print a result that has its own form for people."""
@@ -96,7 +107,8 @@ class Output:
         facts = (
             error.to_dict() if isinstance(error, SdkError) else {"type": type(error).__name__, "message": str(error)}
         )
-        self.say(f"failed: {type(error).__name__}: {error}", "red")
+        said = _CODE.sub(self._as_command, str(error))
+        self.say(f"failed: {type(error).__name__}: {said}", "red")
         if isinstance(error, AnsweredError) and error.details.message and self.stderr.is_terminal:
             # Not into a file: a server may write a member's data into its message.
             self.say(f"The server said: {error.details.message}")
@@ -109,6 +121,9 @@ class Output:
         if advice:
             self.say(advice.format(program=self._program))
         return self._failed(facts, code)
+
+    def _as_command(self, found: re.Match[str]) -> str:
+        return found[0].replace("_", "-") if found[1] in self._operations else found[0]
 
     def refused(self, text: str, code: Exit = Exit.USAGE) -> Exit:
         """Say that a command can't be run like this; return its exit code."""
@@ -152,7 +167,7 @@ class Output:
     def _failed(self, facts: dict[str, Any], code: Exit) -> Exit:
         if self.json:
             # Of an error, seconds are floats: they are no amounts.
-            self._document(dumps({"error": facts | {"exitCode": int(code)}}, ensure_ascii=False).encode())
+            self._document(dumps({"error": _camel(facts) | {"exitCode": int(code)}}, ensure_ascii=False).encode())
         return code
 
     def _document(self, text: bytes) -> None:
@@ -164,6 +179,16 @@ class Output:
         else:
             stream.write(text + b"\n")
         sys.stdout.flush()
+
+
+def _camel(value: object) -> Any:
+    """Return JSON data of ours with its keys spelled as the APIs spell theirs."""
+    if isinstance(value, list):
+        return [_camel(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    pairs = cast("dict[str, object]", value).items()
+    return {_WORD.sub(lambda found: found[1].upper(), key): _camel(item) for key, item in pairs}
 
 
 def _items_of(value: object) -> object:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from sdk_core.backend import ClientOptions
 from sdk_core.client import Client
@@ -53,12 +53,16 @@ class Program:
     client: type[Client]
     connect: Callable[[type[Any], Mapping[str, str], ClientOptions], Client]
     """Builds a client of a class, which is `client` or made of it, from settings by name."""
+    follow_ups: Mapping[str, str] = field(factory=dict[str, str])
+    """By name of an operation that takes effect later, which command tells when it has."""
     credential_check: Operation[Any]
     """A read without arguments that tells whether the credential is accepted."""
     sandbox: str
     """`module:class` of the sandbox; it is imported when it is used."""
     sandbox_settings: Callable[[Any], Mapping[str, str]]
     """Returns the settings that reach a running sandbox."""
+    sandbox_ids: Callable[[Any], str]
+    """Returns the ids to begin with on a sandbox, in one short line."""
     place: Callable[[Mapping[str, str]], str]
     """Returns what a command with these settings would change, for the question: no secret."""
     bulk: str

@@ -43,13 +43,16 @@ class Task:
     """Its options, as they were understood: for the question."""
     changes: bool
     """Whether it may change something."""
+    follow_up: str = ""
+    """Which command tells when it has happened, if it takes effect later."""
     call: Callable[[Any], Awaitable[object]]
     """Makes the calls with a client, and returns what is printed."""
 
 
 def perform(program: Program, task: Task, options: CallOptions) -> Exit:
     """Do what a command does, and return its exit code."""
-    output = Output(program.name, json=options.json)
+    names = frozenset(operation.name for operation in program.operations)
+    output = Output(program.name, json=options.json, operations=names)
     watch = Watch(output, verbose=options.verbose)
     try:
         with output.logging(verbose=options.verbose), _noting_warnings(output):
@@ -93,7 +96,7 @@ def _perform(program: Program, task: Task, options: CallOptions, output: Output,
         if request.operation.name != task.name.replace("-", "_"):
             output.say(f"{task.name} begins with this request; what it sends then depends on the answer")
         return Exit.DONE
-    return output.result(value)
+    return output.result(value, task.follow_up)
 
 
 def _client_settings(program: Program, options: CallOptions) -> dict[str, str]:
@@ -114,16 +117,12 @@ async def _running_client(
                 yield client
             return
         async with program.new_sandbox() as sandbox:
-            output.say(f"on a sandbox, nothing is real; it has {_ids(sandbox)}", "dim")
+            output.say(f"sandbox: {program.sandbox_ids(sandbox)}", "dim")
             found, secrets = program.sandbox_settings(sandbox), {each.name for each in program.settings if each.secret}
             if options.dry_run:
                 found = {name: HIDDEN if name in secrets else value for name, value in found.items()}
             async with client_of(program, found, options, watch) as client:
                 yield client
-
-
-def _ids(sandbox: object) -> str:
-    return ", ".join(f"{name} {getattr(sandbox, name)}" for name in dir(sandbox) if name.endswith("_ID"))
 
 
 def client_of(program: Program, settings: Mapping[str, str], options: CallOptions, watch: Watch) -> Client:
