@@ -17,6 +17,7 @@ from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.cli.exits import EXPLAINED, Exit
+from sdk_core.cli.question import DeclinedError
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))}
@@ -193,3 +194,20 @@ async def test_ctrl_c_while_waiting_after_a_refusal_says_refused() -> None:
         code, _out, err = await interrupt(server, *WRITE, after=b"retrying")
     assert code == 130
     assert "refused: withdraw_contract_cancelation; it did not happen" in err
+
+
+async def test_the_question_says_where_and_as_whom(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def decline(_output: object, _command: str, _arguments: object, where: str) -> None:
+        asked.append(where)
+        raise DeclinedError("nothing was sent")
+
+    monkeypatch.setattr("sdk_core.cli.running.confirm", decline)
+    async with CloudCockpitSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        url = sandbox.url
+        ids = ("--customer-id", sandbox.CUSTOMER_ID, "--subscription-id", sandbox.ACTIVE_SUBSCRIPTION_ID)
+        ended = await run_beside(CLOUDCOCKPIT, "suspend-subscription", *ids)
+    assert (ended.code, sandbox.requests) == (Exit.USAGE, [])
+    assert asked == [f"{url}, tenant {sandbox.TENANT}"]

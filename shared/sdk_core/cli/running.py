@@ -81,7 +81,7 @@ def _broken(error: Exception, output: Output, watch: Watch) -> Exit:
 def _perform(program: Program, task: Task, options: CallOptions, output: Output, watch: Watch) -> Exit:
     settings = None if options.sandbox else _client_settings(program, options)
     if task.changes and settings is not None and not (options.yes or options.dry_run):
-        confirm(output, task.name, task.arguments, program.place(settings))
+        confirm(output, task.name, task.arguments, _where(program, settings))
 
     async def run() -> object:
         async with _running_client(program, settings, options, watch, output) as client:
@@ -97,6 +97,12 @@ def _perform(program: Program, task: Task, options: CallOptions, output: Output,
             output.say(f"{task.name} begins with this request; what it sends then depends on the answer")
         return Exit.DONE
     return output.result(value, task.follow_up)
+
+
+def _where(program: Program, settings: Mapping[str, str]) -> str:
+    """Return what a command with these settings changes, and whose: the URL may be the same for all."""
+    whose = [each.name for each in program.settings if each.header and not each.preference and each.name in settings]
+    return ", ".join([program.place(settings), *(f"{name} {settings[name]}" for name in whose)])
 
 
 def _client_settings(program: Program, options: CallOptions) -> dict[str, str]:
