@@ -282,6 +282,13 @@ def test_a_login_takes_nothing_from_the_environment_and_says_so(run: Any, monkey
     assert "a profile takes nothing from CLOUDCOCKPIT_TENANT" in ended.err
 
 
+def test_a_login_says_all_that_it_needs(run: Any) -> None:
+    ended = run(CLOUDCOCKPIT, "auth", "login", "--with-token", stdin="")
+    assert ended.code == Exit.USAGE
+    for needed in ("`auth login` needs `--tenant`", "`auth login` needs `--client-id`", "client_secret is missing"):
+        assert needed in ended.err
+
+
 def test_an_empty_stdin_is_told(run: Any) -> None:
     ended = run(MEMBERSHIP, *LOGIN, URL, stdin="")
     assert ended.code == Exit.CREDENTIAL

@@ -90,9 +90,11 @@ def _login(
         values[program.login] = token
     if not with_token and not sys.stdin.isatty():
         return output.refused(f"stdin is no terminal: add `--with-token` to read {_secret(program).what} from it")
-    for setting in missing(program, values):
-        if with_token or not sys.stderr.isatty():
-            return output.refused(_needed(setting), Exit.CREDENTIAL if setting.secret else Exit.USAGE)
+    wanted = missing(program, values)
+    if wanted and (with_token or not sys.stderr.isatty()):
+        only_secret = all(setting.secret for setting in wanted)
+        return output.refused("; ".join(map(_needed, wanted)), Exit.CREDENTIAL if only_secret else Exit.USAGE)
+    for setting in wanted:
         values[setting.name] = ask_for(setting)
     if not all(value.isprintable() for value in values.values()):
         return output.refused("settings must not hold control characters")
