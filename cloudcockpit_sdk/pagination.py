@@ -6,7 +6,7 @@ on for ever is limited.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from cloudcockpit_sdk.models import Page
@@ -28,14 +28,15 @@ class Paginator(Generic[T]):
     """Iterate over items, `async for item in paginator`, or over pages, `async for page in paginator.pages()`.
 
     Each page is a call of its own, with its own retries and correlation id. After an error or a `break`, a new
-    iteration goes on with page `next_page`, the first that was not yielded yet.
+    iteration over items goes on with the item after the last one, and one over pages with `next_page`; after the end,
+    it gives nothing.
 
     Raises:
         InvalidResponseError: a page repeats the one before, or the first one; or too many in a row are empty, and say
             that there are more. What was yielded before may be incomplete.
         SdkError: the call that fetches a page failed.
 
-    At the end, `items_read` is held against `total_count`; if they differ, that is logged as a warning.
+    With the last page, `items_read` is held against `total_count`; if they differ, that is logged as a warning.
     """
 
     def __init__(
@@ -46,17 +47,19 @@ class Paginator(Generic[T]):
         self._from_first: bool = start_page == 1
         self._known: tuple[tuple[T, ...], ...] = ()
         self._empty_pages: int = 0
+        self._more: bool = True
+        self._rest: Iterator[T] = iter(())
+        """What is left of the page in hand, for an iteration over items."""
         self.next_page: int = start_page
         """Number of the page that is fetched next, from 1."""
         self.items_read: int = 0
-        """How many items the pages held that were yielded."""
+        """How many items the pages held that were fetched, the one in hand included."""
         self.total_count: int | None = None
         """How many there are on all pages, as the API said last; None if it did not."""
 
     async def pages(self) -> AsyncIterator[Page[T]]:
         """Yield page by page; an empty page before the last one does not end the list."""
-        more = True
-        while more:
+        while self._more:
             reply = await self._fetch(self.next_page)
             page = reply.value
             if (what := self._impossible(page)) is not None:
@@ -66,16 +69,24 @@ class Paginator(Generic[T]):
             if more and self._empty_pages >= _EMPTY_PAGES:
                 raise self._error(f"{_EMPTY_PAGES} pages in a row are empty, and each says that there are more", reply)
             self.next_page += 1
+            self._more = more
+            if not more:
+                self._compare_with_total()
             yield page
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        for item in self._rest:
+            yield item
+        async for page in self.pages():
+            self._rest = iter(page.items)
+            for item in self._rest:
+                yield item
+
+    def _compare_with_total(self) -> None:
         if self._from_first and self.total_count not in {None, self.items_read}:
             _log.warning(
                 "%s: read %d items, but totalCount is %d", self._operation.name, self.items_read, self.total_count
             )
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page.items:
-                yield item
 
     def _impossible(self, page: Page[T]) -> str | None:
         if page.items and page.items in self._known:

@@ -730,6 +730,7 @@ async def test_number_read_is_held_against_the_total(caplog: pytest.LogCaptureFi
         paginator = client.iter_customer_subscriptions(customer_id=CUSTOMER)
         assert await numbers(paginator) == [1, 2]
         assert (paginator.items_read, paginator.total_count) == (2, 5)
+        assert await numbers(paginator) == []
         later = client.iter_customer_subscriptions(customer_id=CUSTOMER, start_page=2)
         assert await numbers(later) == [2]
     # Of the second iterator nobody knows what stood on the pages before.
@@ -833,5 +834,42 @@ async def test_paginator_is_lazy_and_may_be_left_early() -> None:
                 break
         assert requested_pages(server) == [1, 2]
         assert paginator.next_page == 3
-        assert await numbers(paginator) == [3, 13]
+        assert await numbers(paginator) == [12, 3, 13]
         assert server.connections == 1
+
+
+@pytest.mark.parametrize("ends", [{"totalPages": 2, "totalCount": 4}, {"totalPages": 2}, {"hasNextPage": False}])
+@pytest.mark.parametrize("left_after", [1, 2, 3, 4])
+async def test_paginator_that_was_left_goes_on_where_it_was_left(ends: dict[str, Any], left_after: int) -> None:
+    """Each item comes once, however often the loop is left; after the last one nothing is asked for any more."""
+    pages = [{"items": [item(1), item(2)], "totalPages": 2}, {"items": [item(3), item(4)], **ends}]
+    async with WireServer(paged(*pages)) as server, api(server) as client:
+        paginator = client.iter_customer_subscriptions(customer_id=CUSTOMER)
+        found: list[int] = []
+        while True:
+            before = len(found)
+            async for subscription in paginator:
+                found.append(subscription.id.int)
+                if len(found) - before == left_after:
+                    break
+            else:
+                break
+        assert found == [1, 2, 3, 4]
+        assert [page async for page in paginator.pages()] == []
+    assert requested_pages(server) == [1, 2]
+    assert paginator.items_read == 4
+
+
+async def test_pages_go_on_with_the_next_page() -> None:
+    """What is left of the page in hand stays with the items."""
+    pages = [{"items": [item(n), item(n + 10)], "totalPages": 3} for n in (1, 2, 3)]
+    async with WireServer(paged(*pages)) as server, api(server) as client:
+        paginator = client.iter_customer_subscriptions(customer_id=CUSTOMER)
+        async for subscription in paginator:
+            assert subscription.id.int == 1
+            break
+        async for page in paginator.pages():
+            assert [found.id.int for found in page.items] == [2, 12]
+            break
+        assert await numbers(paginator) == [11, 3, 13]
+    assert requested_pages(server) == [1, 2, 3]
