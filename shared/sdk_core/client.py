@@ -59,7 +59,8 @@ class Client:
         connection: TLS, proxy and pool of the sessions the client opens itself; not together with `session`.
         max_response_bytes: the largest answer to accept, after decompression.
         skip_unreadable_items: whether items of lists that can't be read are left out, and logged with their paths.
-            By default the call fails, and the error has the others in `readable`.
+            By default the call fails, and the error has the others in `readable`; so it does if a list of the answer
+            loses all its items, and would look empty.
         on_unexpected: called with a `Deviation` for each part of an answer that is not as documented and was read all
             the same; while the call is under way, so that it must be quick. They are logged at INFO, too.
     """

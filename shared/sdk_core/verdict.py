@@ -14,11 +14,12 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast, get_origin
 
 from aiohttp import hdrs
-from attrs import evolve
+from attrs import evolve, fields, has
 
 from sdk_core import codec
 from sdk_core.backend import Backend
 from sdk_core.call import Answer, Call
+from sdk_core.codec.shapes import json_name
 from sdk_core.details import ErrorDetails, safe_code
 from sdk_core.deviation import Deviation, tell
 from sdk_core.envelopes import may_tell_failure, tells_failure
@@ -147,13 +148,36 @@ def _judge(call: Call[T], answer: Answer, backend: Backend, read: Callable[[], T
         else:
             return value
     misfit = misfit or codec.ShapeError(())
-    if misfit.readable is not None and call.options.skip_unreadable_items:
+    if call.options.skip_unreadable_items and _is_still_an_answer(call, content or b"", misfit):
         what = "items left out of the answer to %s, which can't be read: %s (correlation id %s)"
         fields = call.log_fields("success", attempt=len(call.attempts) + 1)
         _log.warning(what, operation.name, ", ".join(misfit.problems), call.correlation_id, extra=fields)
         return cast("T", misfit.readable)
     # Not held by a variable: with its traceback that would be a reference cycle.
     raise _unreadable(call, answer, misfit, backend, has_memory=has_memory)
+
+
+def _is_still_an_answer(call: Call[Any], content: bytes, misfit: codec.ShapeError) -> bool:
+    """Return whether the answer without its unreadable items is one: it fulfils all that any answer has to.
+
+    If a list of it lost all its items, it is none: the list would look empty, and the iteration over pages would end.
+    """
+    left: Any = misfit.readable
+    kind: Any = type(misfit.readable)
+    if left is None:
+        return False
+    if not has(kind):
+        # What does not fit are its items.
+        is_emptied = not left
+    else:
+        emptied = (f"$.{json_name(field)}[" for field in fields(kind) if not getattr(left, field.name))
+        is_emptied = any(problem.startswith(path) for path in emptied for problem in misfit.problems)
+    try:
+        if isinstance(left, _TO_BE_CHECKED):
+            _check(call, content, left)
+    except Exception:  # noqa: BLE001  a class of the caller's may raise anything
+        return False
+    return not is_emptied
 
 
 def _is_cut(operation: Operation[Any], answer: Answer) -> bool:

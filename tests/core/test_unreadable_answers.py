@@ -134,10 +134,90 @@ async def test_unreadable_items_are_left_out_where_that_is_asked_for(caplog: pyt
         assert SECRET not in caplog.text
         fields = [getattr(record, f"sdk_{name}") for name in ("operation", "attempt", "outcome")]
         assert fields == ["get_contract_data", 1, "success"]
-        assert await client.get_contract_data(customer_id=1) == []
+        with pytest.raises(InvalidResponseError, match=r"\$\[0\]\.id"):
+            await client.get_contract_data(customer_id=1)
         with pytest.raises(InvalidResponseError) as caught:
             await client.get_contract_data(customer_id=1)
     assert (len(caught.value.problems), caught.value.readable) == (20, None)
+
+
+PERIOD = {"id": 1, "startDate": "2026-01-01", "state": "ACCEPTED"}
+SUBSCRIPTION = {"id": str(UUID(int=1))}
+UNREADABLE = {"id": SECRET}
+SKIPPING: dict[str, Callable[[str], Any]] = {
+    "membership": lambda url: MembershipClient(url, "key", skip_unreadable_items=True),
+    "cloudcockpit": lambda url: CloudCockpitClient("x", "token", base_url=url, skip_unreadable_items=True),
+}
+
+
+LISTS: dict[str, tuple[str, Callable[[Any], Any], Any, Callable[[list[Any]], Any]]] = {
+    "list": ("membership", lambda c: c.get_contract_data(customer_id=1), CONTRACT, list),
+    "page": ("cloudcockpit", lambda c: c.list_subscriptions(), SUBSCRIPTION, lambda items: {"items": items}),
+    "page for a list": (
+        "cloudcockpit",
+        lambda c: c.list_azure_entitlements(**IDS),
+        SUBSCRIPTION,
+        lambda items: {"items": items},
+    ),
+    "one of two lists": (
+        "membership",
+        lambda c: c.get_idle_periods(contract_id=1),
+        PERIOD,
+        lambda items: {"pastIdlePeriods": [PERIOD], "currentAndUpcomingIdlePeriods": items},
+    ),
+}
+
+
+@pytest.mark.parametrize(("api", "read", "item", "answer"), LISTS.values(), ids=LISTS)
+async def test_list_that_lost_all_its_items_is_no_empty_list(
+    api: str, read: Callable[[Any], Any], item: Any, answer: Callable[[list[Any]], Any]
+) -> None:
+    """Whatever else the answer holds: nobody would know that there was something. A list without items is one."""
+    answers = [[item, UNREADABLE], [UNREADABLE, UNREADABLE], []]
+    async with (
+        WireServer(*(CannedAnswer(body=answer(items)) for items in answers)) as server,
+        SKIPPING[api](server.url) as client,
+    ):
+        await read(client)
+        with pytest.raises(InvalidResponseError, match=r"\[0\]\.id: expected") as caught:
+            await read(client)
+        await read(client)
+    assert caught.value.outcome is Outcome.REJECTED
+    assert caught.value.readable is not None
+
+
+async def test_iteration_does_not_end_at_a_page_that_lost_all_its_items() -> None:
+    """Where the API names no totals, only an empty page is the end."""
+    pages = [{"items": [SUBSCRIPTION]}, {"items": [UNREADABLE]}, {"items": [SUBSCRIPTION]}]
+    async with (
+        WireServer(*(CannedAnswer(body=page) for page in pages)) as server,
+        SKIPPING["cloudcockpit"](server.url) as client,
+    ):
+        paginator = client.iter_subscriptions()
+        with pytest.raises(InvalidResponseError, match=r"\$\.items\[0\]\.id"):
+            _ = [item async for item in paginator]
+    assert (paginator.next_page, paginator.items_read) == (2, 1)
+
+
+@frozen
+class Strange(Checked):
+    """One of the caller's, which knows more than its types."""
+
+    names: tuple[UUID, ...]
+
+    def misfit(self, _query: Mapping[str, str], /) -> str | None:
+        return "$.names: too few" if len(self.names) < 2 else None
+
+
+async def test_answer_without_its_unreadable_items_is_checked_like_any_other() -> None:
+    """What makes a wrong answer of the right types no right one holds for what is left of it, too."""
+    operation = Operation(name="do_it", method="GET", path="/it", returns=Strange, effect=Effect.READ)
+    good = [str(UUID(int=1)), str(UUID(int=2))]
+    answers = [CannedAnswer(body={"names": [*names, SECRET]}) for names in (good, good[:1])]
+    async with WireServer(*answers) as server, SKIPPING["membership"](server.url) as client:
+        assert len((await client.call(operation)).names) == 2
+        with pytest.raises(InvalidResponseError):
+            await client.call(operation)
 
 
 async def test_whoever_asks_is_told_of_deviations(caplog: pytest.LogCaptureFixture) -> None:
