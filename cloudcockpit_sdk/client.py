@@ -347,6 +347,7 @@ class CloudCockpitClient(Client):
             customer_id: the customer.
             subscription_id: the subscription.
             transition: one of `list_eligible_transitions`; it is sent back as it came, undocumented fields included.
+                Fields that `attrs.evolve` changes are checked there.
 
         Raises:
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before

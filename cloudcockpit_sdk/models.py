@@ -8,14 +8,14 @@ Enumerations are written as `{"name": ...}` and are open: unknown values are kep
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 from uuid import UUID
 
 from attrs import field, frozen
 from attrs.validators import optional
 
 from sdk_core import codec
-from sdk_core.arguments import finite_decimal, int32, of_type, valid
+from sdk_core.arguments import finite_decimal, instance, int32, of_type, valid
 from sdk_core.codec import OpenEnumObject
 from sdk_core.errors import ConflictError
 from sdk_core.model import Model
@@ -276,35 +276,49 @@ class Subscription(Model):
     provider_data: str | None = field(default=None, repr=False)
 
 
+# A transition is sent, too: so its fields are checked, as those of requests are, and `attrs.evolve` checks them again.
+_TEXT: Final = optional(valid(of_type(str)))
+_UUID: Final = optional(valid(of_type(UUID)))
+
+
 @frozen(kw_only=True)
 class TransitionEvent(Model):
     """A step of a transition."""
 
-    name: str | None = None
-    status: str | None = None
+    name: str | None = field(default=None, validator=_TEXT)
+    status: str | None = field(default=None, validator=_TEXT)
+
+
+def _events(name: str, value: object) -> None:
+    for event in cast("tuple[object, ...]", instance(name, value, tuple)):
+        instance(f"each of {name}", event, TransitionEvent)
 
 
 @frozen(kw_only=True)
 class Transition(Model):
     """What a subscription can be upgraded to; pass one back to `upgrade_subscription`."""
 
-    quantity: int
-    term_duration: TermDuration | None = None
+    quantity: int = field(validator=valid(int32))
+    term_duration: TermDuration | None = field(default=None, validator=optional(valid(of_type(TermDuration))))
     """Documented as required; the samples show it empty."""
-    billing_frequency: BillingFrequency | None = None
+    billing_frequency: BillingFrequency | None = field(
+        default=None, validator=optional(valid(of_type(BillingFrequency)))
+    )
     """Documented as required; the samples show it empty."""
-    provider_offer_id: str | None = None
-    provider_offer_id_with_availability: str | None = None
-    destination_subscription_id: UUID | None = None
-    destination_provider_subscription_id: str | None = None
-    offer_name: str | None = None
-    offer_description: str | None = None
-    offer_id: UUID | None = None
-    image_url: str | None = None
-    transition_type: str | None = None
+    provider_offer_id: str | None = field(default=None, validator=_TEXT)
+    provider_offer_id_with_availability: str | None = field(default=None, validator=_TEXT)
+    destination_subscription_id: UUID | None = field(default=None, validator=_UUID)
+    destination_provider_subscription_id: str | None = field(default=None, validator=_TEXT)
+    offer_name: str | None = field(default=None, validator=_TEXT)
+    offer_description: str | None = field(default=None, validator=_TEXT)
+    offer_id: UUID | None = field(default=None, validator=_UUID)
+    image_url: str | None = field(default=None, validator=_TEXT)
+    transition_type: str | None = field(default=None, validator=_TEXT)
     """`transition_only` or `transition_with_license_transfer`."""
-    transition_events: tuple[TransitionEvent, ...] = ()
-    original: Mapping[str, Any] | None = field(default=None, repr=False, eq=False, metadata={"original": True})
+    transition_events: tuple[TransitionEvent, ...] = field(default=(), validator=valid(_events))
+    original: Mapping[str, Any] | None = field(
+        default=None, repr=False, eq=False, validator=optional(valid(of_type(Mapping))), metadata={"original": True}
+    )
     """The JSON object that it was read from. It is sent back as it came, nulls and undocumented fields included, but
     for the fields that were changed since (`attrs.evolve`)."""
 
@@ -327,8 +341,8 @@ class MigrationRequest(Model):
 
     purchase_full_term: bool = field(validator=valid(of_type(bool)))
     quantity: int = field(validator=valid(int32))
-    term_duration: str | None = field(default=None, validator=optional(valid(of_type(str))))
-    billing_frequency: str | None = field(default=None, validator=optional(valid(of_type(str))))
+    term_duration: str | None = field(default=None, validator=_TEXT)
+    billing_frequency: str | None = field(default=None, validator=_TEXT)
 
 
 @frozen(kw_only=True)

@@ -375,6 +375,17 @@ async def test_transition_is_sent_back_as_it_came() -> None:
     assert server.requests[3].json == offered[0] | {"quantity": 3, "termDuration": {"name": "OneMonth"}}
 
 
+@pytest.mark.parametrize("quantity", ["3", None, True, -7, 2**31, Decimal("2.5")])
+async def test_transition_that_was_changed_to_something_else_is_not_sent(quantity: Any) -> None:
+    """How many licenses are ordered is checked like `start_migration` does it."""
+    offered = CannedAnswer(body=payload("cloudcockpit_transitions"))
+    async with WireServer(offered, ACCEPTED) as server, api(server) as client:
+        (transition,) = await client.list_eligible_transitions(**IDS)
+        with pytest.raises((TypeError, ValueError), match="quantity must be"):
+            await client.upgrade_subscription(**IDS, transition=evolve(transition, quantity=quantity))
+        assert len(server.requests) == 1
+
+
 async def test_transition_may_be_built_from_nothing() -> None:
     """Without an original, what is documented and given is sent; it is neither compared nor shown."""
     async with WireServer(ACCEPTED) as server, api(server) as client:

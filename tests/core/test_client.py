@@ -1,25 +1,31 @@
 """What callers see of a client beyond the answers: correlation ids, views, arguments, warnings, the rate limiter."""
 
 import asyncio
+import json
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import unquote
 from uuid import UUID
 
+import attrs
 import pytest
 import yarl
+from both_apis import APIS
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
+from model_json import full
 from wire import DROP, STALL, CannedAnswer, FakeTime, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.models import ContractCancelationReason, IdleTemporalUnit, TemporalUnit, VoidResult
+from sdk_core import codec
+from sdk_core.codec.shapes import typed_attributes
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.deprecation import OperationDeprecatedWarning
 from sdk_core.errors import AuthenticationError, ClientThrottledError, ConfigurationError, SdkError, ServerError
@@ -478,6 +484,27 @@ async def test_right_arguments_are_not_refused(value: dict[str, Any]) -> None:
         await client.validate_idle_period_request(contract_id=1, start_date=DAY, **value)
     names = {"temporal_unit": "temporalUnit", "term_value": "termValue"}
     assert server.requests[0].json == {"startDate": "2026-01-31", **{names.get(k, k): v for k, v in value.items()}}
+
+
+def models_of(shape: Any) -> Iterator[Any]:
+    """Give a model, and all that it holds."""
+    if attrs.has(shape):
+        yield shape
+    for part in [kind for _, kind in typed_attributes(shape)] if attrs.has(shape) else get_args(shape):
+        yield from models_of(part)
+
+
+SENT = {model: None for api in APIS for operation in api.operations for model in models_of(operation.body)}
+SENT_FIELDS = [(model, attribute.alias) for model in SENT for attribute in attrs.fields(model)]
+
+
+@pytest.mark.parametrize("bad", [object(), 1.5, b"x", ["x"]], ids=lambda bad: type(bad).__name__)
+@pytest.mark.parametrize(("model", "name"), SENT_FIELDS, ids=lambda part: getattr(part, "__name__", part))
+def test_each_field_of_what_is_sent_is_checked(model: Any, name: str, bad: object) -> None:
+    """However it got there: bodies are built by methods, by applications, and from what was read (`evolve`)."""
+    value = codec.load(json.dumps(full(model)).encode(), model)
+    with pytest.raises((TypeError, ValueError), match=name):
+        attrs.evolve(value, **{name: bad})
 
 
 DECLARED = Operation(

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from model_json import ANSWERS, ELSEWHERE, MODELS, REQUESTS, exact, full, outcome_of
 from payloads import payload
 
-from cloudcockpit_sdk import MigrationStatus, Page, Price, Subscription, SubscriptionListItem, Transition
+from cloudcockpit_sdk import (
+    MigrationStatus,
+    Page,
+    Price,
+    Subscription,
+    SubscriptionListItem,
+    Transition,
+    TransitionEvent,
+)
 from membership_sdk import (
     AdditionalModule,
     AdditionalModuleContractExtended,
@@ -31,11 +39,8 @@ from sdk_core import codec
 from sdk_core.codec.twins import READERS, READERS_OF_LARGE
 from sdk_core.returns import Empty
 
-RECORDS = tuple(
-    model
-    for model in MODELS
-    if attrs.has(model) and not issubclass(model, Empty) and model not in {*REQUESTS, *ELSEWHERE, Page, Transition}
-)
+OTHERS = {*REQUESTS, *ELSEWHERE, Page, Transition, TransitionEvent}
+RECORDS = tuple(model for model in MODELS if attrs.has(model) and not issubclass(model, Empty) and model not in OTHERS)
 """All but transitions, of which the JSON itself is kept: only the exact reader has it."""
 SAMPLES: tuple[tuple[Any, Any], ...] = (
     *((root, full(root)) for root in ANSWERS if root is not Transition),
