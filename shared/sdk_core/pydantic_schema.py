@@ -3,6 +3,10 @@
 Pydantic reads the JSON names and types of the API, and refuses what a model can't be made of, each misfit with its
 place. It converts nothing but what its own JSON makes necessary: amounts come as text, too, because that is how
 pydantic writes them. Unknown keys are ignored and unknown values of enumerations are kept, as in the API's answers.
+
+What keeps the object that it was read from, because it is sent back as it came, is read by the rules of `from_json`,
+and tolerates what those tolerate. It is written as it came, too, with its fractions as numbers: text in their place
+would be sent back. Only a fraction that no float holds exactly is text, as pydantic has no other way to write it.
 """
 
 from collections.abc import Mapping
@@ -15,7 +19,7 @@ import attrs
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, GetCoreSchemaHandler, Strict, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from sdk_core.codec import OpenEnumObject, as_list, as_object
+from sdk_core.codec import OpenEnumObject, Reading, ShapeError, as_list, as_object, structure, without_floats
 from sdk_core.codec.shapes import is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.model_json import to_dict
 
@@ -33,6 +37,8 @@ def model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         )
         for attribute, kind in attributes
     }
+    if original_of(cls) is not None:
+        return _kept_schema(source, cls, core_schema.typed_dict_schema(fields, cls=cls, cls_name=cls.__name__))
     arguments = {json_name(attribute): attribute.alias or attribute.name for attribute, _kind in attributes}
 
     def make(value: Any, read: core_schema.ValidatorFunctionWrapHandler) -> Any:
@@ -46,6 +52,30 @@ def model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         core_schema.typed_dict_schema(fields, cls=cls, cls_name=cls.__name__),
         ref=_reference(source),
         serialization=core_schema.plain_serializer_function_ser_schema(to_dict),
+    )
+
+
+def _kept_schema(source: Any, cls: Any, documented: CoreSchema) -> CoreSchema:
+    """Return the schema of a model that keeps the object that it was read from; it is documented like any other."""
+
+    def make(value: Any, _read: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(value, cls):
+            return value
+        try:
+            return structure(without_floats(value), source, Reading())
+        except ShapeError as error:
+            problem = ", ".join(error.problems)
+        raise ValueError(problem)
+
+    def write(value: Any, info: core_schema.SerializationInfo) -> Any:
+        written = to_dict(value)
+        return _with_floats(written) if info.mode_is_json() else written
+
+    return core_schema.no_info_wrap_validator_function(
+        make,
+        documented,
+        ref=_reference(source),
+        serialization=core_schema.plain_serializer_function_ser_schema(write, info_arg=True),
     )
 
 
@@ -93,17 +123,18 @@ def _no_number(value: object) -> object:
     return value
 
 
-def _exact(value: Any) -> Any:
-    """Return raw JSON with `Decimal` in place of floats, which can't be sent."""
-    if isinstance(value, float):
-        return Decimal(repr(value))
+def _with_floats(value: Any) -> Any:
+    """Return raw JSON with a float in place of each `Decimal` that it holds exactly, and so writes as a number."""
+    if isinstance(value, Decimal):
+        number = float(value)
+        return number if Decimal(repr(number)) == value else value
     if isinstance(value, dict):
-        return {key: _exact(item) for key, item in as_object(value).items()}
-    return [_exact(item) for item in as_list(value)] if isinstance(value, list) else value
+        return {key: _with_floats(item) for key, item in as_object(value).items()}
+    return [_with_floats(item) for item in as_list(value)] if isinstance(value, list) else value
 
 
 _ANNOTATED: Final[Mapping[Any, Any]] = {
-    Any: Annotated[Any, AfterValidator(_exact)],
+    Any: Annotated[Any, AfterValidator(without_floats)],
     str: Annotated[str, Strict()],
     int: Annotated[int, Strict()],
     bool: Annotated[bool, Strict()],

@@ -10,16 +10,18 @@ from typing import Annotated, Any, get_origin
 
 import httpx
 import pytest
+from attrs import evolve
 from fastapi import Body, FastAPI
 from model_json import ENUM_SITES, NEW, ROOTS, as_json, changed, full, value_at
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cloudcockpit_sdk import MonthlyBudget, Page, Price, Subscription, SubscriptionListItem
+from cloudcockpit_sdk import MonthlyBudget, Page, Price, Subscription, SubscriptionListItem, Transition
 from membership_sdk import (
     AdditionalModuleContractCancelation,
     ContractData,
     MainContractCancelation,
     Money,
+    from_json,
     to_json,
 )
 from sdk_core import codec
@@ -126,6 +128,51 @@ def test_a_model_is_a_field_of_a_pydantic_model() -> None:
     assert bill.model_dump() == {"total": {"amount": Decimal("20.50"), "currency": "EUR"}, "rest": None}
     assert bill.model_dump_json() == '{"total":{"amount":"20.50","currency":"EUR"},"rest":null}'
     assert Bill.model_validate_json(bill.model_dump_json()) == bill
+
+
+OFFERED = {
+    "quantity": 5,
+    "termDuration": {},
+    "billingFrequency": {"name": "NewOne", "more": [1]},
+    "destinationSubscriptionId": "",
+    "offerName": None,
+    "transitionEvents": None,
+    "undocumented": {"price": 1.5, "count": 10**20, "of": None},
+}
+"""A transition as the API's own samples have it, and with what nobody documented."""
+
+
+@pytest.mark.parametrize("mode", ["json", "python"])
+def test_what_is_sent_back_as_it_came_goes_through_pydantic_as_it_came(mode: Any) -> None:
+    """A browser gets the transition, chooses it, and sends it: what the API gets is what it has offered."""
+    adapter, text = TypeAdapter(Transition), json.dumps(OFFERED)
+    read = adapter.validate_json(text) if mode == "json" else adapter.validate_python(json.loads(text))
+    assert read == from_json(Transition, text)
+    assert to_json(read) == to_json(from_json(Transition, text))
+    if mode == "json":
+        again = adapter.validate_json(adapter.dump_json(from_json(Transition, text)))
+    else:
+        again = adapter.validate_python(adapter.dump_python(from_json(Transition, text)))
+    assert json.loads(to_json(again)) == OFFERED
+    changed = evolve(again, quantity=6)
+    assert json.loads(to_json(changed)) == OFFERED | {"quantity": 6}
+    assert json.loads(adapter.dump_json(changed)) == OFFERED | {"quantity": 6}
+
+
+def test_more_digits_than_a_float_has_are_kept_as_text() -> None:
+    kept = TypeAdapter(Transition).dump_json(from_json(Transition, '{"quantity":1,"x":[0.12345678901234567890,0.10]}'))
+    assert json.loads(kept) == {"quantity": 1, "x": ["0.12345678901234567890", 0.1]}
+
+
+@pytest.mark.parametrize("wrong", [{}, {"quantity": "5"}, {"quantity": 1, "transitionEvents": [{"name": 1}]}, [], None])
+def test_what_is_no_transition_is_refused(wrong: Any) -> None:
+    """In the words of `from_json`, by path and without a value."""
+    with pytest.raises(ValueError, match="Transition: ") as ours:
+        from_json(Transition, json.dumps(wrong))
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Transition).validate_python(wrong)
+    [error] = caught.value.errors()
+    assert error["msg"] == f"Value error, {str(ours.value).partition('Transition: ')[2]}"
 
 
 # -- FastAPI -----------------------------------------------------------------------------------------------------------

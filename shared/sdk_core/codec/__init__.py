@@ -41,7 +41,17 @@ from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.lists import Unwrap, as_items
 from sdk_core.codec.problems import Reading, ShapeError
 from sdk_core.codec.rules import prepare, structure
-from sdk_core.codec.text import LARGE, NotJsonError, as_list, as_object, as_text, parse, parse_or_none, uncollected
+from sdk_core.codec.text import (
+    LARGE,
+    NotJsonError,
+    as_list,
+    as_object,
+    as_text,
+    parse,
+    parse_or_none,
+    uncollected,
+    without_floats,
+)
 from sdk_core.codec.twins import READERS, READERS_OF_LARGE
 from sdk_core.codec.write import dump, encode_datetime
 
@@ -64,6 +74,7 @@ __all__ = [
     "parse_or_none",
     "prepare",
     "structure",
+    "without_floats",
 ]
 
 T = TypeVar("T")

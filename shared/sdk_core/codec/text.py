@@ -32,6 +32,7 @@ __all__ = [
     "parse",
     "parse_or_none",
     "uncollected",
+    "without_floats",
 ]
 
 
@@ -118,6 +119,16 @@ def parse_or_none(text: bytes, *, below: float = inf) -> Any:
         return parse(text) if len(text) < below else None
     except NotJsonError:
         return None
+
+
+def without_floats(value: Any) -> Any:
+    """Return a JSON value that others have parsed, with `Decimal` in place of floats: of the digits Python shows."""
+    kind = value.__class__
+    if issubclass(kind, float):
+        return Decimal(float.__repr__(value))
+    if issubclass(kind, dict):
+        return {key: without_floats(item) for key, item in value.items()}
+    return [without_floats(item) for item in value] if issubclass(kind, list | tuple) else value
 
 
 def as_object(value: Any) -> dict[str, Any]:
