@@ -22,7 +22,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any, Final, NamedTuple
 
-from sdk_core.codec import dump
+from sdk_core.codec import dump, without_floats
 from sdk_core.errors import (
     ApiError,
     BadRequestError,
@@ -78,7 +78,9 @@ def to_problem(error: Exception, **members: object) -> Problem:
         error: an SdkError; or a ValueError or TypeError by which the SDK refused an argument, whose text is the
             `detail`, because it names the argument and shows no value.
         **members: JSON values to add, or to put in place of ours: the API's own text is
-            `detail=error.details.message`.
+            `detail=error.details.message`. What `to_json` takes is one, and so is a float. What is none (`nan` is none)
+            is left out, ours then stays, and a warning in the log has its name and class: an error handler that fails
+            would hide the error.
 
     Raises:
         Exception: the error itself, if it is any other: a fault of the program, and not of who asked.
@@ -90,8 +92,22 @@ def to_problem(error: Exception, **members: object) -> Problem:
     headers = {"Content-Type": "application/problem+json"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(error, SdkError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return Problem(status, headers, dump({**body, **_facts(error), **members}))
+    about = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return Problem(status, headers, _body(*about.items(), *_facts(error).items(), *members.items()))
+
+
+def _body(*members: tuple[str, object]) -> bytes:
+    """Return the JSON object with these members, the last of a name; those that are no JSON are left out."""
+    body: dict[str, Any] = {}
+    for name, value in members:
+        try:
+            member = {name: without_floats(value)}
+            dump(member)
+        except Exception:  # noqa: BLE001  whatever its class raises
+            _log.warning("left out of a problem's body: %s, a %s that is no JSON", ascii(name), type(value).__name__)
+        else:
+            body |= member
+    return dump(body)
 
 
 def _refuses_an_argument(error: Exception) -> bool:

@@ -5,7 +5,8 @@ import json
 import logging
 import pickle
 from collections.abc import Awaitable, Callable
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from membership_sdk import (
     LocalRateLimiter,
     MainContractCancelation,
     MembershipClient,
+    Money,
     NotOfferedError,
     NotSettledError,
     RetryPolicy,
@@ -237,6 +239,67 @@ async def test_the_log_has_what_the_answer_keeps_to_itself(caplog: pytest.LogCap
     first, second = (record for record in caplog.records if record.name == "sdk_core.problem")
     assert (first.levelname, first.getMessage()) == ("WARNING", f"answered with status 502: {failed}")
     assert (second.levelname, second.getMessage()) == ("INFO", f"answered with status 404: {missing}")
+
+
+THROTTLED = membership_sdk.ClientThrottledError("later", {"retry_after": 1.5, "outcome": "not_sent"})
+MEMBERS: dict[str, tuple[Any, str]] = {
+    "float": (THROTTLED.retry_after, "1.5"),
+    "deep floats": ({"a": [1.5, (0.1, -0.0)]}, '{"a":[1.5,[0.1,-0.0]]}'),
+    "large float": (1e300, "1E+300"),
+    "Decimal": (Decimal("39.90"), "39.90"),
+    "null": (None, "null"),
+    "list": ([1, "x", True, None], '[1,"x",true,null]'),
+    "date": (date(2026, 1, 31), '"2026-01-31"'),
+    "enumeration": (Outcome.UNKNOWN, '"unknown"'),
+    "model": (Money(amount=Decimal("20.50"), currency="EUR"), '{"amount":20.50,"currency":"EUR"}'),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), MEMBERS.values(), ids=MEMBERS)
+def test_members_may_be_any_json(value: Any, text: str) -> None:
+    """Every digit of an amount is told, and seconds are floats."""
+    assert f'"more":{text}'.encode() in to_problem(THROTTLED, more=value).body
+
+
+def _endless() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+NO_JSON: dict[str, Any] = {
+    "object": object(),
+    "set": {1},
+    "bytes": b"x",
+    "nan": float("nan"),
+    "deep infinity": {"a": [float("inf")]},
+    "NaN": Decimal("NaN"),
+    "half of a pair": "\ud800",
+    "key": {1: 2},
+    "naive": datetime(2026, 1, 31),  # noqa: DTZ001  that is the case
+    "endless": _endless(),
+    "error": ValueError(MARK),
+}
+
+
+@pytest.mark.parametrize("value", NO_JSON.values(), ids=NO_JSON)
+def test_a_member_that_is_no_json_is_left_out(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer without it is better than none: an error handler that fails hides the error. The log names it."""
+    problem = to_problem(THROTTLED, more=value, detail=value, other=1)
+    body = body_of(problem)
+    assert "more" not in body
+    assert (problem.status, body["detail"], body["other"]) == (503, "Nothing was changed.", 1)
+    told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert told == [
+        f"left out of a problem's body: {name!r}, a {type(value).__name__} that is no JSON"
+        for name in ("more", "detail")
+    ]
+    assert MARK not in caplog.text
+
+
+def test_a_member_whose_name_is_no_json_is_left_out() -> None:
+    members: Any = {"\ud800": 1}
+    assert body_of(to_problem(THROTTLED, **members)) == body_of(to_problem(THROTTLED))
 
 
 def test_both_sdks_offer_it() -> None:
