@@ -15,6 +15,7 @@ from uuid import UUID
 import attrs
 
 from sdk_core import codec
+from sdk_core.codec.shapes import typed_attributes
 
 __all__ = ["Checked", "Empty", "readable"]
 
@@ -97,29 +98,21 @@ def _parts(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
             )
         yield where, members[0]
     elif isinstance(kind, type) and attrs.has(kind) and "__dataclass_fields__" not in vars(kind):
-        yield from _attributes(where, kind, arguments)
+        yield from _attributes(where, shape)
     elif not (isinstance(kind, type) and issubclass(kind, Enum)):
         raise TypeError(f"{where}: {_what_to_do(kind)}")
 
 
-def _attributes(where: str, cls: Any, arguments: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+def _attributes(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
+    cls = get_origin(shape) or shape
     try:
-        attrs.resolve_types(cls)
+        attributes = typed_attributes(shape)
     except (NameError, AttributeError, SyntaxError) as error:
         what = f"an annotation of {cls.__name__} can't be read ({error}); its module must define the name first"
         raise TypeError(f"{where}: {what}") from None
-    parameters = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
-    for attribute in attrs.fields(cls):
-        if attribute.init and attribute.type is not None:
-            yield f"{where}: {cls.__name__}.{attribute.name}", _substituted(attribute.type, parameters)
-
-
-def _substituted(kind: Any, arguments: dict[Any, Any]) -> Any:
-    """Return a type with a generic's arguments in place of its type variables."""
-    if kind in arguments:
-        return arguments[kind]
-    variables = getattr(kind, "__parameters__", ()) if get_args(kind) else ()
-    return kind[tuple(arguments.get(variable, variable) for variable in variables)] if variables else kind
+    for attribute, kind in attributes:
+        if attribute.init and kind is not None:
+            yield f"{where}: {cls.__name__}.{attribute.name}", kind
 
 
 def _what_to_do(kind: Any) -> str:

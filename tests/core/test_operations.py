@@ -22,6 +22,8 @@ from sdk_core.query import Query
 from sdk_core.returns import Empty
 
 T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
 
 
 def operation(**changes: Any) -> Operation[Any]:
@@ -34,6 +36,10 @@ class DataClass:
     id: int
 
 
+class Plain:
+    pass
+
+
 @attrs.frozen
 class Item:
     number: int
@@ -43,6 +49,42 @@ class Item:
 @attrs.frozen
 class Page(Generic[T]):
     items: tuple[T, ...]
+
+
+@attrs.frozen
+class MyPage(Page[Item]):
+    more: int | None = None
+
+
+@attrs.frozen
+class Named(Page[U]):
+    name: str = ""
+
+
+@attrs.frozen
+class Both(Named[tuple[V, ...]], Generic[V, U]):
+    other: U | None = None
+
+
+@attrs.frozen
+class MyBoth(Both[Item, int]):
+    pass
+
+
+@attrs.frozen
+class Twice(Page[Item], Generic[T]):
+    """The variable of its base is its own, too."""
+
+    other: T | None = None
+
+
+class Mixed(Plain, MyPage):
+    pass
+
+
+@attrs.frozen
+class WrongPage(Page[DataClass]):
+    pass
 
 
 @attrs.frozen
@@ -78,10 +120,6 @@ class Rich:
 @dataclass
 class DataClassOfAttrs(Item):
     more: int = 0
-
-
-class Plain:
-    pass
 
 
 class Pair(NamedTuple):
@@ -152,6 +190,8 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("either", {"returns": Undecided}, TypeError, "Undecided.of: .* JSON does not say which"),
     ("generic without its argument", {"returns": Page}, TypeError, r"needs its argument, like Page\[Item\]"),
     ("generic of a dataclass", {"returns": Page[DataClass]}, TypeError, "Page.items: DataClass is a dataclass"),
+    ("subclass of a generic of a dataclass", {"returns": WrongPage}, TypeError, "WrongPage.items: DataClass is a data"),
+    ("subclass that is generic, too", {"returns": Named}, TypeError, r"needs its argument, like Page\[Item\]"),
     ("Empty itself", {"returns": Empty}, TypeError, "from_answer"),
     ("Empty that says nothing", {"returns": Silent}, TypeError, "Silent needs a from_answer"),
     ("query of a list", {"query": [Query("q")]}, TypeError, "query must be a mapping"),
@@ -199,6 +239,7 @@ def test_wrong_field_is_refused(changes: dict[str, Any], kind: type[Exception], 
     [
         *(Any, object, dict, list, str, int, bool, Decimal, date, datetime, UUID, Color),
         *(Item, Rich, Derived, Page[Item], Page[Any], Loud, VoidResult),
+        *(MyPage, Named[Item], Both[Item, int], MyBoth, Twice[int], Mixed, list[MyPage]),
         *(list[Item], list[Any], list[list[Item]], dict[str, Item], tuple[Item, ...], Item | None),
     ],
     ids=str,
@@ -212,6 +253,13 @@ def test_what_may_be_returned_can_be_read() -> None:
     rich = Rich((1, None), "a", {"x": Item(1, Item(2))}, Decimal("1.5"))
     assert codec.load(answer, Rich) == rich
     assert codec.load(b'{"items":[{"number":1}]}', Page[Item]) == Page((Item(1),))
+    assert codec.load(b'{"items":[{"number":1}]}', MyPage) == MyPage((Item(1),))
+    assert codec.load(b'{"items":[{"number":1}]}', Named[Item]) == Named((Item(1),))
+    assert codec.load(b'{"items":[{"number":1}],"other":7}', Twice[int]) == Twice((Item(1),), 7)
+    assert codec.load(b'{"items":[{"number":1}]}', Mixed) == Mixed((Item(1),))
+    both = b'{"items":[[{"number":1}]],"other":7}'
+    assert codec.load(both, Both[Item, int]) == Both(((Item(1),),), other=7)
+    assert codec.load(both, MyBoth) == MyBoth(((Item(1),),), other=7)
 
 
 @pytest.mark.parametrize("body", [dict, list, str, UUID, Item, None])

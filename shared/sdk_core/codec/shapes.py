@@ -69,18 +69,31 @@ def original_of(cls: Any) -> "attrs.Attribute[Any] | None":
 def typed_attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":
     """Return the attributes of a class with their types, a generic's arguments in place of its type variables."""
     cls = get_origin(shape) or shape
-    arguments = dict(_arguments(shape))
+    arguments, owners = dict(_arguments(shape)), _owners(cls)
     return [
-        (attribute, _substituted(attribute.type, arguments)) for attribute in attrs.fields(attrs.resolve_types(cls))
+        (attribute, _substituted(attribute.type, arguments[owners[attribute.name]]))
+        for attribute in attrs.fields(attrs.resolve_types(cls))
     ]
 
 
-def _arguments(shape: Any) -> Iterator[tuple[Any, Any]]:
-    """Give the type variables of a class and of its bases, each with what stands for it."""
-    cls = get_origin(shape) or shape
-    for base in getattr(cls, "__orig_bases__", ()):
-        yield from _arguments(base)
-    yield from zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=False)
+def _arguments(shape: Any) -> Iterator[tuple[type, Mapping[Any, Any]]]:
+    """Give each base of a class, and the class, with what stands for its type variables: two may have the same ones."""
+    cls: type[Any] = get_origin(shape) or shape
+    bases: tuple[Any, ...] = vars(cls).get("__orig_bases__", cls.__bases__)
+    own = dict(zip(getattr(cls, "__parameters__", ()), get_args(shape), strict=False))
+    for base in bases:
+        for owner, arguments in _arguments(base):
+            yield owner, {variable: _substituted(kind, own) for variable, kind in arguments.items()}
+    yield cls, own
+
+
+def _owners(cls: Any) -> Mapping[str, type]:
+    """Return which class declares each attribute."""
+    owners: dict[str, type] = {}
+    for base in reversed(cls.__mro__):
+        declared: Any = attrs.fields(base) if "__attrs_attrs__" in vars(base) else ()
+        owners |= {attribute.name: base for attribute in declared if not attribute.inherited}
+    return owners
 
 
 def _substituted(kind: Any, arguments: Mapping[Any, Any]) -> Any:
