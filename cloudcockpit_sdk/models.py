@@ -225,9 +225,11 @@ class NextBillingFrequency(Model):
     """A scheduled change of the billing frequency."""
 
     scheduled_date: datetime | None = None
-    _billing_frequency: BillingFrequency | None = field(default=None, metadata={"json": "billingFrequency"})
+    _billing_frequency: BillingFrequency | None = field(
+        default=None, alias="billing_frequency", metadata={"json": "billingFrequency"}
+    )
     # Updates and conflicts have `{"name": ...}` under the same key: read here, if a detail has it, too.
-    _name: str | None = field(default=None, metadata={"json": "name"})
+    _name: str | None = field(default=None, alias="name", metadata={"json": "name"})
 
     @property
     def billing_frequency(self) -> BillingFrequency | None:
@@ -388,8 +390,8 @@ class Page(Model, Checked, Generic[T]):
     """
 
     # Null is documented to be possible; it is told from a missing key by being read into a field without a default.
-    # They may be raw JSON, which has no hash.
-    _items: tuple[T, ...] | None = field(hash=False, metadata={"json": "items"})
+    # They may be raw JSON, which has no hash. Type checkers know an alias only if it is written down.
+    _items: tuple[T, ...] | None = field(hash=False, alias="items", metadata={"json": "items"})
     total_pages: int | None = None
     total_count: int | None = None
     """Of all pages together."""
