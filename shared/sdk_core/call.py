@@ -52,7 +52,7 @@ class Reply(Value, Generic[T]):
 
     value: T
     status: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False, hash=False)
     """Response headers; names compare without case."""
     attempts: tuple[Attempt, ...]
     """All attempts, the successful one last."""

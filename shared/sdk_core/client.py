@@ -175,9 +175,10 @@ class Client:
         """Like `call`, but return status, headers, attempts and correlation id along with the value."""
         call = self._begin(operation, arguments)
         value = await (self._attempts(call) if self._observer is None else self._observed(call, self._observer))
-        status, headers = call.answer.status, call.answer.headers
+        status = call.answer.status
         call.record(None, status)
-        return Reply(value, status, headers, call.attempts, call.correlation_id)
+        # aiohttp's own mapping of headers can't be pickled.
+        return Reply(value, status, CIMultiDict(call.answer.headers), call.attempts, call.correlation_id)
 
     def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
         """Check the arguments, and start the clock."""

@@ -1,7 +1,9 @@
 """What callers see of a client beyond the answers: correlation ids, views, arguments, warnings, the rate limiter."""
 
 import asyncio
+import copy
 import json
+import pickle
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, date, datetime
@@ -287,6 +289,18 @@ async def test_call_with_reply_tells_everything(fake_time: FakeTime) -> None:
         (1, 500, None, Outcome.UNKNOWN),
         (2, 202, None, None),
     ]
+
+
+async def test_reply_leaves_the_process_and_stands_in_a_set() -> None:
+    """As its value does; headers are compared without case after that, too, and may come several times."""
+    answer = CannedAnswer(202, {"success": True}, headers={"X-Remaining": "7", "x-remaining": "6"})
+    async with WireServer(answer) as server, membership(server) as client:
+        reply = await client.call_with_reply(READ)
+    for again in (pickle.loads(pickle.dumps(reply)), copy.deepcopy(reply)):
+        assert again == reply
+        assert again.headers.getall("x-REMAINING") == ["7", "6"]
+        assert len({again, reply}) == 1
+    assert len({attrs.evolve(reply, status=200), reply}) == 2
 
 
 # -- Arguments: refused before anything is sent ------------------------------------------------------------------------
