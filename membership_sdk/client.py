@@ -97,7 +97,7 @@ class MembershipClient(Client):
         cls, tenant: str, *, api_key: str, language: str | None = None, **options: Unpack[ClientOptions]
     ) -> Self:
         """Return a client for `https://<tenant>.open-api.magicline.com`; see the class for the arguments."""
-        if not _TENANT.fullmatch(tenant):
+        if not _TENANT.fullmatch(instance("tenant", tenant, str)):
             raise ConfigurationError("tenant must be the name before .open-api.magicline.com: a-z, 0-9 and hyphens")
         return cls(f"https://{tenant}.open-api.magicline.com", api_key, language=language, **options)
 
@@ -110,10 +110,12 @@ class MembershipClient(Client):
         language: str | None = None,
     ) -> Self:
         """Return a client with other options, `language` among them, that shares connections; this one is unchanged."""
-        client = super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
-        if language is None:
-            return client
-        return client.with_headers({"Accept-Language": header_text("language", language)})
+        client = self
+        if language is not None:
+            client = self._with_headers({"Accept-Language": header_text("language", language)})
+        return super(MembershipClient, client).with_options(
+            retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout
+        )
 
     async def verify_api_key(self) -> bool:
         """Return whether the API accepts the key; it says nothing about scopes or ids.

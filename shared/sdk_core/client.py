@@ -99,7 +99,7 @@ class Client:
         self._sessions = Sessions(connection or Connection(), session, self._options.headers, backend.base_url)
         self._admission = Admission(self._sessions, backend.auth, rate_limiter, self._observer)
         exchange = Exchange(backend, self._sessions)
-        self._send = exchange.send if self._observer is None else _observed(exchange, self._observer)
+        self._send = exchange.send if self._observer is None else _observed_attempts(exchange, self._observer)
         self._deprecations = Deprecations(type(self).__module__)
 
     def with_options(
@@ -127,14 +127,14 @@ class Client:
         """How this client repeats; workflows wait with the same clock and sleep."""
         return self._options.retry
 
-    async def pause(self, delay: float) -> None:
+    async def _pause(self, delay: float) -> None:
         """Wait by the retry policy's sleep, but no longer than the client is open; for the pauses of workflows."""
         if not self._sessions.closed:
             here = self._sessions.of_loop.get(get_running_loop()) or await self._sessions.open()
             await here.timer.pause(self._options.retry.sleep, delay)
 
-    def with_headers(self, headers: Mapping[str, str]) -> Self:
-        """Return a client that sends these headers too, and shares connections; for the SDKs' own options."""
+    def _with_headers(self, headers: Mapping[str, str]) -> Self:
+        """Return a client that sends these headers too, which were checked, and shares connections."""
         more = self._options.headers.copy()
         more.update(headers)
         return self._view(self._options.but(headers=more))
@@ -282,9 +282,11 @@ class Client:
         return True
 
 
-def _observed(
+def _observed_attempts(
     exchange: Exchange, observer: Observer
 ) -> Callable[[Call[Any], LoopSession, Mapping[str, str]], Awaitable[Answer]]:
+    """Return what sends an attempt, and tells the observer of it."""
+
     async def send(call: Call[Any], here: LoopSession, credential: Mapping[str, str]) -> Answer:
         if call.info is None:  # for the type checker: where there is an observer, there is this
             return await exchange.send(call, here, credential)

@@ -157,7 +157,7 @@ class Run:
     async def sleep(self, delay: float) -> None:
         """Wait, but no longer than until the deadline, or until the client is closed: the next call will tell."""
         delay = min(delay, self.left)
-        await self._client.pause(delay)
+        await self._client._pause(delay)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
         self._slept += delay
 
     async def call(self, operation: Operation[T], **arguments: object) -> Reply[T]:

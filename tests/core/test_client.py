@@ -27,6 +27,7 @@ from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
 from membership_sdk.models import ContractCancelationReason, IdleTemporalUnit, TemporalUnit, VoidResult
 from sdk_core import codec
+from sdk_core.client import Client
 from sdk_core.codec.shapes import typed_attributes
 from sdk_core.correlation import correlation_scope, current_correlation_id, new_correlation_id
 from sdk_core.deprecation import OperationDeprecatedWarning
@@ -303,6 +304,12 @@ async def test_reply_leaves_the_process_and_stands_in_a_set() -> None:
     assert len({attrs.evolve(reply, status=200), reply}) == 2
 
 
+def test_a_client_offers_nothing_that_is_for_the_sdks_alone() -> None:
+    """Besides its operations."""
+    offered = {"aclose", "call", "call_with_reply", "retry_policy", "with_options"}
+    assert {name for name in dir(Client) if not name.startswith("_")} == offered
+
+
 # -- Arguments: refused before anything is sent ------------------------------------------------------------------------
 
 M, C, ID, DAY = "membership", "cloudcockpit", UUID(int=1), date(2026, 1, 31)
@@ -462,8 +469,8 @@ async def test_wrong_arguments_send_nothing(api: str, method: str, arguments: di
     "arguments", [{"page_size": 0}, {"start_page": 0}, {"start_page": "1"}, {"status": 5}], ids=str
 )
 async def test_wrong_arguments_of_a_paginator_send_nothing(arguments: dict[str, Any]) -> None:
-    """At the latest when the first page is asked for; the start page is the first `page_number`."""
-    name = next(iter(arguments)).replace("start_page", "page_number")
+    """At the latest when the first page is asked for."""
+    (name,) = arguments
     async with WireServer() as server, cloudcockpit(server) as client:
         with pytest.raises((TypeError, ValueError), match=name):
             await anext(aiter(client.iter_audit_logs(**arguments).pages()))
