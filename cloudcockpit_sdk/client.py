@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack, cast
 from uuid import UUID
 
 from cloudcockpit_sdk import operations
@@ -553,11 +553,12 @@ def _domain(tenant: str) -> str:
     return found
 
 
-def _joined(operation_names: Iterable[str]) -> str | None:
+def _joined(operation_names: object) -> str | None:
     """Return the names in one text, separated by `|`; None if there are none."""
-    if isinstance(operation_names, str):
-        raise TypeError("operation_names must be several names, not one str")
-    names = [text("operation_names", name, maximum=255) for name in operation_names]
+    if isinstance(operation_names, str) or not isinstance(operation_names, Iterable):
+        raise TypeError(f"operation_names must be several names, not one {type(operation_names).__name__}")
+    given = cast("Iterable[object]", operation_names)
+    names = [text("operation_names", name, maximum=255) for name in given]
     if any("|" in name for name in names):
         raise ValueError("operation_names must not hold '|': it is what separates them")
     return "|".join(names) or None

@@ -365,7 +365,8 @@ class CancelConflict(Model):
     @classmethod
     def of(cls, error: ConflictError) -> Self | None:
         """Return the body of a 409 to `cancel_subscription`; None for any other 409, or if the error was pickled."""
-        portal_subscription = codec.as_object(error.details.raw).get("portalSubscription")
+        raw = instance("error", error, ConflictError).details.raw
+        portal_subscription = codec.as_object(raw).get("portalSubscription")
         return None if portal_subscription is None else cls(portal_subscription=portal_subscription)
 
 

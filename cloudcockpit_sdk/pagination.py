@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from cloudcockpit_sdk.models import Page
+from sdk_core.arguments import function, instance, positive_int
 from sdk_core.call import Reply
 from sdk_core.errors import InvalidResponseError
 from sdk_core.operation import Operation
@@ -35,6 +36,7 @@ class Paginator(Generic[T]):
         InvalidResponseError: a page repeats the one before, or the first one; or too many in a row are empty, and say
             that there are more. What was yielded before may be incomplete.
         SdkError: the call that fetches a page failed.
+        TypeError, ValueError: an argument is invalid; `start_page` at once, any other when the first page is fetched.
 
     With the last page, `items_read` is held against `total_count`; if they differ, that is logged as a warning.
     """
@@ -42,6 +44,8 @@ class Paginator(Generic[T]):
     def __init__(
         self, operation: Operation[Page[T]], fetch: Callable[[int], Awaitable[Reply[Page[T]]]], *, start_page: int = 1
     ) -> None:
+        instance("operation", operation, Operation)
+        function("fetch", fetch)
         self._operation: Operation[Page[T]] = operation
         self._fetch: Callable[[int], Awaitable[Reply[Page[T]]]] = fetch
         self._from_first: bool = start_page == 1
@@ -50,7 +54,7 @@ class Paginator(Generic[T]):
         self._more: bool = True
         self._rest: Iterator[T] = iter(())
         """What is left of the page in hand, for an iteration over items."""
-        self.next_page: int = start_page
+        self.next_page: int = positive_int("start_page", start_page)
         """Number of the page that is fetched next, from 1."""
         self.items_read: int = 0
         """How many items the pages held that were fetched, the one in hand included."""

@@ -18,7 +18,7 @@ from attrs import frozen
 from cloudcockpit_sdk import operations
 from cloudcockpit_sdk.client import CloudCockpitClient
 from cloudcockpit_sdk.models import Accepted, MigrationRequest, MigrationStatus, Subscription, SubscriptionStatus
-from sdk_core.arguments import non_empty, uuid_id
+from sdk_core.arguments import instance, non_empty, uuid_id
 from sdk_core.call import Reply
 from sdk_core.errors import NotFoundError, SdkError
 from sdk_core.operation import Operation
@@ -63,7 +63,7 @@ async def reactivate_and_wait(
             deadline only: it may mean that somebody else's change is being worked on.
     """
     change = reactivation(customer_id=customer_id, subscription_id=subscription_id)
-    return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
+    return await settle(_of_portal(client), change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
 async def suspend_and_wait(
@@ -78,7 +78,7 @@ async def suspend_and_wait(
 ) -> Settled[Subscription]:
     """Suspend a subscription, unless it is Suspended already, and return when it is; see `reactivate_and_wait`."""
     change = suspension(customer_id=customer_id, subscription_id=subscription_id)
-    return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
+    return await settle(_of_portal(client), change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
 async def cancel_and_wait(
@@ -115,7 +115,7 @@ async def cancel_and_wait(
         SdkError: a call failed; see `reactivate_and_wait`.
     """
     change = cancellation(customer_id=customer_id, subscription_id=subscription_id, until=until)
-    return await settle(client, change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
+    return await settle(_of_portal(client), change, timeout=timeout, poll=poll, ask=ask, resend_after=resend_after)
 
 
 async def migrate_and_wait(
@@ -146,7 +146,7 @@ async def migrate_and_wait(
         term_duration=term_duration,
         billing_frequency=billing_frequency,
     )
-    return await settle(client, change, timeout=timeout, poll=poll, ask=ask)
+    return await settle(_of_portal(client), change, timeout=timeout, poll=poll, ask=ask)
 
 
 def reactivation(*, customer_id: UUID | str, subscription_id: UUID | str) -> Procedure[Subscription]:
@@ -189,6 +189,11 @@ def migration(
         billing_frequency=billing_frequency,
     )
     return _Migration(_ids(customer_id, subscription_id), body)
+
+
+def _of_portal(client: object) -> CloudCockpitClient:
+    """Return the client if it is one of this API: another would ask its own server."""
+    return instance("client", client, CloudCockpitClient)
 
 
 def _ids(customer_id: object, subscription_id: object) -> Mapping[str, object]:

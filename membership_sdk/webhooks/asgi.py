@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from membership_sdk.webhooks.receiver import WebhookReceiver
+from sdk_core.arguments import instance
 
 __all__ = ["WebhookApp"]
 
@@ -32,7 +33,7 @@ class WebhookApp:
     """
 
     def __init__(self, receiver: WebhookReceiver) -> None:
-        self._receiver = receiver
+        self._receiver = instance("receiver", receiver, WebhookReceiver)
 
     async def __call__(self, scope: Mapping[str, object], receive: Receive, send: Send) -> None:
         """Answer a request."""

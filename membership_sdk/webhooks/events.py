@@ -9,6 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from sdk_core import codec
+from sdk_core.arguments import instance
 from sdk_core.codec import OpenEnum
 
 __all__ = [
@@ -161,11 +162,13 @@ def read_delivery(body: bytes, *, studio: str) -> Delivery:
 
     Raises:
         UnreadableDeliveryError: it is something else.
+        TypeError: `body` is no bytes, or `studio` no text.
 
     Source: the vendor's general information and list of event types (1.9.0, 1.11.0).
     """
+    instance("studio", studio, str)
     try:
-        read = codec.load(body, _Body)
+        read = codec.load(instance("body", body, bytes), _Body)
     except codec.NotJsonError:
         problems: tuple[str, ...] = ("$: no JSON",)
     except codec.ShapeError as error:

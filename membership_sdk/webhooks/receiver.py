@@ -12,7 +12,7 @@ from uuid import UUID
 
 from membership_sdk.webhooks.events import Delivery, UnreadableDeliveryError, WebhookEvent, read_delivery
 from membership_sdk.webhooks.store import DeliveryStore, RecentDeliveries
-from sdk_core.arguments import header_text, mapping, non_empty, seconds
+from sdk_core.arguments import function, header_text, mapping, non_empty, of_type, seconds
 from sdk_core.errors import ConfigurationError
 from sdk_core.hooks import answer_of
 
@@ -52,7 +52,10 @@ class WebhookReceiver:
         store: DeliveryStore | None = None,
         answer_within: float = 4.0,
     ) -> None:
+        if store is not None:
+            of_type(DeliveryStore)("store", store)
         self._studios = _digests(keys)
+        function("handle", handle)
         self._handle = handle
         self._store = RecentDeliveries() if store is None else store
         self._answer_within = seconds("answer_within", answer_within)

@@ -15,7 +15,7 @@ from membership_sdk.models import (
     ContractData,
     MainContractCancelation,
 )
-from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose
+from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose, of_studio
 from sdk_core.arguments import plain_date
 from sdk_core.call import Reply
 from sdk_core.operation import Operation
@@ -93,7 +93,7 @@ async def cancel_contract(
             only: it may mean that somebody else is canceling.
     """
     cancelation = contract_cancelation(customer_id=customer_id, contract_id=contract_id, on=on, reason=reason)
-    return await settle(client, cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
+    return await settle(of_studio(client), cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 async def withdraw_cancelation(
@@ -123,7 +123,7 @@ async def withdraw_cancelation(
         SdkError: a call failed, and reading again did not show the withdrawal.
     """
     withdrawal = contract_withdrawal(customer_id=customer_id, contract_id=contract_id)
-    return await settle(client, withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
+    return await settle(of_studio(client), withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 async def cancel_module(
@@ -141,7 +141,7 @@ async def cancel_module(
     cancelation = module_cancelation(
         contract_id=contract_id, additional_module_contract_id=additional_module_contract_id, on=on, reason=reason
     )
-    return await settle(client, cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
+    return await settle(of_studio(client), cancelation, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 async def withdraw_module_cancelation(
@@ -155,7 +155,7 @@ async def withdraw_module_cancelation(
 ) -> Settled[AdditionalModuleContractExtended]:
     """Withdraw a module contract's cancelation, unless there is none; see `withdraw_cancelation`."""
     withdrawal = module_withdrawal(contract_id=contract_id, additional_module_contract_id=additional_module_contract_id)
-    return await settle(client, withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
+    return await settle(of_studio(client), withdrawal, timeout=timeout, poll=POLL, ask=ask, resend_after=resend_after)
 
 
 def contract_cancelation(

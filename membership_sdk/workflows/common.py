@@ -3,17 +3,23 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from sdk_core.arguments import int64_id, non_empty
+from membership_sdk.client import MembershipClient
+from sdk_core.arguments import instance, int64_id, non_empty
 from sdk_core.operation import Operation
 from sdk_core.workflow import NotOfferedError, cannot
 
-__all__ = ["POLL", "TIMEOUT", "check_ids", "check_reason", "choose"]
+__all__ = ["POLL", "TIMEOUT", "check_ids", "check_reason", "choose", "of_studio"]
 
 R = TypeVar("R")
 
 TIMEOUT: Final = 30.0
 POLL: Final = 0.5
 """The API does what it is asked before it answers: what happened shows at once, unless the answer was lost."""
+
+
+def of_studio(client: object) -> MembershipClient:
+    """Return the client if it is one of this API: another would ask its own server."""
+    return instance("client", client, MembershipClient)
 
 
 def check_ids(ids: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from membership_sdk.models import (
     IdlePeriodReason,
     IdlePeriodValidationRequest,
 )
-from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose
+from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose, of_studio
 from sdk_core.arguments import of_type
 from sdk_core.call import Reply
 from sdk_core.settling import settle
@@ -64,7 +64,7 @@ async def request_idle_period(
         unlimited=unlimited,
         document=document,
     )
-    settled = await settle(client, request, timeout=timeout, poll=POLL, ask=ask)
+    settled = await settle(of_studio(client), request, timeout=timeout, poll=POLL, ask=ask)
     return Settled(settled.change, settled.state[0], settled.correlation_ids, settled.attempts, settled.answer)
 
 

@@ -9,7 +9,7 @@ from membership_sdk.models import (
     AdditionalModuleContractRequest,
     AdditionalModuleValidationStatus,
 )
-from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids
+from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, of_studio
 from sdk_core.call import Reply
 from sdk_core.settling import settle
 from sdk_core.workflow import Change, NotOfferedError, Procedure, Request, Run, WithChange, cannot
@@ -64,7 +64,7 @@ async def purchase_module(
         payment_frequency_id=payment_frequency_id,
         book_trial_period=book_trial_period,
     )
-    settled = await settle(client, purchase, timeout=timeout, poll=POLL, ask=ask)
+    settled = await settle(of_studio(client), purchase, timeout=timeout, poll=POLL, ask=ask)
     bought = settled.answer
     number = bought.id if isinstance(bought, AdditionalModuleContract) else None
     return Purchase(settled.change, number, settled.correlation_ids)

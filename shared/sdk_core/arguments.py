@@ -21,6 +21,7 @@ __all__ = [
     "base_url",
     "bearer_token",
     "finite_decimal",
+    "function",
     "header_text",
     "http_url",
     "instance",
@@ -64,6 +65,13 @@ def instance(name: str, value: object, kind: type[T]) -> T:
 def of_type(kind: type) -> Callable[[str, object], object]:
     """Return the check that a value is a `kind`."""
     return partial(instance, kind=kind)
+
+
+def function(name: str, value: object) -> object:
+    """Return `value` if it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, not {type(value).__name__}")
+    return value
 
 
 def whole_number(name: str, value: object, minimum: int | None = None, maximum: int | None = None) -> int:

@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from sdk_core import codec
-from sdk_core.arguments import instance
+from sdk_core.arguments import function, instance
 from sdk_core.auth import Auth
 from sdk_core.details import ErrorDetails
 from sdk_core.deviation import Deviation
@@ -95,8 +95,8 @@ def check_kinds(**options: object) -> None:
 def check_functions(**options: object) -> None:
     """Raise TypeError unless each of these options of a client is None or can be called."""
     for name, value in options.items():
-        if value is not None and not callable(value):
-            raise TypeError(f"{name} must be callable, not {type(value).__name__}")
+        if value is not None:
+            function(name, value)
 
 
 def check_session(session: ClientSession | None, connection: Connection | None) -> None:

@@ -1,7 +1,9 @@
 """Models leave the process, and come back: as JSON, with the API's own names and every digit of its amounts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+
+from attrs import has
 
 from sdk_core.codec import NotJsonError, ShapeError, dump, load
 from sdk_core.codec.write import to_builtins
@@ -21,10 +23,14 @@ def to_json(model: "AttrsInstance | Sequence[AttrsInstance]") -> bytes:
     left out.
 
     Raises:
-        TypeError: raw JSON in it holds something else; a float, too, as it can't hold most decimal amounts.
+        TypeError: it is no model; or raw JSON in it holds something else, a float, too, as it can't hold most decimal
+            amounts.
         ValueError: a number is not finite, or a date-time names no instant.
     """
-    return dump(model)
+    given: object = model
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes):
+        return dump(model)
+    return dump(_model(given))
 
 
 def to_dict(model: "AttrsInstance") -> dict[str, Any]:
@@ -33,8 +39,23 @@ def to_dict(model: "AttrsInstance") -> dict[str, Any]:
     Raises:
         TypeError, ValueError: as for `to_json`.
     """
-    values: dict[str, Any] = to_builtins(model)
+    values: dict[str, Any] = to_builtins(_model(model))
     return values
+
+
+def _bytes(text: object) -> bytes:
+    if isinstance(text, str):
+        # Half of a surrogate pair is read as JSON's escape of it is. Python's own error would hold the whole text.
+        return text.encode(errors="surrogatepass")
+    if isinstance(text, bytes | bytearray):
+        return bytes(text)
+    raise TypeError(f"text must be bytes or str, not {type(text).__name__}")
+
+
+def _model(value: object) -> Any:
+    if not has(type(value)):
+        raise TypeError(f"model must be a model, not {type(value).__name__}")
+    return value
 
 
 def from_json(shape: type[T], text: bytes | str) -> T:
@@ -45,17 +66,21 @@ def from_json(shape: type[T], text: bytes | str) -> T:
         text: bytes in any of JSON's encodings, or text.
 
     Raises:
+        TypeError: `shape` is no class, or `text` no text.
         ValueError: it is no JSON of that model; the text names the JSON paths that do not fit, and shows no value.
     """
+    kind: Any = shape  # A generic one with its argument is no type, whatever its annotation says.
+    if not isinstance(kind, type) and get_origin(kind) is None:
+        raise TypeError(f"shape must be the class of a model, or list of one, not {type(kind).__name__}")
+    given = _bytes(text)
     problem = "it is no JSON"
     try:
         # An answer may be empty where there is nothing to list; a text that was kept is not.
-        if text.strip():
-            return load(text.encode() if isinstance(text, str) else text, shape)
+        if given.strip():
+            return load(given, shape)
     except NotJsonError:
         pass
     except ShapeError as error:
         problem = ", ".join(error.problems)
     # Outside of the handlers, so that no error that shows a value becomes the context of this one.
-    kind: Any = shape  # A generic one with its argument is no type, whatever its annotation says.
     raise ValueError(f"text can't be read as {kind.__name__ if isinstance(kind, type) else kind}: {problem}")

@@ -22,6 +22,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any, Final, NamedTuple
 
+from sdk_core.arguments import instance
 from sdk_core.codec import dump, without_floats
 from sdk_core.errors import (
     ApiError,
@@ -84,7 +85,9 @@ def to_problem(error: Exception, **members: object) -> Problem:
 
     Raises:
         Exception: the error itself, if it is any other: a fault of the program, and not of who asked.
+        TypeError: `error` is no exception.
     """
+    instance("error", error, Exception)
     if not isinstance(error, SdkError) and not _refuses_an_argument(error):
         raise error
     status = _status(error)

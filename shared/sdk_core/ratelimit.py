@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
-from sdk_core.arguments import positive_int, seconds
+from sdk_core.arguments import function, positive_int, seconds
 from sdk_core.fork import Lock
 
 __all__ = ["LocalRateLimiter", "RateLimiter", "spread"]
@@ -92,6 +92,7 @@ class LocalRateLimiter:
     def __init__(self, limit: int, period: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = positive_int("limit", limit)
         self._period = seconds("period", period)
+        function("clock", clock)
         self._clock = clock
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
         self._lock = Lock()

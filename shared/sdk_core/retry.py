@@ -13,12 +13,12 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 from attrs.validators import optional
 
-from sdk_core.arguments import of_type, seconds, valid, whole_number
+from sdk_core.arguments import function, of_type, seconds, valid, whole_number
 from sdk_core.errors import SdkError
 from sdk_core.fork import Lock, undivided
 from sdk_core.hooks import answer_of
@@ -90,11 +90,6 @@ async def _sleep(delay: float) -> None:
         await asyncio.sleep(delay)
 
 
-def _check_callable(_instance: object, attribute: Any, value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"{attribute.name} must be callable, not {type(value).__name__}")
-
-
 _check_seconds = valid(partial(seconds, zero=True))
 
 
@@ -118,11 +113,11 @@ class RetryPolicy(Value):
     (Membership: 60, its limiter refuses the whole next minute), else back-off."""
     budget: RetryBudget | None = field(factory=RetryBudget, eq=False, validator=optional(valid(of_type(RetryBudget))))
     """Shared by the calls of all clients with this policy; None: no budget."""
-    sleep: Callable[[float], Awaitable[None]] = field(default=_sleep, repr=False, validator=_check_callable)
+    sleep: Callable[[float], Awaitable[None]] = field(default=_sleep, repr=False, validator=valid(function))
     """How to wait. Tests inject their own."""
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False, validator=_check_callable)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, validator=valid(function))
     """Monotonic seconds: deadlines and elapsed times are measured with it."""
-    wall_clock: Callable[[], float] = field(default=time.time, repr=False, validator=_check_callable)
+    wall_clock: Callable[[], float] = field(default=time.time, repr=False, validator=valid(function))
     """Seconds since the epoch, for an HTTP-date in Retry-After."""
 
     @classmethod

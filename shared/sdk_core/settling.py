@@ -7,7 +7,7 @@ a request again whose effect is not known, unless the caller asked for that.
 from asyncio import CancelledError
 from typing import Final, Generic, TypeVar
 
-from sdk_core.arguments import of_type, seconds
+from sdk_core.arguments import instance, of_type, seconds
 from sdk_core.call import Reply
 from sdk_core.client import Client
 from sdk_core.errors import BadRequestError, ClientClosedError, ConflictError, Facts, NotFoundError, SdkError
@@ -72,6 +72,7 @@ async def settle(
     All errors carry the state that was read last, and the correlation ids of all calls. `outcome` is that of the
     request. If none was sent, it is REJECTED after a read that was refused, and else NOT_SENT.
     """
+    instance("client", client, Client)
     timeout, poll = seconds("timeout", timeout), seconds("poll", poll)
     of_type(bool)("ask", ask)
     if resend_after is not None:

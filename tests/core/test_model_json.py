@@ -134,3 +134,11 @@ def test_both_sdks_offer_them() -> None:
     for name in ("from_json", "to_dict", "to_json"):
         assert name in membership_sdk.__all__
         assert getattr(membership_sdk, name) is getattr(cloudcockpit_sdk, name)
+
+
+def test_half_a_surrogate_pair_in_a_text_is_read_like_its_escape() -> None:
+    """And no error holds the text."""
+    kept = '{"amount":1,"currency":"E%s"}'
+    assert from_json(Money, kept % "\ud800") == from_json(Money, kept % r"\ud800")
+    with pytest.raises(ValueError, match="Money: it is no JSON"):
+        from_json(Money, "{\ud800")
