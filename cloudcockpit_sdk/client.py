@@ -24,7 +24,7 @@ from cloudcockpit_sdk.models import (
 )
 from cloudcockpit_sdk.pagination import Paginator
 from sdk_core.arguments import base_url as checked_base_url
-from sdk_core.arguments import header_text, instance, mapping, text, uuid_id
+from sdk_core.arguments import header_text, instance, int32, mapping, text, uuid_id
 from sdk_core.backend import Backend, ClientOptions, configuring, user_agent
 from sdk_core.call import Reply
 from sdk_core.client import Client
@@ -40,6 +40,7 @@ API_CLOUDCOCKPIT_COM: Final = "https://api.cloudcockpit.com"
 """The host that the newer pages name under "Servers"."""
 _NO_DOMAIN: Final = re.compile("[/:@ ]")
 """No domain has one of these, and each URL or address has."""
+_NAME_MAX: Final = 255
 
 
 class CloudCockpitClient(Client):
@@ -194,7 +195,8 @@ class CloudCockpitClient(Client):
             subscription_id: the subscription.
             changes: the JSON to send, as a mapping: `name`, `quantity`, `nextBillingFrequency`, `autoRenewSettings` are
                 documented, the first three as required. How enumerations are written in requests is not documented
-                (answers write `{"name": "Monthly"}`), so the mapping is sent as it is.
+                (answers write `{"name": "Monthly"}`), so the mapping is sent as it is; `name` (up to 255 characters, or
+                None) and `quantity`, whose form is documented, are checked.
 
         Raises:
             ServerError, ConnectionFailedError, CallTimeoutError: with `outcome` UNKNOWN, read the subscription before
@@ -207,7 +209,7 @@ class CloudCockpitClient(Client):
             operations.UPDATE_SUBSCRIPTION,
             customer_id=customer_id,
             subscription_id=subscription_id,
-            body=mapping("changes", changes),
+            body=_checked_changes(changes),
         )
 
     async def cancel_subscription(self, *, customer_id: UUID | str, subscription_id: UUID | str) -> Accepted:
@@ -551,6 +553,16 @@ def _domain(tenant: str) -> str:
     if _NO_DOMAIN.search(found):
         raise ValueError("tenant must be a domain, like portal.example.com: no URL, and without spaces")
     return found
+
+
+def _checked_changes(changes: object) -> dict[str, Any]:
+    """Return the JSON of an update, if what is documented of it is as documented."""
+    body = mapping("changes", changes)
+    if "quantity" in body:
+        int32("changes['quantity']", body["quantity"])
+    if body.get("name") is not None and len(instance("changes['name']", body["name"], str)) > _NAME_MAX:
+        raise ValueError(f"changes['name'] must be at most {_NAME_MAX} characters long")
+    return body
 
 
 def _joined(operation_names: object) -> str | None:

@@ -87,7 +87,7 @@ def to_problem(error: Exception, **members: object) -> Problem:
         Exception: the error itself, if it is any other: a fault of the program, and not of who asked.
         TypeError: `error` is no exception.
     """
-    instance("error", error, Exception)
+    instance("error", error, BaseException)
     if not isinstance(error, SdkError) and not _refuses_an_argument(error):
         raise error
     status = _status(error)

@@ -95,7 +95,7 @@ async def test_an_update_shows_after_a_while() -> None:
 async def test_an_update_that_makes_no_sense_is_refused(change: dict[str, Any], field: str) -> None:
     async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
         with pytest.raises(BadRequestError) as caught:
-            await client.update_subscription(**ACTIVE, changes={**CHANGES, **change})
+            await client.call(operations.UPDATE_SUBSCRIPTION, **ACTIVE, body={**CHANGES, **change})
         assert caught.value.details.fields[0].name == field
         for name in CHANGES:
             with pytest.raises(BadRequestError, match="ValidationError"):

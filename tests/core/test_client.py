@@ -426,7 +426,15 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         for bad in (None, 5, "x", b"x", [("name", "x")])
     ),
     (C, "update_subscription", {**SUBSCRIPTION, "changes": {1: 2}}, "key"),
-    (C, "update_subscription", {**SUBSCRIPTION, "changes": {"quantity": 1.5}}, "Decimal, not float"),
+    (C, "update_subscription", {**SUBSCRIPTION, "changes": {"undocumented": 1.5}}, "Decimal, not float"),
+    *(
+        (C, "update_subscription", {**SUBSCRIPTION, "changes": {"quantity": bad}}, r"changes\['quantity'\] must be")
+        for bad in ("3", None, True, -7, 2**31, 1.5, Decimal("2.5"))
+    ),
+    *(
+        (C, "update_subscription", {**SUBSCRIPTION, "changes": {"name": bad}}, r"changes\['name'\] must be")
+        for bad in (3, b"x", "x" * 256)
+    ),
     *((C, "list_azure_entitlements", {**SUBSCRIPTION, "reseller_id": bad}, "reseller_id") for bad in ("", "x", 1)),
     *(
         (C, "get_custom_term_end_dates", {"customer_id": ID, "query": bad}, "query")

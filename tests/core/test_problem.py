@@ -1,5 +1,6 @@
 """`to_problem`: an error as the answer of a web app (RFC 9457), which tells what to do and nothing of the inside."""
 
+import asyncio
 import copy
 import json
 import logging
@@ -306,3 +307,10 @@ def test_both_sdks_offer_it() -> None:
     for name in ("Problem", "to_problem"):
         assert name in membership_sdk.__all__
         assert getattr(membership_sdk, name) is getattr(cloudcockpit_sdk, name)
+
+
+def test_a_cancellation_goes_on() -> None:
+    """Whoever asks for an answer to it: it is none of the SDK's errors."""
+    cancelled: Any = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        to_problem(cancelled)

@@ -107,6 +107,7 @@ METHODS = [
     for sdk, client in (("membership", MembershipClient), ("cloudcockpit", CloudCockpitClient))
     for name in methods(client)
 ]
+SDKS_OF_CALL = [(sdk, name) for sdk in SDKS for name in ("call", "call_with_reply")]
 WORKFLOWS = [
     (sdk, name)
     for sdk, (_, module) in SDKS.items()
@@ -125,6 +126,13 @@ async def test_a_method_names_the_argument(sdk: str, name: str) -> None:
             for odd in ODD:
                 await refuse(lambda arguments={**needed, argument: odd}: method(**arguments), argument)  # type: ignore[misc]
         assert server.connections == 0
+
+
+@pytest.mark.parametrize(("sdk", "name"), SDKS_OF_CALL)
+@pytest.mark.parametrize("odd", [*ODD, "get_contract_data", None])
+async def test_a_call_names_the_operation(sdk: str, name: str, odd: Any) -> None:
+    async with SDKS[sdk][0]("http://127.0.0.1:1") as client:
+        await refuse(lambda: getattr(client, name)(odd), "operation must be an Operation")
 
 
 @pytest.mark.parametrize(("sdk", "name"), WORKFLOWS)
