@@ -19,6 +19,7 @@ from cloudcockpit_sdk.sandbox.handlers import Handlers
 from cloudcockpit_sdk.sandbox.seeding import Seeding
 from sdk_core import codec
 from sdk_core.backend import ClientOptions
+from sdk_core.sandbox.contents import check_kind
 from sdk_core.sandbox.faults import Fault
 from sdk_core.sandbox.recent import Recent
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedRequest, RefusalError
@@ -72,6 +73,8 @@ class CloudCockpitSandbox(Seeding, Handlers):
         today: date | None = None,
     ) -> None:
         super().__init__(today=today, clock=clock)
+        check_kind(Iterable, subscriptions=subscriptions)
+        check_kind(Mapping, entitlements=entitlements)
         self.settle_after = settle_after
         self.token_lifetime = token_lifetime
         self.token_requests: int = 0

@@ -19,7 +19,9 @@ from membership_sdk.sandbox.seeding import Seeding
 from membership_sdk.sandbox.studio import Studio
 from membership_sdk.sandbox.webhooks import Webhook, Webhooks
 from sdk_core import codec
+from sdk_core.arguments import instance
 from sdk_core.backend import ClientOptions
+from sdk_core.sandbox.contents import check_kind
 from sdk_core.sandbox.faults import Fault
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest, RefusalError
 
@@ -74,7 +76,9 @@ class MembershipSandbox(Seeding, Studio):
         today: date | None = None,
     ) -> None:
         super().__init__(today=today)
-        self.verification = verification
+        check_kind(Mapping, contracts=contracts, modules=modules, idle_periods=idle_periods)
+        check_kind(Iterable, reasons=reasons, additional_modules=additional_modules)
+        self.verification = instance("verification", verification, bool)
         self._fill(
             contracts=contracts,
             modules=modules,

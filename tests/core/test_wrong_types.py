@@ -15,6 +15,7 @@ import cloudcockpit_sdk.workflows
 import membership_sdk
 import membership_sdk.workflows
 from cloudcockpit_sdk import CancelConflict, ClientCredentials, CloudCockpitClient, Paginator, Transition
+from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk import (
     ConflictError,
     Connection,
@@ -35,6 +36,7 @@ from membership_sdk import (
     to_json,
     to_problem,
 )
+from membership_sdk.sandbox import MembershipSandbox
 from membership_sdk.webhooks import RecentDeliveries, WebhookReceiver, read_delivery
 from membership_sdk.webhooks.aiohttp_web import webhook_handler
 from membership_sdk.webhooks.asgi import WebhookApp
@@ -82,7 +84,7 @@ def good(sdk: str, name: str) -> Any:
 
 
 def names_of(call: Any) -> list[str]:
-    return [name for name in inspect.signature(call).parameters if name not in {"options", "members"}]
+    return [name for name in inspect.signature(call).parameters if name not in {"options", "members", "faults"}]
 
 
 async def refuse(make: Callable[[], Any], name: str) -> None:
@@ -172,6 +174,11 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "WebhookReceiver": (WebhookReceiver, {"keys": {"x": "key"}, "handle": print}),
     "correlation_scope": (correlation_scope, {"correlation_id": "x"}),
     "deadline_scope": (lambda seconds: deadline_scope(seconds).__enter__(), {"seconds": 1}),
+    "MembershipSandbox": (MembershipSandbox, {}),
+    "CloudCockpitSandbox": (CloudCockpitSandbox, {}),
+    "fail": (MembershipSandbox().fail, {}),
+    "seed": (MembershipSandbox().seed, {"document": {}}),
+    "clear_faults": (MembershipSandbox().clear_faults, {}),
     "WebhookApp": (WebhookApp, {}),
     "webhook_handler": (webhook_handler, {}),
     "from_json": (from_json, {"shape": Money, "text": "{}"}),

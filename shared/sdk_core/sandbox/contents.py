@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 from attrs import frozen
 
-from sdk_core.arguments import instance, positive_int
+from sdk_core.arguments import function, instance, mapping, plain_date, positive_int, whole_number
 from sdk_core.operation import Effect, Operation
 from sdk_core.sandbox.clock import Clock
 from sdk_core.sandbox.faults import Fault
@@ -18,7 +18,7 @@ from sdk_core.sandbox.recent import Recent
 from sdk_core.sandbox.requests import LedgerEntry, ReceivedDocument, ReceivedRequest
 from sdk_core.sandbox.seeds import Seeds, camel_case, copied, naming, read_setting
 
-__all__ = ["Contents"]
+__all__ = ["Contents", "check_kind"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,13 @@ class _Late:
 
     state: Mapping[str, Any]
     reads_left: int
+
+
+def check_kind(kind: type, **given: object) -> None:
+    """Raise TypeError unless each argument is None or of the kind."""
+    for name, value in given.items():
+        if value is not None:
+            instance(name, value, kind)
 
 
 class Contents:
@@ -48,6 +55,10 @@ class Contents:
     """The attributes of the state that are single values, with their types."""
 
     def __init__(self, *, today: date | None = None, clock: Callable[[], float] | None = None) -> None:
+        if today is not None:
+            plain_date("today", today)
+        if clock is not None:
+            function("clock", clock)
         self.clock: Clock = Clock(today=today, source=clock)
         """The sandbox's time: `sandbox.clock.advance(days=30)`."""
         self.requests: Recent[ReceivedRequest] = Recent(_size_of_request)
@@ -107,7 +118,11 @@ class Contents:
                 raise ValueError(f"{operation} changes nothing that could show late")
         if times is not None:
             positive_int("times", times)
-        wanted = _checked_ids(ids or {}, [known[operation]] if operation in known else [*known.values()])
+        if when is not None:
+            function("when", when)
+        wanted = _checked_ids(
+            {} if ids is None else mapping("ids", ids), [known[operation]] if operation in known else [*known.values()]
+        )
         with self.lock:
             return [
                 self._faults.add(fault, operation=operation, ids=wanted, when=when, times=times) for fault in faults
@@ -115,6 +130,8 @@ class Contents:
 
     def clear_faults(self, number: int | None = None) -> bool:
         """Remove one queued fault, or all of them; whether there was any."""
+        if number is not None:
+            whole_number("number", number)
         with self.lock:
             return self._faults.clear(number)
 
@@ -162,6 +179,8 @@ class Contents:
         Raises:
             ValueError, TypeError: something is unknown or not as documented; nothing was changed.
         """
+        mapping("document", document)
+        instance("replace", replace, bool)
         kinds = self.seeds()
         settings = {camel_case(name): name for name in self.settings}
         if unknown := document.keys() - kinds.keys() - settings.keys():
