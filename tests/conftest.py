@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -23,18 +24,35 @@ gc.disable()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Without compiled code, each of the programs that are started compiles what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# No test trusts an authority of this machine; to read them all is a fifth of what importing aiohttp takes.
+os.environ["SSL_CERT_FILE"] = os.devnull
+
 _LAST = ("specs", "deviations", "transport", "core", "cloudcockpit", "membership", "codec")
 """Folders."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """One process more than cores: much of the suite waits for programs that it starts."""
-    return (os.cpu_count() or 1) + 1 if config.option.numprocesses == "auto" else None
+    """Two processes more than cores: for half of its time, a test waits for programs, servers and timeouts."""
+    return (os.cpu_count() or 1) + 2 if config.option.numprocesses == "auto" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is short and waits for nothing comes last, folder by folder: all processes end at about the same time."""
     items.sort(key=lambda item: _LAST.index(folder) if (folder := item.path.parent.name) in _LAST else -1)
+
+
+def pytest_sessionstart() -> None:
+    """What plugins have imported stays: pytest looks for garbage at its end, also where it has only started others."""
+    gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
