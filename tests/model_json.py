@@ -1,7 +1,7 @@
 """Every model of both SDKs as JSON: whole, with one field changed, or without it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from uuid import UUID
 
 import attrs
+import pytest
 from hypothesis import strategies as st
 
 import cloudcockpit_sdk.models
@@ -137,6 +138,14 @@ def sites(root: Any, shape: Any, keys: tuple[str | int, ...] = ()) -> Iterator[S
             yield from sites(root, get_args(kind)[0], (*here, 0))
         else:
             yield from sites(root, kind, here)
+
+
+def of_each_model(sites: Iterable[Site]) -> pytest.MarkDecorator:
+    """Give a test `sites`: those of one model."""
+    found: dict[str, list[Site]] = {}
+    for site in sites:
+        found.setdefault((get_origin(site.root) or site.root).__name__, []).append(site)
+    return pytest.mark.parametrize("sites", found.values(), ids=found)
 
 
 def is_enum(shape: Any) -> bool:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,16 @@ _DIRECTIVES = {"{eval-rst}", "{include}", "{literalinclude}", "{raw}", "{toctree
 """What is no example."""
 
 
+@cache
+def text_of_all_tests() -> str:
+    return "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_run(page: Path) -> None:
     """docs/conftest.py runs blocks, if it knows their language. A file is run by its page, or has a test."""
     text = _MADE.sub("", page.read_text())
-    tests = "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
+    tests = text_of_all_tests()
     run_here = "".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
     for kind, argument, options in _FENCE.findall(text):
         assert kind in _RUN | _DIRECTIVES, f"{kind}: docs/conftest.py has to know how that is run or checked"

@@ -17,6 +17,7 @@ import attrs
 import pytest
 import yarl
 from both_apis import APIS
+from cases import named
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -464,13 +465,14 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("api", "method", "arguments", "name"), REFUSED)
-async def test_wrong_arguments_send_nothing(api: str, method: str, arguments: dict[str, Any], name: str) -> None:
+@pytest.mark.parametrize(("api", "method"), [*dict.fromkeys(case[:2] for case in REFUSED)])
+async def test_wrong_arguments_send_nothing(api: str, method: str) -> None:
     """TypeError or ValueError that names the argument, and no request: a slip must not reach another endpoint."""
     async with WireServer() as server, {M: membership, C: cloudcockpit}[api](server) as client:
-        with pytest.raises((TypeError, ValueError), match=name):
-            await getattr(client, method)(**arguments)
-        assert server.connections == 0
+        for arguments, name in ((case[2], case[3]) for case in REFUSED if case[:2] == (api, method)):
+            with named(arguments), pytest.raises((TypeError, ValueError), match=name):
+                await getattr(client, method)(**arguments)
+            assert server.connections == 0, arguments
 
 
 @pytest.mark.parametrize(

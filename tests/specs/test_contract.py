@@ -12,6 +12,7 @@ from uuid import UUID
 
 import attrs
 import pytest
+from cases import named
 from fuzz import FACTOR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,8 +61,6 @@ MARKS = {
 MARKS |= {"raw", "reason", "required", "retry"}
 """What follows `x-sdk-` in the documents."""
 
-PAIRS = [pytest.param(spec, described, id=f"{spec} {described}") for spec in SPECS for described in spec.described()]
-each_operation = pytest.mark.parametrize(("spec", "described"), PAIRS)
 each_spec = pytest.mark.parametrize("spec", SPECS, ids=str)
 
 
@@ -91,59 +90,69 @@ def test_membership_has_its_twenty_operations() -> None:
     assert len(SPECS[0].operations.OPERATIONS) == 20
 
 
-@each_operation
-def test_operation_says_what_the_document_says(spec: Spec, described: Described) -> None:
+@each_spec
+def test_operation_says_what_the_document_says(spec: Spec) -> None:
     """Name, credentials, answer, body and the rest of its row."""
-    operation, facts = operation_of(spec, described), described.facts
-    page = facts.get("operationId") or re.sub(r"\{\w+\}", "parameter", described.path).replace("/", "-").lower()
-    assert operation.source.endswith(page)
-    assert operation.name == snake(facts.get("operationId", operation.name))
-    assert isinstance(operation.effect, Effect)
-    assert operation.effect is Effect.READ or operation.method != "GET"
-    assert operation.scopes == tuple(facts.get("x-required-scopes", ()))
-    assert operation.roles == tuple(facts.get("x-roles", ()))
-    assert bool(operation.deprecated) == (facts.get("deprecated", False) or facts.get("x-sdk-deprecated", False))
-    assert operation.lone_item == facts.get("x-sdk-lone-item", False)
-    assert operation.open_query == facts.get("x-sdk-open-query", False)
-    assert operation.retry_conflict == described.responses.get("409", {}).get("x-sdk-retry", False)
-    media, schema = body_of(described)
-    assert operation.multipart == (media == "multipart/form-data")
-    assert operation.body == (None if schema is None else python_type(spec, schema, raw=dict))
-    assert operation.returns == returned(spec, described)
-    assert set(facts.get("x-inferred-statuses", ())) <= set(described.responses)
+    for described in spec.described():
+        with named(described):
+            operation, facts = operation_of(spec, described), described.facts
+            page = facts.get("operationId") or re.sub(r"\{\w+\}", "parameter", described.path).replace("/", "-").lower()
+            assert operation.source.endswith(page)
+            assert operation.name == snake(facts.get("operationId", operation.name))
+            assert isinstance(operation.effect, Effect)
+            assert operation.effect is Effect.READ or operation.method != "GET"
+            assert operation.scopes == tuple(facts.get("x-required-scopes", ()))
+            assert operation.roles == tuple(facts.get("x-roles", ()))
+            assert bool(operation.deprecated) == (
+                facts.get("deprecated", False) or facts.get("x-sdk-deprecated", False)
+            )
+            assert operation.lone_item == facts.get("x-sdk-lone-item", False)
+            assert operation.open_query == facts.get("x-sdk-open-query", False)
+            assert operation.retry_conflict == described.responses.get("409", {}).get("x-sdk-retry", False)
+            media, schema = body_of(described)
+            assert operation.multipart == (media == "multipart/form-data")
+            assert operation.body == (None if schema is None else python_type(spec, schema, raw=dict))
+            assert operation.returns == returned(spec, described)
+            assert set(facts.get("x-inferred-statuses", ())) <= set(described.responses)
 
 
-@each_operation
-def test_query_is_the_documented_one(spec: Spec, described: Described) -> None:
+@each_spec
+def test_query_is_the_documented_one(spec: Spec) -> None:
     """Names on the wire, types and bounds."""
-    kinds: dict[Any, type] = {"int32": int, "uuid": UUID, "date-time": datetime, None: str}
-    assert {
-        query.name: (argument, query.kind, query.minimum, query.maximum)
-        for argument, query in operation_of(spec, described).query.items()
-    } == {
-        name: (snake(name), kinds[schema.get("format")], minimum(schema), schema.get("maximum"))
-        for name, parameter in described.parameters_in("query").items()
-        for schema in [parameter["schema"]]
-    }
+    for described in spec.described():
+        with named(described):
+            kinds: dict[Any, type] = {"int32": int, "uuid": UUID, "date-time": datetime, None: str}
+            assert {
+                query.name: (argument, query.kind, query.minimum, query.maximum)
+                for argument, query in operation_of(spec, described).query.items()
+            } == {
+                name: (snake(name), kinds[schema.get("format")], minimum(schema), schema.get("maximum"))
+                for name, parameter in described.parameters_in("query").items()
+                for schema in [parameter["schema"]]
+            }
 
 
-@each_operation
-def test_client_method_takes_exactly_what_the_document_names(spec: Spec, described: Described) -> None:
+@each_spec
+def test_client_method_takes_exactly_what_the_document_names(spec: Spec) -> None:
     """Path, query and body, by keyword only; required where the API or the SDK requires it."""
-    signature = inspect.signature(getattr(spec.client, operation_of(spec, described).name))
-    _self, *parameters = signature.parameters.values()
-    assert {parameter.kind for parameter in parameters} <= {inspect.Parameter.KEYWORD_ONLY}
-    assert {parameter.name: parameter.default is parameter.empty for parameter in parameters} == arguments(
-        spec, described
-    )
+    for described in spec.described():
+        with named(described):
+            signature = inspect.signature(getattr(spec.client, operation_of(spec, described).name))
+            _self, *parameters = signature.parameters.values()
+            assert {parameter.kind for parameter in parameters} <= {inspect.Parameter.KEYWORD_ONLY}
+            assert {parameter.name: parameter.default is parameter.empty for parameter in parameters} == arguments(
+                spec, described
+            )
 
 
-@each_operation
-def test_sandbox_plays_the_operation(spec: Spec, described: Described) -> None:
+@each_spec
+def test_sandbox_plays_the_operation(spec: Spec) -> None:
     """It serves the route, and has a method of that name."""
-    operation = operation_of(spec, described)
-    assert operation in spec.sandbox.operations
-    assert callable(getattr(spec.sandbox, operation.name, None))
+    for described in spec.described():
+        with named(described):
+            operation = operation_of(spec, described)
+            assert operation in spec.sandbox.operations
+            assert callable(getattr(spec.sandbox, operation.name, None))
 
 
 def minimum(schema: dict[str, Any]) -> Any:
@@ -213,12 +222,11 @@ def is_model(schema: dict[str, Any]) -> bool:
     return schema["type"] == "object" and not marked and not is_enum_object(schema)
 
 
-MODELS = [
-    pytest.param(spec, name, id=f"{spec} {name}")
-    for spec in SPECS
-    for name, schema in spec.schemas.items()
-    if is_model(schema)
-]
+def models_of(spec: Spec) -> list[str]:
+    return [name for name, schema in spec.schemas.items() if is_model(schema)]
+
+
+MODELS = [pytest.param(spec, name, id=f"{spec} {name}") for spec in SPECS for name in models_of(spec)]
 SCALARS = {
     ("integer", "int32"): "int",
     ("integer", "int64"): "int",
@@ -286,25 +294,27 @@ def attributes(kind: Any) -> Iterator[tuple["attrs.Attribute[Any]", Any, bool]]:
         yield attribute, shape, nullable
 
 
-@pytest.mark.parametrize(("spec", "name"), MODELS)
-def test_model_has_exactly_the_fields_of_its_schema(spec: Spec, name: str) -> None:
+@each_spec
+def test_model_has_exactly_the_fields_of_its_schema(spec: Spec) -> None:
     """Names, types, enumeration values, and what is required."""
-    schema, expected = spec.schemas[name], {}
-    for field, facts in schema["properties"].items():
-        if facts.get("x-sdk-absent"):
-            continue
-        shape, required = documented(spec, facts), is_required(schema, field)
-        has_none = (not required or facts.get("nullable", False)) and not shape.startswith(("tuple", "Any"))
-        expected[field] = shape, "or None" if has_none else "", "required" if required else "optional"
-    assert {
-        camel(attribute.alias): (
-            declared(kind),
-            # An attribute of a list is an empty one where the API sends null.
-            "or None" if nullable and get_origin(kind) is not tuple else "",
-            "required" if attribute.default is attrs.NOTHING else "optional",
-        )
-        for attribute, kind, nullable in attributes(model(spec, name))
-    } == expected
+    for name in models_of(spec):
+        with named(name):
+            schema, expected = spec.schemas[name], {}
+            for field, facts in schema["properties"].items():
+                if facts.get("x-sdk-absent"):
+                    continue
+                shape, required = documented(spec, facts), is_required(schema, field)
+                has_none = (not required or facts.get("nullable", False)) and not shape.startswith(("tuple", "Any"))
+                expected[field] = shape, "or None" if has_none else "", "required" if required else "optional"
+            assert {
+                camel(attribute.alias): (
+                    declared(kind),
+                    # An attribute of a list is an empty one where the API sends null.
+                    "or None" if nullable and get_origin(kind) is not tuple else "",
+                    "required" if attribute.default is attrs.NOTHING else "optional",
+                )
+                for attribute, kind, nullable in attributes(model(spec, name))
+            } == expected
 
 
 @each_spec
@@ -437,26 +447,37 @@ def essence(value: Any) -> Any:
 
 @pytest.mark.parametrize(("spec", "name"), MODELS)
 @pytest.mark.fuzz
-@BOUNDED
-@given(data=st.data())
-def test_any_documented_value_survives_a_round_trip(spec: Spec, name: str, data: st.DataObject) -> None:
+def test_any_documented_value_survives_a_round_trip(spec: Spec, name: str) -> None:
     """Whatever the schema allows is read, and written as it was."""
-    text = json.dumps(data.draw(documents(spec, spec.schemas[name]))).encode()
-    value = codec.load(text, model(spec, name))
-    assert essence(codec.parse(codec.dump(value))) == essence(codec.parse(text))
+
+    @BOUNDED
+    @given(document=documents(spec, spec.schemas[name]))
+    def survives(document: Any) -> None:
+        text = json.dumps(document).encode()
+        value = codec.load(text, model(spec, name))
+        assert essence(codec.parse(codec.dump(value))) == essence(codec.parse(text))
+
+    survives()
 
 
 @each_spec
 @pytest.mark.fuzz
-@BOUNDED
-@given(data=st.data())
-def test_any_documented_error_is_read(spec: Spec, data: st.DataObject) -> None:
+def test_any_documented_error_is_read(spec: Spec) -> None:
     """Every field of the envelope has its place; the whole of it is kept."""
+
+    @BOUNDED
+    @given(envelope=documents(spec, spec.schemas["ErrorResponse"]))
+    def is_read(envelope: Any) -> None:
+        assert_error_is_read(spec, envelope)
+
+    is_read()
+
+
+def assert_error_is_read(spec: Spec, envelope: Any) -> None:
     places = {
         "membership": {"errorCode": "code", "errorMessage": "message", "reference": "reference", "traceId": "trace_id"},
         "cloudcockpit": {"type": "code", "description": "message", "correlationId": "trace_id"},
     }[spec.name]
-    envelope = data.draw(documents(spec, spec.schemas["ErrorResponse"]))
     text = json.dumps(envelope).encode()
     details = spec.errors.read_error(text)
     assert details.recognised == isinstance(envelope.get("errorMessage", envelope.get("statusCode")), str | int)

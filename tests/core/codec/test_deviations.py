@@ -4,7 +4,8 @@ from typing import Any
 
 import attrs
 import pytest
-from model_json import ANSWER_SITES, Site, changed, full, tolerated, value_at
+from cases import named
+from model_json import ANSWER_SITES, Site, changed, full, of_each_model, tolerated, value_at
 
 from cloudcockpit_sdk import Page, Subscription, SubscriptionListItem
 from membership_sdk import AdditionalModuleContract, ContractData, IdlePeriodLists, RateCode
@@ -19,17 +20,18 @@ def read(text: bytes, shape: Any, **options: Any) -> tuple[Any, list[tuple[str, 
     return value, told
 
 
-@pytest.mark.parametrize("site", ODD_SITES, ids=str)
-def test_deviation_costs_a_field(site: Site) -> None:
+@of_each_model(ODD_SITES)
+def test_deviation_costs_a_field(sites: list[Site]) -> None:
     """The rest is as it would be without it, and the path is told; without indices, so that each is told once."""
-    for odd, expected in tolerated(site):
-        value, told = read(changed(site, odd), site.root)
-        assert value_at(site, value) == expected
-        assert type(value_at(site, value)) in (type(expected), site.shape)
-        # The documentation has samples of it.
-        paths = [] if odd == {} else [site.path.replace("[0]", "[*]")]
-        assert [path for path, _kind in told] == paths
-        assert all(kind for _path, kind in told)
+    for site, (odd, expected) in ((it, case) for it in sites for case in tolerated(it)):
+        with named(site):
+            value, told = read(changed(site, odd), site.root)
+            assert value_at(site, value) == expected
+            assert type(value_at(site, value)) in (type(expected), site.shape)
+            # The documentation has samples of it.
+            paths = [] if odd == {} else [site.path.replace("[0]", "[*]")]
+            assert [path for path, _kind in told] == paths
+            assert all(kind for _path, kind in told)
 
 
 def test_what_is_documented_is_not_told() -> None:

@@ -3,6 +3,7 @@
 from typing import Any, get_origin
 
 import pytest
+from cases import named
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from model_json import (
     changed,
     dropped,
     full,
+    of_each_model,
     value_at,
     wrong,
 )
@@ -35,17 +37,18 @@ from sdk_core import codec
 FEW = fuzzed(30)
 
 
-@pytest.mark.parametrize("site", REQUIRED_SITES, ids=str)
-def test_required_field_may_be_neither_absent_nor_null(site: Site) -> None:
+@of_each_model(REQUIRED_SITES)
+def test_required_field_may_be_neither_absent_nor_null(sites: list[Site]) -> None:
     """The JSON path is named, and nothing else fails."""
-    # Null for a list is tolerated; of pages it is documented.
-    null = [] if get_origin(site.shape) is tuple else [changed(site, None)]
-    texts = null + ([] if site.is_item else [dropped(site)])
-    for text in texts:
-        with pytest.raises(codec.ShapeError) as caught:
-            codec.load(text, site.root)
-        (problem,) = caught.value.problems
-        assert problem.startswith(f"{site.path}: ")
+    for site in sites:
+        # Null for a list is tolerated; of pages it is documented.
+        null = [] if get_origin(site.shape) is tuple else [changed(site, None)]
+        texts = null + ([] if site.is_item else [dropped(site)])
+        for text in texts:
+            with named(site), pytest.raises(codec.ShapeError) as caught:
+                codec.load(text, site.root)
+            (problem,) = caught.value.problems
+            assert problem.startswith(f"{site.path}: ")
 
 
 LISTS = [site for site in REQUIRED_SITES if get_origin(site.shape) is tuple and not site.is_nullable]
@@ -62,11 +65,11 @@ def test_null_for_a_list_is_an_empty_one_and_told(site: Site) -> None:
         codec.structure(codec.parse(changed(site, None)), site.root)
 
 
-@pytest.mark.parametrize("site", TYPED_SITES, ids=str)
-def test_wrong_type_is_refused_with_its_path_and_without_its_value(site: Site) -> None:
+@of_each_model(TYPED_SITES)
+def test_wrong_type_is_refused_with_its_path_and_without_its_value(sites: list[Site]) -> None:
     """No bool for int, no float for int, no str for list: nothing is converted."""
-    for value in wrong(site):
-        with pytest.raises(codec.ShapeError) as caught:
+    for site, value in ((it, value) for it in sites for value in wrong(it)):
+        with named(site), pytest.raises(codec.ShapeError) as caught:
             codec.load(changed(site, value), site.root)
         (problem,) = caught.value.problems
         assert problem.startswith(f"{site.path}: expected "), value

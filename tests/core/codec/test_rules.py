@@ -12,7 +12,18 @@ from typing import Any, Literal
 import attrs
 import cattrs
 import pytest
-from model_json import OPTIONAL_SITES, ROOTS, Site, changed, dropped, full, is_optional_enum_object, value_at
+from cases import named
+from model_json import (
+    OPTIONAL_SITES,
+    ROOTS,
+    Site,
+    changed,
+    dropped,
+    full,
+    is_optional_enum_object,
+    of_each_model,
+    value_at,
+)
 from payloads import payload
 
 from cloudcockpit_sdk import Subscription
@@ -39,14 +50,16 @@ def test_unknown_keys_are_ignored_at_every_level(root: Any) -> None:
     assert codec.structure(grown(full(root)), root) == codec.structure(full(root), root)
 
 
-@pytest.mark.parametrize("site", OPTIONAL_SITES, ids=str)
-def test_optional_field_may_be_absent_or_null(site: Site) -> None:
+@of_each_model(OPTIONAL_SITES)
+def test_optional_field_may_be_absent_or_null(sites: list[Site]) -> None:
     """Both give the default; and so does an enumeration's object that names nothing, as in CloudCockpit's samples."""
-    for text in (dropped(site), changed(site, None)):
-        assert value_at(site, codec.load(text, site.root)) == site.default
-    if is_optional_enum_object(site):
-        for nameless in ({}, {"name": None}, {"name": None, "zzzNew": 1}, {"zzzNew": 1}):
-            assert value_at(site, codec.load(changed(site, nameless), site.root)) is None
+    for site in sites:
+        with named(site):
+            for text in (dropped(site), changed(site, None)):
+                assert value_at(site, codec.load(text, site.root)) == site.default
+            if is_optional_enum_object(site):
+                for nameless in ({}, {"name": None}, {"name": None, "zzzNew": 1}, {"zzzNew": 1}):
+                    assert value_at(site, codec.load(changed(site, nameless), site.root)) is None
 
 
 def test_global_converter_of_cattrs_is_left_alone() -> None:
