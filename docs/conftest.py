@@ -60,13 +60,13 @@ class _Page:
 
     def __init__(self, folder: Path, module: ModuleType, runner: asyncio.Runner, addresses: dict[str, str]) -> None:
         self.folder = folder
+        self.addresses = addresses
         self._module = module
         self._runner = runner
-        self._addresses = addresses
 
     def run(self, example: Example) -> None:
         text = str(example.parsed)
-        for written, served in self._addresses.items():
+        for written, served in self.addresses.items():
             text = text.replace(written, served)
         source = pad(text, example.line + example.parsed.line_offset)
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -108,7 +108,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Page]:
 def terminals(page: _Page) -> Iterator[Terminals]:
     """The terminals of one page, in its folder."""
     with ExitStack() as stack:
-        yield Terminals(page.folder, stack)
+        yield Terminals(page.folder, page.addresses, stack)
 
 
 def _run_python(example: Example) -> None:

@@ -2,7 +2,7 @@
 
 - `$ ` begins a command, and what is below it must be what it prints. `...` stands for anything, a date for any date.
 - A block below `<!-- console: a server -->` ends with Ctrl-C only: it is started, must come to print what is shown,
-  and is ended with its page.
+  and is ended with its page. A sandbox is there already (conftest.py); tests/test_sandbox_program.py starts it so.
 - A block below `<!-- console: not run, it needs a package index -->` installs: extras and packages are compared with
   pyproject.toml.
 - A block below `<!-- console: not run, tests/x.py does it -->` needs what few machines have: the test has its words.
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -49,13 +50,15 @@ class Terminals:
 
     Args:
         folder: where its files are saved and its commands run.
+        addresses: as the page writes them, and of what runs there.
         stack: ends what was started.
     """
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, addresses: Mapping[str, str], stack: ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._ports: dict[str, str] = {}
+        self._ports = {written.rpartition(":")[2]: served.rpartition(":")[2] for written, served in addresses.items()}
+        self._there = [f"The sandbox answers at {served}" for served in addresses.values()]
         self._started: set[int] = set()
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (home / ".curlrc").write_text("silent\nshow-error\n")
@@ -125,6 +128,8 @@ class Terminals:
     def _serve(self, commands: list[tuple[str, str]]) -> None:
         *first, (command, shown) = commands
         assert shown, f"show what {command!r} prints when it is ready"
+        if re.fullmatch(r"\w+-sdk sandbox --port \d+", command) and shown in self._there:
+            return
         output = self._stack.enter_context(tempfile.TemporaryFile("a+"))  # noqa: SIM115  it is one
         process = self._start("\n".join(("set -e", *(command for command, _ in first), f"exec {command}")), output)
         self._stack.callback(_end, process)

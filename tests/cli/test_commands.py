@@ -235,6 +235,13 @@ def test_what_can_not_be_read_is_refused(command: str, option: str, given: str, 
     assert said in ended.err
 
 
+@pytest.mark.parametrize("arguments", [("--port", "port"), ("--port", 1, "--host", "no.such.host.invalid")])
+def test_what_a_sandbox_can_not_listen_on_is_said_in_a_line(arguments: tuple[object, ...], run: Any) -> None:
+    ended = run(MEMBERSHIP, "sandbox", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+
+
 async def test_all_pages_are_one_list(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with CloudCockpitSandbox() as sandbox:
         reach(sandbox, monkeypatch)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import reach
+from command_line import one_process, reach
 from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
@@ -118,37 +118,6 @@ async def test_what_was_sent_is_told_if_the_output_can_not_be_printed(
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
 
 
-async def interrupt(server: WireServer, *arguments: object, after: bytes = b"") -> tuple[int, str, str]:
-    """Start a command as a process, send it SIGINT, and see how it ends.
-
-    Args:
-        server: the last step of its script is the request that the signal waits for.
-        *arguments: the command.
-        after: what the signal waits for on stderr, too.
-    """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "membership_sdk",
-        *map(str, arguments),
-        env=ENVIRONMENT | {"MEMBERSHIP_BASE_URL": server.url, "MEMBERSHIP_API_KEY": "a-very-secret-key"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    while len(server.requests) < len(server.script):
-        await asyncio.sleep(0.01)
-        assert process.returncode is None
-    told = b""
-    while after not in told:
-        assert process.stderr is not None
-        told = await asyncio.wait_for(process.stderr.readline(), 30)
-    process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), " ".join(err.decode().split())
-
-
 CONTRACT = {
     "id": 2002,
     "startDate": "2026-01-01",
@@ -160,40 +129,59 @@ CONTRACT = {
 
 
 @SIGNALS
-async def test_ctrl_c_while_a_write_is_under_way_says_unknown() -> None:
-    async with WireServer(CannedAnswer(200, [CONTRACT]), STALL) as server:
-        code, out, err = await interrupt(server, *SETTLE, "--json")
-        request = server.requests[-1]
-    assert code == 130
-    assert "UNKNOWN: create_contract_cancelation_amendment was sent" in err
-    assert "Traceback" not in err
+async def test_ctrl_c_says_what_became_of_it() -> None:
+    """Of a write under way, of one that was answered, while it was read, and while a refusal was waited out."""
+    contract, refused = CannedAnswer(200, [CONTRACT]), CannedAnswer(429, {}, {"Retry-After": "60"})
+    async with (
+        WireServer(contract, STALL) as under_way,
+        WireServer(contract, CannedAnswer(200, {}), STALL) as answered,
+        WireServer(STALL) as reading,
+        WireServer(refused) as waiting,
+    ):
+        commands = [(under_way, (*SETTLE, "--json")), (answered, SETTLE), (reading, SETTLE), (waiting, WRITE)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *one_process(*(({"MEMBERSHIP_BASE_URL": server.url}, *command) for server, command in commands)),
+            env=ENVIRONMENT | {"MEMBERSHIP_API_KEY": "a-very-secret-key"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        told = [await interrupted(process, server, after="retrying" * (server is waiting)) for server, _ in commands]
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, err) == (0, b"")
+    assert ["ended with 130" in text for text in told] == [True] * 4
+
+    assert "UNKNOWN: create_contract_cancelation_amendment was sent" in told[0]
+    # Of the others, nothing is on stdout.
     (call,) = json.loads(out)["error"]["calls"]
     assert (call["operation"], call["outcome"]) == ("create_contract_cancelation_amendment", "unknown")
-    assert request.method == "POST"
+    assert under_way.requests[-1].method == "POST"
+    assert "applied: the API said yes to create_contract_cancelation_amendment (correlation id " in told[1]
+    assert "nothing was changed" in told[2]
+    assert "refused: withdraw_contract_cancelation; it did not happen" in told[3]
+    assert "Traceback" not in "".join(told)
 
 
-@SIGNALS
-async def test_ctrl_c_after_a_write_was_answered_says_applied() -> None:
-    async with WireServer(CannedAnswer(200, [CONTRACT]), CannedAnswer(200, {}), STALL) as server:
-        code, out, err = await interrupt(server, *SETTLE)
-    assert (code, out) == (130, "")
-    assert "applied: the API said yes to create_contract_cancelation_amendment (correlation id " in err
+async def interrupted(process: asyncio.subprocess.Process, server: WireServer, *, after: str) -> str:
+    """Send SIGINT to a command, and return what it writes to stderr until it has ended.
 
-
-@SIGNALS
-async def test_ctrl_c_while_reading_says_that_nothing_was_changed() -> None:
-    async with WireServer(STALL) as server:
-        code, out, err = await interrupt(server, *SETTLE)
-    assert (code, out) == (130, "")
-    assert "nothing was changed" in err
-
-
-@SIGNALS
-async def test_ctrl_c_while_waiting_after_a_refusal_says_refused() -> None:
-    async with WireServer(CannedAnswer(429, {}, {"Retry-After": "60"})) as server:
-        code, _out, err = await interrupt(server, *WRITE, after=b"retrying")
-    assert code == 130
-    assert "refused: withdraw_contract_cancelation; it did not happen" in err
+    Args:
+        process: runs it.
+        server: the last step of its script is the request that the signal waits for.
+        after: what the signal waits for on stderr, too.
+    """
+    assert process.stderr is not None
+    told = ""
+    while len(server.requests) < len(server.script):
+        await asyncio.sleep(0.01)
+        assert process.returncode is None
+    while after not in told:
+        told += (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+    process.send_signal(signal.SIGINT)
+    while "ended with" not in told:
+        told += (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+    return " ".join(told.split())
 
 
 async def test_the_question_says_where_and_as_whom(run_beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:

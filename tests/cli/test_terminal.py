@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import reach
+from command_line import one_process, reach
 
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import MembershipSandbox
@@ -17,6 +17,7 @@ pexpect = pytest.importorskip("pexpect", reason="Windows has no such terminals")
 
 ROOT = Path(__file__).parents[2]
 CANCELED = ("--customer-id", MembershipSandbox.CUSTOMER_ID, "--contract-id", MembershipSandbox.CANCELED_CONTRACT_ID)
+LOGIN = ("auth", "login")
 WITHDRAW = ("withdraw-contract-cancelation", *CANCELED)
 Start = Callable[..., Any]
 
@@ -29,12 +30,12 @@ async def sandbox() -> AsyncIterator[MembershipSandbox]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Start a command on a terminal."""
+    """Start a program on a terminal."""
 
     def start(*arguments: object, **environment: str) -> Any:
         return pexpect.spawn(
             sys.executable,
-            ["-m", "membership_sdk", *map(str, arguments)],
+            list(map(str, arguments)),
             env={
                 **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
                 "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared"))),
@@ -61,43 +62,42 @@ async def end_of(process: Any) -> int:
     return int(process.exitstatus)
 
 
-@pytest.mark.parametrize(("answer", "code", "effects"), [("y", 0, 1), ("", 2, 0), ("ja", 2, 0)])
-async def test_a_change_is_asked_for(
-    answer: str, code: int, effects: int, start: Start, sandbox: MembershipSandbox
-) -> None:
-    process = start(*WITHDRAW, **settings(sandbox))
-    await process.expect(r"Go on\? \[y/N\] ", async_=True)
-    assert sandbox.url in process.before
-    assert "contract-id: 2003" in process.before
-    assert sandbox.requests == []
-    process.sendline(answer)
-    assert await end_of(process) == code
-    assert len(sandbox.ledger) == effects
+async def test_a_change_is_asked_for(start: Start, sandbox: MembershipSandbox) -> None:
+    answers = (("", 2, 0), ("ja", 2, 0), ("y", 0, 1))
+    process = start(*one_process(*[({}, *WITHDRAW)] * len(answers)), **settings(sandbox))
+    for answer, code, effects in answers:
+        await process.expect(r"Go on\? \[y/N\] ", async_=True)
+        assert sandbox.url in process.before
+        assert "contract-id: 2003" in process.before
+        assert sandbox.requests == []
+        process.sendline(answer)
+        await process.expect(rf"ended with {code}\r\n", async_=True)
+        assert len(sandbox.ledger) == effects
+    assert await end_of(process) == 0
 
 
 async def test_ctrl_c_at_the_question_sends_nothing(start: Start, sandbox: MembershipSandbox) -> None:
-    process = start(*WITHDRAW, **settings(sandbox))
+    process = start("-m", "membership_sdk", *WITHDRAW, **settings(sandbox))
     await process.expect(r"Go on\?", async_=True)
     process.sendintr()
     assert await end_of(process) == Exit.INTERRUPTED
     assert sandbox.requests == []
 
 
-async def test_missing_settings_are_asked_for_and_a_secret_is_not_echoed(
-    start: Start, sandbox: MembershipSandbox
+async def test_settings_and_a_login_are_asked_for_in_order_and_no_secret_is_echoed(
+    start: Start, sandbox: MembershipSandbox, tmp_path: Path
 ) -> None:
-    process = start("get-contract-data", "--customer-id", sandbox.CUSTOMER_ID)
+    no_keyring = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    read = ("get-contract-data", "--customer-id", sandbox.CUSTOMER_ID)
+    process = start(*one_process(({}, *read), (no_keyring, *LOGIN)))
     await process.expect("URL of the API.*: ", async_=True)
     process.sendline(sandbox.url)
     await process.expect("API key: ", async_=True)
     process.sendline(sandbox.API_KEY)
     await process.expect("Premium", async_=True)
     assert sandbox.API_KEY not in process.before
-    assert await end_of(process) == 0
+    await process.expect(r"ended with 0\r\n", async_=True)
 
-
-async def test_a_login_asks_in_order_and_echoes_no_secret(start: Start, tmp_path: Path) -> None:
-    process = start("auth", "login", PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
     await process.expect("URL of the API.*: ", async_=True)
     process.sendline("https://acme.open-api.magicline.com")
     await process.expect("API key: ", async_=True)
@@ -109,15 +109,15 @@ async def test_a_login_asks_in_order_and_echoes_no_secret(start: Start, tmp_path
     assert 'api_key = "a-secret-key"' in kept.read_text()
 
 
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}], ids=["no colour", "dumb", "colour"])
-async def test_colours_can_be_switched_off(
-    environment: dict[str, str], start: Start, sandbox: MembershipSandbox
-) -> None:
-    process = start("--help", **environment)
-    await process.expect(pexpect.EOF, async_=True)
-    assert ("\x1b[36m" in process.before) == (not environment)
-    if "NO_COLOR" in environment:
-        assert "\x1b[3" not in process.before
+async def test_colours_can_be_switched_off(start: Start) -> None:
+    colours: tuple[dict[str, str], ...] = ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "xterm"})
+    process = start(*one_process(*((environment, "--help") for environment in colours)))
+    for environment in colours:
+        await process.expect(r"ended with 0\r\n", async_=True)
+        assert ("\x1b[36m" in process.before) == (environment == {"TERM": "xterm"})
+        if "NO_COLOR" in environment:
+            assert "\x1b[3" not in process.before
+    assert await end_of(process) == 0
 
 
 async def test_without_a_terminal_a_change_needs_yes(
