@@ -15,7 +15,8 @@ from sdk_core.codec.problems import Reading
 from sdk_core.outcome import Outcome
 
 LISTS = range(1, 121)
-FEW = range(1, 61)
+FEW = (4, 8, 9, 14, 21, 22, 24, 28, 34, 51, 53, 54)
+"""Of the first sixty, these show each of the lies below: a list is the same whenever it is read."""
 
 
 @pytest.fixture(autouse=True)

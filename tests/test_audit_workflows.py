@@ -20,7 +20,8 @@ from sdk_core.workflow import Change, Settled
 pytestmark = pytest.mark.skipif(not hasattr(asyncio, "start_unix_server"), reason="needs Unix sockets")
 
 WORLDS = range(1, 121)
-FEW = [*range(1, 41), 69, 82]
+FEW = (14, 19, 22, 30, 33, 39, 40, 69, 82)
+"""Of the first hundred, these show each of the lies below: a world is the same whenever it is run."""
 Lie = WorkflowLie
 
 

@@ -25,7 +25,7 @@ HUGE: Final = 2**18
 AFTER_ANSWER: Final = frozenset({"closed though kept alive", "408 while idle", "deaf after its answer"})
 """The faults that can meet the next request before it was read."""
 _STALL: Final = 2 * ATTEMPT_TIMEOUT
-_BOMB: Final = gzip.compress(bytes(2**26), compresslevel=1)
+_BOMB: Final = gzip.compress(bytes(64 * HUGE), compresslevel=1)
 _BARE: Final = (408, 460, 499, 500, 502, 503, 504, 520, 524)
 """Without the API's envelope, what is between it and us says that it gave up on a request, or failed."""
 _HTML: Final = b"<!doctype html><title>Gateway</title>"

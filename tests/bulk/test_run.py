@@ -308,8 +308,8 @@ async def test_nothing_is_sent_before_the_first_result_is_asked_for(client: Any,
 
 
 async def test_a_caller_who_takes_its_time_holds_the_run_back(client: Any, path: Path) -> None:
-    async with studio(500) as sandbox:
-        run = bulk.run(client(sandbox), withdrawals(500), operation=WITHDRAW, journal=path, concurrency=4)
+    async with studio(100) as sandbox:
+        run = bulk.run(client(sandbox), withdrawals(100), operation=WITHDRAW, journal=path, concurrency=4)
         async with run:
             await anext(aiter(run))
             seen = -1
@@ -317,7 +317,7 @@ async def test_a_caller_who_takes_its_time_holds_the_run_back(client: Any, path:
                 seen = len(sandbox.requests)
                 await asyncio.sleep(0.05)
             assert seen <= 40
-            assert len([result async for result in run]) == 499
+            assert len([result async for result in run]) == 99
 
 
 async def test_reads_are_done_and_their_answers_kept(client: Any, path: Path) -> None:
@@ -436,20 +436,20 @@ async def test_rows_that_wait_for_their_turn_are_not_recorded_as_sent(client: An
 
 
 async def test_a_full_disk_ends_the_run_and_loses_nothing(client: Any, path: Path) -> None:
-    async with studio(300) as sandbox:
-        run = bulk.run(client(sandbox), withdrawals(300), operation="withdraw_cancelation", journal=path)
+    async with studio(200) as sandbox:
+        run = bulk.run(client(sandbox), withdrawals(200), operation="withdraw_cancelation", journal=path)
         async with run:
             # SQLite says of a database that has no room what it says of a disk that has none.
             database = run._journal._database
             pages = database.execute("pragma page_count").fetchone()[0]
-            database.execute(f"pragma max_page_count = {pages + 2}")
+            database.execute(f"pragma max_page_count = {pages + 1}")
             with pytest.raises(JournalError, match=r"database or disk is full; what was recorded in it is safe"):
                 async for _result in run:
                     pass
         assert not bulk.status_of(path).is_finished
         await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
         assert bulk.status_of(str(path)).is_finished
-        assert (effects(sandbox).total(), set(effects(sandbox).values())) == (300, {1})
+        assert (effects(sandbox).total(), set(effects(sandbox).values())) == (200, {1})
 
 
 async def test_only_the_owner_can_read_journal_and_results(client: Any, path: Path) -> None:

@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 import uvicorn
 from aiohttp import ClientSession, web
-from hypothesis import given, settings
+from fuzz import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 
 from membership_sdk import ConfigurationError
@@ -149,7 +150,7 @@ def test_what_is_no_delivery_is_said_without_a_value(text: bytes, problem: str) 
     assert "secret" not in f"{caught.value!r} {caught.value.__context__!r}"
 
 
-@settings(deadline=None)
+@fuzzed(40)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

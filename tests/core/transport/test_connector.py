@@ -559,7 +559,8 @@ from sdk_core.transport.session import Connection
 
 WRITE = Operation(name="write_it", method="POST", path="/it/{n:int}", body=dict, returns=object, effect=Effect.WRITE)
 ANSWER, BUSY = (
-    b"HTTP/1.1 %b X\\r\\nContent-Length: 1\\r\\nRetry-After: 1\\r\\n\\r\\n7" % status for status in (b"200", b"429")
+    b"HTTP/1.1 %b X\\r\\nContent-Length: 1\\r\\nretry-after-ms: 400\\r\\n\\r\\n7" % status
+    for status in (b"200", b"429")
 )
 when = sys.argv[1]
 

@@ -69,7 +69,7 @@ def run(main: Callable[[Loop, Timer], Awaitable[Any]], resolution: float = 1e-9)
 SECONDS = st.floats(0, 1) | st.floats(0, 0.05) | st.sampled_from([0.0, 0.5, 0.501, 0.509, 0.51])
 
 
-@fuzzed(100)
+@fuzzed(50)
 @given(
     st.lists(st.tuples(SECONDS, SECONDS | st.just(-1.0), SECONDS), max_size=20),
     st.sampled_from([1e-9, 0.016]),
