@@ -1,7 +1,7 @@
 """The taskiq example over a real RabbitMQ: killed between request and acknowledgement, each task is done once.
 
-`KILLS=20 python -m pytest -n 0 -s tests/integrations/test_taskiq.py` kills twenty workers of each kind of task, and
-RabbitMQ as well; the suite kills two.
+`KILLS=20 python -m pytest -n 0 -s -m '' tests/integrations/test_taskiq.py` kills twenty workers of each kind of task,
+and RabbitMQ as well; the tests of endurance kill two.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ from workers import PATIENCE, Studio, WorkerProcess, program, run_killed, worker
 from membership_sdk.sandbox import Fault
 
 pytestmark = [
+    # A node of RabbitMQ is an environment of its own, which takes seconds to start.
+    pytest.mark.endurance,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.real_time("the studio takes its time, and the worker is killed meanwhile"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills the processes that Linux lists in /proc"),
