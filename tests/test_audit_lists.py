@@ -61,7 +61,7 @@ def raise_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: Any) -> Any:
         raise LookupError
 
-    monkeypatch.setattr(sdk_core.verdict, "_unreadable", fail)
+    monkeypatch.setattr(Paginator, "_impossible", fail)
 
 
 @pytest.mark.parametrize(
