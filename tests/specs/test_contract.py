@@ -26,7 +26,7 @@ from sdk_core.returns import Empty
 from specs import SPECS, Described, Spec, is_required, snake
 
 BOUNDED = settings(
-    max_examples=12 * FACTOR,
+    max_examples=8 * FACTOR,
     deadline=None,
     derandomize=True,
     database=None,

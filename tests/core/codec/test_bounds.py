@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -60,7 +61,11 @@ def spent(function: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-BASELINE = filled(b'{"id":1}')
+@cache
+def parsing() -> float:
+    """Return the seconds that the parser of the standard library takes."""
+    text = filled(b'{"id":1}')
+    return min(spent(lambda: json.loads(text)) for _ in range(5))
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -77,10 +82,10 @@ def test_reading_takes_about_as_long_as_parsing(name: str) -> None:
         except codec.ShapeError as error:
             problems = error.problems
 
-    parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
     # What can be read takes as long as it takes to make its objects, which may be 350,000 in a MiB.
     factor = 80 if name.startswith("tolerated") else 12
-    assert min(spent(load) for _ in range(2)) < factor * parsing * max(len(text) / SIZE, 1)
+    limit = factor * parsing() * max(len(text) / SIZE, 1)
+    assert any(spent(load) < limit for _ in range(3))
     assert len(problems) <= 20
     assert sum(map(len, problems)) < 4000
 
@@ -105,10 +110,9 @@ LARGEST = codec.LARGE - 100
 @pytest.mark.parametrize("piece", [b"{}", b"[" * 400 + b"]" * 400, b"1.5", b'{"name":"x"}', b'"x"'])
 def test_error_bodies_are_bounded_too(piece: bytes) -> None:
     """Whoever logs the fields of an envelope logs 20 of them; and a larger body is not read."""
-    parsing = min(spent(lambda: json.loads(BASELINE)) for _ in range(3))
     text = filled(piece, b'{"errors":[', b"]}", LARGEST)
     for read in (read_error, read_membership_error):
-        assert min(spent(lambda: read(text)) for _ in range(2)) < 12 * parsing  # noqa: B023  called at once
+        assert any(spent(lambda: read(text)) < 12 * parsing() for _ in range(3))  # noqa: B023  called at once
         assert read(text).raw is not None
         assert len(read(text).fields) <= 20
         assert read(text.ljust(codec.LARGE)).raw is None
