@@ -275,7 +275,7 @@ async def test_timeout_around_a_call_is_the_callers_own(stalled: tuple[WireServe
     """`asyncio.timeout()` raises its plain TimeoutError; one request, and the only connection is free again."""
     server, client = stalled
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(0.2):
             await client.call(READ)
     assert not isinstance(caught.value, SdkError)
     await assert_nothing_is_held(server, client, 1)
