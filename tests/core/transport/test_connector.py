@@ -130,8 +130,12 @@ async def test_nobody_gets_what_came_unasked(afterwards: Afterwards, tls: bool) 
 
 
 @asynccontextmanager
-async def holding_back(url: str, part: Callable[[bytes], int]) -> AsyncIterator[str]:
-    """Relay to a server: of what it sends unasked, a part goes through, and the rest when it is asked again."""
+async def holding_back(url: str, part: Callable[[bytes], int]) -> AsyncIterator[tuple[str, asyncio.Queue[int]]]:
+    """Relay to a server: of what it sends unasked, a part goes through, and the rest when it is asked again.
+
+    The sizes of these parts are in the queue, when they have gone.
+    """
+    parts = asyncio.Queue[int]()
     tasks: list[asyncio.Task[None]] = []
     writers: list[asyncio.StreamWriter] = []
 
@@ -154,6 +158,8 @@ async def holding_back(url: str, part: Callable[[bytes], int]) -> AsyncIterator[
             while said := await server_reader.read(65536):
                 size = len(said) if is_asked else part(said)
                 writer.write(said[:size])
+                if not is_asked:
+                    parts.put_nowait(size)
                 held, is_asked = said[size:], False
             writer.close()
 
@@ -161,7 +167,7 @@ async def holding_back(url: str, part: Callable[[bytes], int]) -> AsyncIterator[
 
     relay = await asyncio.start_server(serve, "localhost", 0, family=socket.AF_INET)
     try:
-        yield f"https://localhost:{relay.sockets[0].getsockname()[1]}"
+        yield f"https://localhost:{relay.sockets[0].getsockname()[1]}", parts
     finally:
         relay.close()
         for task in tasks:
@@ -186,12 +192,12 @@ async def test_part_of_a_tls_record_disturbs_a_connection(part: Callable[[bytes]
     assert server.context is not None
     # Records of its own after the handshake would be the first that nobody asked for.
     server.context.num_tickets = 0
-    async with server.running() as direct, holding_back(direct, part) as url, client_for(url) as client:
+    async with server.running() as direct, holding_back(direct, part) as (url, parts), client_for(url) as client:
         for number in range(1, 6):
             assert await client.call(READ, n=number) == number
-            await asyncio.sleep(0.015)
+            await asyncio.wait_for(parts.get(), 10)
             assert await client.call(WRITE, n=number + 10, body={}) == number + 10
-            await asyncio.sleep(0.015)
+            await asyncio.wait_for(parts.get(), 10)
     assert len(server.requests) == 10
 
 
