@@ -18,9 +18,8 @@ from sdk_core.auth import Auth, BearerToken, FixedToken, Token, TokenSession, To
 from sdk_core.errors import AuthenticationError, ConnectionFailedError, Facts, InvalidResponseError, SdkError
 from sdk_core.outcome import Outcome
 from sdk_core.retry import retry_after_of
-from sdk_core.transport.body import read_at_most
 from sdk_core.transport.cause import is_passing, safe_cause, unreadable
-from sdk_core.transport.exchange import EXCHANGE_ERRORS
+from sdk_core.transport.exchange import EXCHANGE_ERRORS, read_at_most
 
 __all__ = ["DEFAULT_SCOPE", "DEFAULT_TOKEN_URL", "AccessToken", "ClientCredentials", "TokenArgument", "TokenCredential"]
 

@@ -183,7 +183,9 @@ class Client:
     def _begin(self, operation: Operation[T], arguments: Mapping[str, object]) -> Call[T]:
         """Check the arguments, and start the clock."""
         options, correlation_id = self._options, current_correlation_id()
-        path, query, body = instance("operation", operation, Operation).request(arguments)
+        if not isinstance(operation, Operation):  # pyright: ignore[reportUnnecessaryIsInstance]  callers without types
+            raise TypeError(f"operation must be an Operation, not {type(operation).__name__}")
+        path, query, body = operation.request(arguments)
         if correlation_id is None and self._provide_correlation_id is not None:
             correlation_id = checked_correlation_id(self._provide_correlation_id())
         if operation.deprecated is not None:

@@ -292,9 +292,7 @@ class _Settling(Generic[S]):
                 told["outcome"] = Outcome.UNKNOWN.value
         if self._state is not None and "state" not in told:
             told["state"] = shown(self._state)
-            # What is offered says nothing of the state, and the state nothing of what is offered.
-            if not isinstance(error, NotOfferedError):
-                message += f" (state: {told['state']})"
+            message += "" if isinstance(error, NotOfferedError) else f" (state: {told['state']})"
         return error.with_facts(message, **told)
 
     def forget(self) -> None:

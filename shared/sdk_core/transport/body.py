@@ -1,4 +1,4 @@
-"""Reading the body of an answer: all of it, but no more than was asked for."""
+"""How a body ends that aiohttp does not read to its end."""
 
 from asyncio import Future
 from collections.abc import Generator
@@ -7,31 +7,11 @@ from contextlib import contextmanager
 from aiohttp import ClientResponse
 from aiohttp.http_exceptions import HttpProcessingError
 
-__all__ = ["read_at_most"]
-
-
-async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
-    """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
-    content = response.content
-    try:
-        # What came in one piece with the head is there already.
-        body = content.read_nowait()
-        if len(body) <= limit and content.at_eof():
-            return body
-        chunks, left = [body], limit - len(body)
-        with _ending_with_its_connection(response):
-            while left >= 0 and (chunk := await content.readany()):
-                chunks.append(chunk)
-                left -= len(chunk)
-        return b"".join(chunks) if left >= 0 else None
-    finally:
-        # At the end of its body a response gives its connection back to the pool, and is closed by itself.
-        if not response.closed:
-            response.close()
+__all__ = ["ending_with_its_connection"]
 
 
 @contextmanager
-def _ending_with_its_connection(response: ClientResponse) -> Generator[None]:
+def ending_with_its_connection(response: ClientResponse) -> Generator[None]:
     """Have the body end in an error when aiohttp hangs up over it, because it is no HTTP.
 
     aiohttp tells that to the connection only. Whoever waits for the body would wait until the attempt's time is over.

@@ -18,14 +18,14 @@ from sdk_core.call import Answer, Call
 from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
-from sdk_core.transport.body import read_at_most
+from sdk_core.transport.body import ending_with_its_connection
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
 from sdk_core.transport.connector import CheckedBody, CheckedPayload, DisturbedError, KnownConnection, Use
 from sdk_core.transport.multipart import Multipart
 from sdk_core.transport.session import LoopSession, Sessions
 from sdk_core.transport.timer import Limit
 
-__all__ = ["EXCHANGE_ERRORS", "Exchange"]
+__all__ = ["EXCHANGE_ERRORS", "Exchange", "read_at_most"]
 
 EXCHANGE_ERRORS: Final = (Exception,)
 """What may end a request. Mostly aiohttp's ClientError and OSErrors, timeouts among them; but also what its parser in
@@ -232,6 +232,26 @@ def _joined(headers: Mapping[str, str], more: CIMultiDict[str]) -> CIMultiDict[s
     joined = CIMultiDict(headers)
     joined.update(more)
     return joined
+
+
+async def read_at_most(response: ClientResponse, limit: int) -> bytes | None:
+    """Return the body, decompressed; None if it is larger than `limit` bytes. The connection is not held any more."""
+    content = response.content
+    try:
+        # What came in one piece with the head is there already.
+        body = content.read_nowait()
+        if len(body) <= limit and content.at_eof():
+            return body
+        chunks, left = [body], limit - len(body)
+        with ending_with_its_connection(response):
+            while left >= 0 and (chunk := await content.readany()):
+                chunks.append(chunk)
+                left -= len(chunk)
+        return b"".join(chunks) if left >= 0 else None
+    finally:
+        # At the end of its body a response gives its connection back to the pool, and is closed by itself.
+        if not response.closed:
+            response.close()
 
 
 async def _opened(call: Call[Any], body: Multipart, here: LoopSession, stack: AsyncExitStack) -> CheckedPayload:
