@@ -40,7 +40,7 @@ from sdk_core.transport.multipart import Document
 
 __all__ = ["MembershipClient"]
 
-_TENANT: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_TENANT: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOCUMENT_TYPES: Final = frozenset({"image/jpeg", "image/png", "application/pdf", "image/heic"})
 RATE_LIMIT: Final = 1000
 """Requests a minute and endpoint: the documented default (general information)."""
@@ -97,7 +97,7 @@ class MembershipClient(Client):
         cls, tenant: str, *, api_key: str, language: str | None = None, **options: Unpack[ClientOptions]
     ) -> Self:
         """Return a client for `https://<tenant>.open-api.magicline.com`; see the class for the arguments."""
-        if not _TENANT.fullmatch(instance("tenant", tenant, str)):
+        if not re.fullmatch(_TENANT, instance("tenant", tenant, str)):
             raise ConfigurationError("tenant must be the name before .open-api.magicline.com: a-z, 0-9 and hyphens")
         return cls(f"https://{tenant}.open-api.magicline.com", api_key, language=language, **options)
 

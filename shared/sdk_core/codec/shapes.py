@@ -5,7 +5,7 @@ A shape is a type as an annotation has it: `str`, an attrs class, `Page[Item]`, 
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, TypeGuard, Union, get_args, get_origin
+from typing import Any, Generic, TypeGuard, Union, get_args, get_origin
 
 import attrs
 
@@ -69,11 +69,11 @@ def original_of(cls: Any) -> "attrs.Attribute[Any] | None":
 def typed_attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":
     """Return the attributes of a class with their types, a generic's arguments in place of its type variables."""
     cls = get_origin(shape) or shape
+    attributes = attrs.fields(attrs.resolve_types(cls))
+    if Generic not in cls.__mro__:
+        return [(attribute, attribute.type) for attribute in attributes]
     arguments, owners = dict(_arguments(shape)), _owners(cls)
-    return [
-        (attribute, _substituted(attribute.type, arguments[owners[attribute.name]]))
-        for attribute in attrs.fields(attrs.resolve_types(cls))
-    ]
+    return [(attribute, _substituted(attribute.type, arguments[owners[attribute.name]])) for attribute in attributes]
 
 
 def _arguments(shape: Any) -> Iterator[tuple[type, Mapping[Any, Any]]]:

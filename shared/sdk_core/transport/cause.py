@@ -19,7 +19,7 @@ from yarl import URL
 
 __all__ = ["is_passing", "is_stale_connection", "safe_cause", "unreadable"]
 
-_ERROR_NUMBER = re.compile(r"\[Errno (\d{1,5})\]")
+_ERROR_NUMBER = r"\[Errno (\d{1,5})\]"
 _PASSING_REFUSALS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -165,4 +165,4 @@ def _error_numbers(failure: BaseException) -> list[int]:
         # asyncio names no number when a connection ends during the handshake.
         return [errno.ECONNRESET]
     # Of a host with several addresses, each may have failed in its own way.
-    return [int(number) for number in _ERROR_NUMBER.findall(str(failure))]
+    return [int(number) for number in re.findall(_ERROR_NUMBER, str(failure))]
