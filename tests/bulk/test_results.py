@@ -44,7 +44,7 @@ async def test_numbers_of_a_results_file_are_those_of_plan_and_answer(path: Path
     first, second = (json.loads(line, parse_float=lambda digits: ("number", digits)) for line in lines if line)
     assert first["answer"]["items"] == [json.loads(ENTRY, parse_float=lambda digits: ("number", digits))]
     assert second["arguments"]["monthly_budget"] == ("number", "12.50")
-    names = ["line", "operation", "outcome", "attempts", "correlation_id", "arguments", "answer", "error"]
+    names = ["run", "line", "operation", "outcome", "attempts", "correlation_id", "arguments", "answer", "error"]
     assert list(first) == names
 
 

@@ -376,7 +376,7 @@ async def test_what_is_no_journal_of_this_sdk_is_refused_and_left_alone(client: 
             await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
         path.write_bytes(b"something else" * 100)
         for resume in (False, True):
-            with pytest.raises(JournalError, match="file is not a database"):
+            with pytest.raises(JournalError, match="is no journal of a bulk run"):
                 await bulk.run(
                     client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path, resume=resume
                 ).__aenter__()

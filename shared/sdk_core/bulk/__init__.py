@@ -7,6 +7,7 @@
     row.py        the engine in this process: a row is sent, or settled by reading
     docket.py     the engine of several machines
     result.py, progress.py, report.py    how rows end, how far a run is, what became of it
+    results_file.py    the file that it is written to, in place of nothing else
 
 Users import `membership_sdk.bulk` or `cloudcockpit_sdk.bulk`.
 """

@@ -20,7 +20,7 @@ from msgspec import json
 from sdk_core.bulk import records
 from sdk_core.bulk.lock import lock, lock_file
 from sdk_core.bulk.plan import PlannedRow
-from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of, has_run
+from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of
 from sdk_core.bulk.result import Ending
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.correlation import new_correlation_id
@@ -104,9 +104,11 @@ class Journal:
         is_new = _create(path)
         journal: Self | None = None
         try:
+            with records.looking_at(path) as database:
+                records.refuse_old(database, path)
             journal = cls(path)
             with explained(path), journal._transaction() as database:
-                _refuse_old(database, path)
+                records.refuse_old(database, path)
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
                 records.take_in(database, rows, plan)
@@ -136,10 +138,11 @@ class Journal:
         """
         if not path.is_file():
             raise JournalError(f"there is no journal {path} to resume: run without resume to begin one")
+        with records.looking_at(path) as database:
+            records.refuse_others(database, path, catalogue.sdk)
         journal = cls(path)
         try:
             with explained(path), journal._transaction() as database:
-                _refuse_others(database, path, catalogue.sdk)
                 if rows is not None:
                     records.compare(database, rows, path, plan)
                 database.execute(
@@ -261,18 +264,6 @@ def _known(ending: Ending) -> tuple[object, ...]:
         ending.error_text,
         ending.answer,
     )
-
-
-def _refuse_old(database: sqlite3.Connection, path: Path) -> None:
-    if database.execute("select 1 from sqlite_master").fetchone():
-        what = "holds a run already: resume it, or name" if has_run(database) else "is no journal: name"
-        raise JournalError(f"{path} {what} another file")
-
-
-def _refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
-    facts = facts_of(database, path)
-    if facts.sdk != sdk:
-        raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
 
 
 def _refuse_unknown(database: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:

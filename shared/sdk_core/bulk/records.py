@@ -19,8 +19,10 @@ __all__ = [
     "counts_of",
     "explained",
     "facts_of",
-    "has_run",
+    "looking_at",
     "reading",
+    "refuse_old",
+    "refuse_others",
     "results_of",
     "take_in",
 ]
@@ -35,7 +37,7 @@ _RESULT: Final = (
 
 
 class JournalError(Exception):
-    """The journal can't be used, or not be written any more; what was recorded in it is safe."""
+    """The journal can't be used, or not be written any more; what was recorded in it is safe. Or it is none."""
 
 
 @frozen
@@ -79,7 +81,9 @@ def results_of(database: sqlite3.Connection) -> Iterator[Result]:
 
 def facts_of(database: sqlite3.Connection, path: Path) -> RunFacts:
     """Return what a journal says of its run; JournalError if it is none."""
-    if not has_run(database):
+    if not _has_run(database):
+        if database.execute("select 1 from sqlite_master").fetchone():
+            raise _no_journal(path)
         raise JournalError(f"{path} holds no run: no plan was taken in")
     form, run_id, sdk, plan, begun_at = database.execute("select format, id, sdk, plan, begun_at from run").fetchone()
     if form != FORMAT:
@@ -88,9 +92,10 @@ def facts_of(database: sqlite3.Connection, path: Path) -> RunFacts:
     return RunFacts(run_id, sdk, plan, begun_at, rows)
 
 
-def has_run(database: sqlite3.Connection) -> bool:
-    """Return whether a plan was taken in."""
-    return bool(database.execute("select 1 from sqlite_master where name = 'run'").fetchone())
+def _has_run(database: sqlite3.Connection) -> bool:
+    """Return whether a plan was taken in; another program's table may have this name too."""
+    columns = {name for (name,) in database.execute("select name from pragma_table_info('run')")}
+    return columns >= {"format", "id", "sdk", "plan", "begun_at"}
 
 
 @contextmanager
@@ -99,7 +104,40 @@ def explained(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} can't be used: {error}; what was recorded in it is safe") from error
+        # Those that Python raises itself have no code.
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_NOTADB:
+            raise _no_journal(path) from None
+        safe = "" if code == sqlite3.SQLITE_CORRUPT else "; what was recorded in it is safe"
+        raise JournalError(f"the journal {path} can't be used: {error}{safe}") from error
+
+
+def _no_journal(path: Path) -> JournalError:
+    """Return the error of a file that is something else."""
+    return JournalError(f"{path} is no journal of a bulk run")
+
+
+@contextmanager
+def looking_at(path: Path) -> Generator[sqlite3.Connection]:
+    """Open a file that may be another program's database: until it is known to be ours, nothing in it is changed."""
+    with explained(path), closing(sqlite3.connect(path)) as database:
+        yield database
+
+
+def refuse_old(database: sqlite3.Connection, path: Path) -> None:
+    """Raise JournalError if a file that a run is to begin with is in use."""
+    if database.execute("select 1 from sqlite_master").fetchone():
+        if not _has_run(database):
+            raise _no_journal(path)
+        advice = "add --resume (in Python, resume=True) to go on with it, or name another file"
+        raise JournalError(f"{path} holds a run already: {advice}")
+
+
+def refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
+    """Raise JournalError unless a file is the journal of a run of this SDK."""
+    facts = facts_of(database, path)
+    if facts.sdk != sdk:
+        raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
 
 
 def take_in(database: sqlite3.Connection, rows: Iterator[PlannedRow], plan: str) -> None:

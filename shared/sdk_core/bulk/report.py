@@ -1,10 +1,9 @@
 """What became of a run: a summary by outcome, and a file with the result of each row."""
 
 import csv
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, TextIO
+from typing import IO, Final
 
 from attrs import frozen
 from msgspec import Raw
@@ -12,10 +11,10 @@ from msgspec.json import Encoder
 
 from sdk_core.bulk.records import RunFacts, counts_of, facts_of, reading, results_of
 from sdk_core.bulk.result import Result
+from sdk_core.bulk.results_file import COLUMNS, check_results_file, replacing
 
 __all__ = ["Status", "status_of", "write_results"]
 
-_COLUMNS: Final = ("line", "operation", "outcome", "attempts", "correlation_id", "arguments", "answer", "error")
 _ORDER: Final = ("done", "settled", "unchanged", "rejected", "not_sent", "unconfirmed", "unknown", "sent", "planned")
 _ENCODER: Final = Encoder()
 
@@ -47,55 +46,54 @@ def write_results(journal: str | Path, path: str | Path) -> int:
 
     Args:
         journal: of the run, which may be under way.
-        path: `.csv` for CSV, anything else for JSONL, in which numbers have the digits of plan and answer. A file that
-            is there is replaced once all is written.
+        path: ends with `.csv`, or with `.jsonl`, in which numbers have the digits of plan and answer. A file that is
+            there is replaced once all is written; it has to hold results of the same run, or nothing.
 
     Raises:
+        ValueError: the file is another: the journal, say. It is as it was.
         JournalError: there is no journal.
         OSError: the file can't be written.
     """
     journal, path = Path(journal), Path(path)
-    partial = path.with_name(f"{path.name}.part")
     with reading(journal) as database:
-        descriptor = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            count = (_write_csv if path.suffix == ".csv" else _write_jsonl)(file, results_of(database))
-            file.flush()
-            os.fsync(file.fileno())
-    partial.replace(path)
-    return count
+        run = facts_of(database, journal).id
+        check_results_file(path, journal, run=run)
+        write = _write_csv if path.suffix.lower() == ".csv" else _write_jsonl
+        with replacing(path) as file:
+            return write(file, run, results_of(database))
 
 
-def _write_jsonl(file: TextIO, results: Iterable[Result]) -> int:
-    return sum(bool(file.write(_ENCODER.encode(_record(result)).decode() + "\n")) for result in results)
+def _write_jsonl(file: IO[str], run: str, results: Iterable[Result]) -> int:
+    return sum(bool(file.write(_ENCODER.encode(_record(run, result)).decode() + "\n")) for result in results)
 
 
-def _write_csv(file: TextIO, results: Iterable[Result]) -> int:
+def _write_csv(file: IO[str], run: str, results: Iterable[Result]) -> int:
     writer = csv.writer(file)
-    writer.writerow(_COLUMNS)
-    return sum(bool(writer.writerow(_cells(result))) for result in results)
+    writer.writerow(COLUMNS)
+    return sum(bool(writer.writerow(_cells(run, result))) for result in results)
 
 
-def _cells(result: Result) -> list[object]:
+def _cells(run: str, result: Result) -> list[object]:
     error = result.error
     cells = {
-        **_facts(result),
+        **_facts(run, result),
         "arguments": result.values,
         "answer": result.answer_text,
         "error": None if error is None else f"{error.get('type')}: {error.get('message')}",
     }
-    return [cells[column] for column in _COLUMNS]
+    return [cells[column] for column in COLUMNS]
 
 
-def _record(result: Result) -> dict[str, object]:
+def _record(run: str, result: Result) -> dict[str, object]:
     # As they stand in the journal: no number is read and written again.
     texts = {"arguments": result.values, "answer": result.answer_text, "error": result.error_text}
-    return _facts(result) | {name: None if text is None else Raw(text) for name, text in texts.items()}
+    return _facts(run, result) | {name: None if text is None else Raw(text) for name, text in texts.items()}
 
 
-def _facts(result: Result) -> dict[str, object]:
+def _facts(run: str, result: Result) -> dict[str, object]:
     outcome = result.outcome.value if result.is_ended else {"not_sent": "planned"}.get(result.outcome.value, "sent")
     return {
+        "run": run,
         "line": result.line,
         "operation": result.operation,
         "outcome": outcome,

@@ -78,7 +78,7 @@ def write_report(journal: Path, results: Path) -> Exit:
     console = _stderr()
     try:
         count = write_results(journal, results)
-    except (JournalError, OSError) as error:
+    except (JournalError, OSError, ValueError) as error:
         return _refused(console, error)
     console.print(f"{results}: {rows_in_words(count)}", soft_wrap=True)
     return Exit.DONE
