@@ -15,14 +15,16 @@ from sdk_core.client import Client
 
 
 def commands(url: str, *, api_key: str = MembershipSandbox.API_KEY, limit: int = 10**6) -> BulkCommands:
-    def connect(options: ClientOptions) -> AbstractAsyncContextManager[Client]:
+    def connect(options: ClientOptions, _profile: str | None) -> AbstractAsyncContextManager[Client]:
         return MembershipClient(url, api_key, retry=RetryPolicy(backoff_base=0.01), **options)
 
     parts = BulkParts(
+        program="membership-sdk",
         catalogue="membership_sdk.bulk:CATALOGUE",
         connect=connect,
+        connect_to_sandbox=lambda options, _say: connect(options, None),
         limiter=lambda: LocalRateLimiter(limit),
-        shared_limiter=lambda _redis: LocalRateLimiter(limit),
+        shared_limiter=lambda _redis, _profile: LocalRateLimiter(limit),
     )
     return BulkCommands(parts)
 

@@ -16,6 +16,7 @@ __all__ = [
     "JournalError",
     "RunFacts",
     "compare",
+    "copy_of",
     "counts_of",
     "explained",
     "facts_of",
@@ -24,6 +25,7 @@ __all__ = [
     "refuse_old",
     "refuse_others",
     "results_of",
+    "sent_again_of",
     "take_in",
 ]
 
@@ -65,10 +67,22 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
         yield database
 
 
+def copy_of(journal: Path, path: Path) -> None:
+    """Write what a journal holds now to a new file; errors as of `reading`."""
+    with reading(journal) as database, closing(sqlite3.connect(path)) as copy:
+        database.backup(copy)
+
+
 def counts_of(database: sqlite3.Connection) -> dict[str, int]:
     """Return how many rows there are by outcome; those without one by state."""
     rows = database.execute("select case state when 'ended' then outcome else state end, count(*) from row group by 1")
     return dict(rows.fetchall())
+
+
+def sent_again_of(database: sqlite3.Connection) -> int:
+    """Return how many rows have ended, and are sent again when the run is resumed."""
+    (count,) = database.execute("select count(*) from row where state = 'ended' and may_succeed_later").fetchone()
+    return int(count)
 
 
 def results_of(database: sqlite3.Connection) -> Iterator[Result]:

@@ -9,7 +9,7 @@ from attrs import frozen
 from msgspec import Raw
 from msgspec.json import Encoder
 
-from sdk_core.bulk.records import RunFacts, counts_of, facts_of, reading, results_of
+from sdk_core.bulk.records import RunFacts, counts_of, facts_of, reading, results_of, sent_again_of
 from sdk_core.bulk.result import Result
 from sdk_core.bulk.results_file import COLUMNS, check_results_file, replacing
 
@@ -26,19 +26,29 @@ class Status:
     run: RunFacts
     counts: Mapping[str, int]
     """Rows by outcome; `sent` and `planned` are those that have not ended."""
+    sent_again: int
+    """Rows that nothing happened of, for a reason that is none of their own: resuming sends them again."""
 
     @property
     def is_finished(self) -> bool:
         """Whether every row has ended."""
         return not {"sent", "planned"} & self.counts.keys()
 
+    @property
+    def left_alone(self) -> int:
+        """Rows that nothing happened of, and that resuming does not send: what they ask for was refused."""
+        return self.counts.get("rejected", 0) + self.counts.get("not_sent", 0) - self.sent_again
+
 
 def status_of(journal: str | Path) -> Status:
     """Read a journal, while its run is under way or afterwards; JournalError if there is none."""
     journal = Path(journal)
     with reading(journal) as database:
+        # All figures are of one moment.
+        database.execute("begin")
         counts = counts_of(database)
-        return Status(facts_of(database, journal), {name: counts[name] for name in _ORDER if name in counts})
+        ordered: dict[str, int] = {name: counts[name] for name in _ORDER if name in counts}
+        return Status(facts_of(database, journal), ordered, sent_again_of(database))
 
 
 def write_results(journal: str | Path, path: str | Path) -> int:

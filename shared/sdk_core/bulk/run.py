@@ -16,15 +16,14 @@ from types import TracebackType
 from typing import Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.journal import Journal, JournalRow, RowEnding
-from sdk_core.bulk.plan import Plan, checked_rows, plan_name
+from sdk_core.bulk.journal import Journal, JournalRow, RowEnding, open_journal
+from sdk_core.bulk.plan import Plan
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.result import Ending, Result, RowOutcome
 from sdk_core.bulk.row import Engine, InProcess, RowOptions, result_of
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.client import Client
-from sdk_core.correlation import new_correlation_id
 from sdk_core.operation import Effect
 
 __all__ = ["BulkRun", "EngineOf", "RunOptions"]
@@ -185,13 +184,7 @@ class BulkRun:
         return self._journal.operations_left()
 
     def _open(self) -> Journal:
-        name = "" if self._plan is None else plan_name(self._plan)
-        rows = None
-        if self._plan is not None:
-            rows = checked_rows(self._plan, self._catalogue, self._operation, has_begun=self._resume)
-        if self._resume:
-            return Journal.resume(self._path, self._catalogue, name, rows)
-        return Journal.begin(self._path, self._catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id())
+        return open_journal(self._catalogue, self._plan, self._path, operation=self._operation, resume=self._resume)
 
     async def _work_on_all(self) -> None:
         try:

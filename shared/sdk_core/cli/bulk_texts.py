@@ -1,21 +1,20 @@
-"""What the commands of bulk runs write: lines for people, and a JSON document."""
+"""What the commands of bulk runs write: lines for people, and JSON documents."""
 
-import json
-import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.report import Status
 
-__all__ = ["progress_line", "rows_in_words", "status_json", "status_lines"]
+__all__ = ["progress_line", "rows_in_words", "status_document", "status_lines"]
 
 _MEANINGS: Final = {
     "done": "the API said yes",
     "settled": "the answer was lost, but it is as it was asked for",
     "unchanged": "it was so already",
     "rejected": "refused: nothing happened",
-    "not_sent": "nothing happened; --resume sends it",
+    "not_sent": "nothing happened",
     "unconfirmed": "the API said yes, but reading did not show it in time",
     "unknown": "it may have happened: look before it is done again",
     "sent": "may have been sent; --resume settles it by reading",
@@ -49,19 +48,37 @@ def rows_in_words(count: int) -> str:
 
 
 def status_lines(status: Status) -> Iterator[str]:
-    """Give a summary by outcome."""
-    begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.run.begun_at))
+    """Give a summary by outcome, and what becomes of the rows that nothing happened of."""
+    begun = _time(status).isoformat(" ", "seconds")
     yield f"{status.run.plan}: {rows_in_words(status.run.rows)}, begun {begun}"
     width = max(len(f"{count:,}") for count in status.counts.values())
     for name, count in status.counts.items():
         yield f"  {count:>{width},} {name:11} {_MEANINGS[name]}"
+    if status.sent_again:
+        why = "nothing happened, and it may succeed now"
+        yield f"--resume sends {rows_in_words(status.sent_again)} again: {why}"
+    if status.left_alone:
+        where = "put what is still wanted into a new plan"
+        yield f"--resume leaves {rows_in_words(status.left_alone)} alone: refused for what was asked; {where}"
 
 
-def status_json(status: Status) -> str:
+def status_document(status: Status) -> dict[str, Any]:
     """Return a summary as a JSON document."""
     run = status.run
-    facts = {"plan": run.plan, "rows": run.rows, "run": run.id, "begunAt": run.begun_at}
-    return json.dumps(facts | {"isFinished": status.is_finished, "outcomes": dict(status.counts)})
+    return {
+        "plan": run.plan,
+        "rows": run.rows,
+        "run": run.id,
+        "begunAt": _time(status).isoformat(timespec="seconds"),
+        "isFinished": status.is_finished,
+        "outcomes": dict(status.counts),
+        "sentAgain": status.sent_again,
+        "leftAlone": status.left_alone,
+    }
+
+
+def _time(status: Status) -> datetime:
+    return datetime.fromtimestamp(status.run.begun_at).astimezone()
 
 
 def _duration(seconds: float) -> str:

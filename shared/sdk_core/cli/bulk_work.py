@@ -3,105 +3,158 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
+from attrs import frozen
+from rich.text import Text
 
-from sdk_core.bulk.plan import PlanError
+from sdk_core.backend import ClientOptions
+from sdk_core.bulk.journal import open_journal
 from sdk_core.bulk.progress import Pause
-from sdk_core.bulk.records import JournalError
+from sdk_core.bulk.records import JournalError, copy_of
 from sdk_core.bulk.report import Status, status_of, write_results
+from sdk_core.bulk.results_file import check_results_file
 from sdk_core.bulk.row import RowOptions
 from sdk_core.bulk.run import BulkRun, EngineOf, RunOptions
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_display import BY_SIGNAL, show
 from sdk_core.cli.bulk_parts import BulkParts
-from sdk_core.cli.bulk_texts import rows_in_words, status_json, status_lines
+from sdk_core.cli.bulk_refusals import refused
+from sdk_core.cli.bulk_texts import rows_in_words, status_document, status_lines
 from sdk_core.cli.exits import Exit
+from sdk_core.cli.output import Output
+from sdk_core.cli.settings import MissingSettingError
+from sdk_core.client import Client
 from sdk_core.errors import SdkError
 from sdk_core.operation import Effect
 
-__all__ = ["begin", "show_status", "work_on_rows", "write_report"]
+__all__ = ["Order", "begin", "show_status", "work_on_rows", "write_report"]
+
+
+@frozen(kw_only=True)
+class Order:
+    """What `bulk` was asked for, beside the options of a run and its rows."""
+
+    plan: str | None
+    journal: Path | None
+    results: Path | None
+    operation: str | None
+    resume: bool
+    json: bool
+    profile: str | None
+    sandbox: bool
+    dry_run: bool
+    yes: bool
+    redis: str | None
+    """Where workers get the rows, empty: REDIS_URL; None: they are carried out here."""
+
+    def check(self) -> None:
+        """Raise ValueError unless its parts fit together."""
+        if self.plan is None and not self.resume:
+            raise ValueError("name a plan, or a run to go on with: --journal FILE --resume")
+        if self.sandbox and (self.journal or self.resume or self.redis is not None):
+            # What a journal says would be taken for what is so at the API.
+            raise ValueError(
+                "--sandbox ends with the command, and what was done on it with it: "
+                "leave --journal, --resume and --engine out"
+            )
+        if self.journal is None and (self.resume or not (self.dry_run or self.sandbox)):
+            raise ValueError(
+                "--journal is missing: name the file that keeps what was sent, so that nothing is sent twice"
+            )
+
+    def check_results(self, journal: Path) -> None:
+        """Raise ValueError unless the results may be written where they are to go."""
+        if self.results is not None:
+            run = status_of(journal).run.id if self.resume else None
+            plan = None if self.plan in {None, "-"} else self.plan
+            check_results_file(self.results, journal, run=run, plan=plan)
 
 
 async def begin(
     parts: BulkParts,
-    plan: str | None,
-    options: RunOptions,
+    order: Order,
     row_options: Mapping[str, Any],
     *,
-    redis: str | None,
-    results: Path | None,
-    dry_run: bool,
-    yes: bool,
+    concurrency: int,
+    max_failures: int | None,
 ) -> Exit:
     """Check a plan, and carry it out unless it is refused; return the exit code.
 
     Args:
         parts: of the SDK.
-        plan: as of the command.
-        options: of the run.
-        row_options: of its rows.
-        redis: where workers get the rows, empty: REDIS_URL; None: they are carried out here.
-        results: file for the result of each row.
-        dry_run: whether the plan is only checked.
-        yes: whether nobody is asked.
+        order: what to do.
+        row_options: how rows are worked on.
+        concurrency: how many rows are sent at a time.
+        max_failures: the run stops after so many rows that failed.
     """
-    console, catalogue = _stderr(), _catalogue(parts)
-    try:
-        rows = options["row_options"] = RowOptions(**row_options)
-        if redis is not None:
-            options["engine"] = _workers(catalogue, _redis_url(redis), rows)
-    except (ValueError, ImportError) as error:
-        return _refused(console, error)
+    output, catalogue = Output(parts.program, json=order.json), _catalogue(parts)
     with TemporaryDirectory() as folder:
-        if dry_run:
-            options["journal"] = Path(folder) / "checked.db"
-        return await _carry_out(parts, console, plan, options, results, dry_run=dry_run, yes=yes)
+        try:
+            order.check()
+            rows = RowOptions(**row_options)
+            options: RunOptions = {
+                "journal": order.journal or Path(folder) / "run.db",
+                "operation": order.operation,
+                "resume": order.resume,
+                "concurrency": concurrency,
+                "max_failures": max_failures,
+                "row_options": rows,
+            }
+            order.check_results(Path(options["journal"]))
+            if order.dry_run:
+                return _check_only(catalogue, order, output, Path(folder))
+            if order.redis is not None:
+                options["engine"] = _workers(catalogue, _redis_url(order.redis), rows)
+        except Exception as error:  # noqa: BLE001  whatever it is, nothing was sent
+            return refused(output, parts.program, error)
+        return await _carry_out(parts, output, order, options)
 
 
-def show_status(journal: Path, *, json: bool) -> Exit:
+def show_status(program: str, journal: Path, *, json: bool) -> Exit:
     """Print where a run is."""
+    output = Output(program, json=json)
     try:
         status = status_of(journal)
     except JournalError as error:
-        return _refused(_stderr(), error)
-    _print(status, json=json)
+        return refused(output, program, error)
+    output.show(status_document(status), Text("\n".join(status_lines(status))))
     return Exit.DONE
 
 
-def write_report(journal: Path, results: Path) -> Exit:
+def write_report(program: str, journal: Path, results: Path, *, json: bool) -> Exit:
     """Write the result of each row."""
-    console = _stderr()
+    output = Output(program, json=json)
     try:
         count = write_results(journal, results)
     except (JournalError, OSError, ValueError) as error:
-        return _refused(console, error)
-    console.print(f"{results}: {rows_in_words(count)}", soft_wrap=True)
+        return refused(output, program, error)
+    output.say(f"{results}: {rows_in_words(count)}")
+    if json:
+        output.show({"results": str(results), "rows": count}, "")
     return Exit.DONE
 
 
-async def work_on_rows(parts: BulkParts, redis: str | None, *, concurrency: int, redelivery_timeout: float) -> Exit:
+async def work_on_rows(
+    parts: BulkParts, redis: str | None, profile: str | None, *, concurrency: int, redelivery_timeout: float
+) -> Exit:
     """Carry out what drivers hand out."""
     try:
         # The extra is asked for where it is used: the other commands work without it.
         from sdk_core.bulk.docket import work  # noqa: PLC0415
 
         url = _redis_url(redis)
-        limiter = parts.shared_limiter(url)
-        async with parts.connect({} if limiter is None else {"rate_limiter": limiter}) as client:
+        limiter = parts.shared_limiter(url, profile)
+        async with parts.connect({} if limiter is None else {"rate_limiter": limiter}, profile) as client:
             catalogue = _catalogue(parts)
             await work(client, catalogue, url, concurrency=concurrency, redelivery_timeout=redelivery_timeout)
-    except (SdkError, ImportError, ValueError) as error:
-        return _refused(_stderr(), error)
+    except (SdkError, ImportError, ValueError, MissingSettingError) as error:
+        return refused(Output(parts.program, json=False), parts.program, error)
     return Exit.DONE
-
-
-def _stderr() -> Console:
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def _catalogue(parts: BulkParts) -> Catalogue:
@@ -115,59 +168,6 @@ def _workers(catalogue: Catalogue, redis_url: str, options: RowOptions) -> Engin
     return lambda run: docket_engine(redis_url, catalogue.sdk, run, options)
 
 
-async def _carry_out(
-    parts: BulkParts,
-    console: Console,
-    plan: str | None,
-    options: RunOptions,
-    results: Path | None,
-    *,
-    dry_run: bool,
-    yes: bool,
-) -> Exit:
-    limiter, journal = parts.limiter(), Path(options["journal"])
-    pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(parts)
-    begins = False
-    try:
-        async with parts.connect({} if pause is None else {"rate_limiter": pause}) as client:
-            run = BulkRun(client, catalogue, sys.stdin.buffer if plan == "-" else plan, **options)
-            async with run:
-                begins = _may_begin(catalogue, run, console, plan, dry_run=dry_run, yes=yes)
-                if begins:
-                    await show(run, console, pause)
-    except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
-        return _broken(error, console, journal) if begins else _refused(console, error)
-    if begins:
-        return _end(run, console, journal, results)
-    return _not_begun(journal, is_new=not options.get("resume"), dry_run=dry_run)
-
-
-def _may_begin(
-    catalogue: Catalogue, run: BulkRun, console: Console, plan: str | None, *, dry_run: bool, yes: bool
-) -> bool:
-    """Say what is about to be sent, and ask whether to go on."""
-    left = run.operations()
-    what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
-    rows = run.progress.total
-    valid = "valid" if rows == 1 else "all of them valid"
-    console.print(f"{rows_in_words(rows)}, {valid}; to be done: {what}", soft_wrap=True)
-    if dry_run:
-        console.print("dry run: nothing was sent")
-        return False
-    changes = any(catalogue.tasks[name].effect is not Effect.READ for name in left)
-    if yes or not changes:
-        return True
-    if plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        console.print("it changes something and nobody can be asked: add --yes; nothing was sent", soft_wrap=True)
-        return False
-    sys.stderr.write("Go on? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-        return True
-    console.print("nothing was sent")
-    return False
-
-
 def _redis_url(given: str | None) -> str:
     url = given or os.environ.get("REDIS_URL")
     if not url:
@@ -175,57 +175,125 @@ def _redis_url(given: str | None) -> str:
     return url
 
 
-def _not_begun(journal: Path, *, is_new: bool, dry_run: bool) -> Exit:
+def _plan(order: Order) -> Any:
+    return sys.stdin.buffer if order.plan == "-" else order.plan
+
+
+def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path) -> Exit:
+    """Check a plan, or a run that could go on, without settings and in a journal that is thrown away."""
+    path = folder / "checked.db"
+    if order.resume and order.journal is not None:
+        copy_of(order.journal, path)
+    journal = open_journal(catalogue, _plan(order), path, operation=order.operation, resume=order.resume)
+    try:
+        rows, left = sum(journal.counts().values()), journal.operations_left()
+    finally:
+        journal.close_now()
+    _tell_what_is_left(output, rows, left)
+    output.say("dry run: nothing was sent")
+    if output.json:
+        output.show({"plan": order.plan, "rows": rows, "toBeDone": left}, "")
+    return Exit.DONE
+
+
+async def _carry_out(parts: BulkParts, output: Output, order: Order, options: RunOptions) -> Exit:
+    limiter, journal = parts.limiter(), Path(options["journal"])
+    pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(parts)
+    begins = False
+    try:
+        async with _client(parts, output, order, {} if pause is None else {"rate_limiter": pause}) as client:
+            run = BulkRun(client, catalogue, _plan(order), **options)
+            async with run:
+                begins = _may_begin(catalogue, run, output, order)
+                if begins:
+                    await show(run, output.stderr, pause)
+    except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
+        return _broken(error, output, journal) if begins else refused(output, parts.program, error)
+    if begins:
+        return _end(run, output, journal, order.results)
+    return _not_begun(journal, is_new=not order.resume)
+
+
+def _client(
+    parts: BulkParts, output: Output, order: Order, options: ClientOptions
+) -> AbstractAsyncContextManager[Client]:
+    if order.sandbox:
+        return parts.connect_to_sandbox(options, lambda text: output.say(text, "dim"))
+    return parts.connect(options, order.profile)
+
+
+def _tell_what_is_left(output: Output, rows: int, left: Mapping[str, int]) -> None:
+    what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
+    valid = "valid" if rows == 1 else "all of them valid"
+    output.say(f"{rows_in_words(rows)}, {valid}; to be done: {what}")
+
+
+def _may_begin(catalogue: Catalogue, run: BulkRun, output: Output, order: Order) -> bool:
+    """Say what is about to be sent, and ask whether to go on."""
+    left = run.operations()
+    _tell_what_is_left(output, run.progress.total, left)
+    changes = any(catalogue.tasks[name].effect is not Effect.READ for name in left)
+    if order.yes or order.sandbox or not changes:
+        return True
+    if order.plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        output.refused("it changes something and nobody can be asked: add --yes; nothing was sent")
+        return False
+    sys.stderr.write("Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+        return True
+    output.refused("nothing was sent")
+    return False
+
+
+def _not_begun(journal: Path, *, is_new: bool) -> Exit:
     if is_new:
         journal.unlink()
-    return Exit.DONE if dry_run else Exit.USAGE
+    return Exit.USAGE
 
 
-def _end(run: BulkRun, console: Console, journal: Path, results: Path | None) -> Exit:
+def _end(run: BulkRun, output: Output, journal: Path, results: Path | None) -> Exit:
     """Write the results and the summary, and return the exit code."""
     status = status_of(journal)
-    for text in status_lines(status):
-        console.print(text, soft_wrap=True)
+    _tell(status, output)
     if results is not None:
         try:
-            console.print(f"{results}: {rows_in_words(write_results(journal, results))}", soft_wrap=True)
-        except OSError as error:
-            console.print(f"{results} can't be written: {error.strerror}; `report` writes it again", soft_wrap=True)
+            output.say(f"{results}: {rows_in_words(write_results(journal, results))}")
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            output.say(f"{results} can't be written: {why}; `report` writes the results to another file", "red")
     if run.stopped_by is not None:
-        console.print(f"stopped: {run.stopped_by}; --resume goes on", soft_wrap=True)
+        output.say(f"stopped: {run.stopped_by}; --resume goes on")
+    if output.json:
+        output.show(status_document(status) | {"stoppedBy": run.stopped_by}, "")
+    # What may have happened goes before why the rest did not: who begins anew could do it twice.
+    if {"unknown", "unconfirmed", "sent"} & status.counts.keys():
+        return Exit.UNKNOWN
     if run.stopped_by == BY_SIGNAL:
         return Exit.INTERRUPTED
     if run.is_refused:
         return Exit.CREDENTIAL
-    if {"unknown", "unconfirmed", "sent"} & status.counts.keys():
-        return Exit.UNKNOWN
     return Exit.FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else Exit.DONE
 
 
-def _print(status: Status, *, json: bool) -> None:
-    console = Console(highlight=False, markup=False, emoji=False)
-    for text in [status_json(status)] if json else status_lines(status):
-        console.print(text, soft_wrap=True)
+def _tell(status: Status, output: Output) -> None:
+    for text in status_lines(status):
+        output.say(text)
 
 
-def _refused(console: Console, error: Exception) -> Exit:
-    """Say why a command can't be run like this; nothing was sent."""
-    known = isinstance(error, PlanError | JournalError | SdkError | OSError | ValueError | ImportError)
-    said = str(error) if known else f"{type(error).__name__}: {error}"
-    if isinstance(error, OSError) and error.filename is not None:
-        said = f"{error.filename} can't be read or written: {error.strerror}"
-    console.print(said, style="red", soft_wrap=True)
-    return Exit.USAGE
-
-
-def _broken(error: Exception, console: Console, journal: Path) -> Exit:
+def _broken(error: Exception, output: Output, journal: Path) -> Exit:
     """Say that a run has ended before its end, and what is known of its rows."""
-    console.print(f"failed: {error}", style="red", soft_wrap=True)
+    output.say(f"failed: {error}", "red")
+    status = None
     try:
-        for text in status_lines(status_of(journal)):
-            console.print(text, soft_wrap=True)
+        status = status_of(journal)
+        _tell(status, output)
+        output.say("--resume goes on; what may have been sent is read first")
     except JournalError:
         # Told above, most likely.
-        return Exit.UNKNOWN
-    console.print("--resume goes on; what may have been sent is read first", soft_wrap=True)
+        pass
+    if output.json:
+        known = {} if status is None else {"run": status_document(status)}
+        facts = {"type": type(error).__name__, "message": str(error), **known, "exitCode": int(Exit.UNKNOWN)}
+        output.show({"error": facts}, "")
     return Exit.UNKNOWN
