@@ -37,13 +37,16 @@ def problems(text: str | bytes, operation: str | None = "cancel_contract") -> tu
         (CANCEL + "1,2,31.12.2026,11\n", "line 2: on must be a date like 2026-12-31 or earliest or latest"),
         (CANCEL + "1,,latest,11\n", "line 2: contract_id is missing"),
         (CANCEL + "0,2,latest,11\n", "line 2: customer_id must be from 1 to 9223372036854775807"),
-        ("customer_id,contract,on,reason\n1,2,latest,3\n", "line 2: cancel_contract takes no contract"),
+        (
+            '{"customer_id": 1, "contract": 2}',
+            "line 1: cancel_contract takes no contract: it takes customer_id, contract_id",
+        ),
         (CANCEL + "1,2,latest,11,5\n", "line 2: it has 5 cells, the header 4"),
         (CANCEL + '1,2,latest,"a\nb"\n1,x,latest,1\n', "line 4: contract_id must be a whole number"),
         ("a,a\n1,2\n", "line 1: the header has two columns of one name"),
         ("a,,b\n1,2,3\n", "line 1: the header has a column without a name"),
         (CANCEL + '1,2,latest,"x\n', "line 2: it is no CSV: unexpected end of data"),
-        ("operation,customer_id\ncancel,1\n", "line 2: it names an operation, and one was given for all rows"),
+        ("operation,customer_id\ncancel,1\n", "line 1: the header has a column operation, and one was given"),
         ("", "it holds no rows"),
         (CANCEL, "it holds no rows"),
         ('{"customer_id": 1}\n[1]\n', "line 2: it is no JSON object"),
@@ -56,12 +59,56 @@ def test_what_is_wrong_is_told_with_its_line(text: str, expected: str) -> None:
 
 
 def test_text_that_is_no_utf8_is_told_with_its_line() -> None:
-    assert problems(CANCEL.encode() + b"1,2,latest,caf\xe9\n") == ("line 2: it is not UTF-8",)
+    advice = ': in Excel, save as "CSV UTF-8"'
+    assert problems(CANCEL.encode() + b"1,2,latest,caf\xe9\n") == (f"line 2: it is not UTF-8{advice}",)
+    assert problems(b"customer_id,gr\xfcnde\n1,2\n3,4\n") == (f"line 1: it is not UTF-8{advice}",)
+    assert problems(CANCEL.encode("utf-16")) == (f"line 1: it is not UTF-8{advice}",)
+    assert problems(b'{"reason": "caf\xe9"}\n') == ("line 1: it is not UTF-8",)
 
 
 def test_an_operation_has_to_be_named_and_known() -> None:
-    assert "names no operation" in problems("customer_id\n1\n", None)[0]
-    assert "no operation or workflow of this name; it has cancel_contract, " in problems("operation\nfly\n", None)[0]
+    assert problems("customer_id\n1\n2\n", None) == (
+        "line 1: the header has no column operation, and none was given for all rows: add one of both",
+    )
+    assert "names no operation" in problems('{"customer_id": 1}\n', None)[0]
+    unknown = "membership_sdk has no operation or workflow of this name: "
+    for given, told in (
+        ("cancel_contracts", "did you mean cancel_contract"),
+        ("cancelContract", "did you mean cancel_contract"),
+        ("withdraw-cancelations", "did you mean withdraw_cancelation"),
+        ("fly", "`membership-sdk --help` lists them"),
+    ):
+        (told_once,) = problems(CANCEL + "1,2,latest,11\n" * 3, given)
+        assert told_once.startswith(f"operation: {unknown}{told}")
+        (of_row,) = problems(f"operation,customer_id\n{given},1\n", None)
+        assert of_row.startswith(f"line 2: {unknown}{told}")
+        assert len(told_once) < 200
+
+
+def test_columns_that_do_not_fit_are_told_once_with_those_that_do() -> None:
+    rows_of_data = "1,2,latest,3\n" * 30
+    takes = "the columns may be customer_id, contract_id, on, reason"
+    assert problems("customer_id,contract,on,why\n" + rows_of_data) == (
+        f"line 1: no column of cancel_contract: contract, why; {takes}",
+    )
+    assert problems("customer_id,contract_id\n" + "1,2\n" * 30) == (
+        f"line 1: cancel_contract needs on, reason, too: {takes}",
+    )
+    # Without a header, the first row is not shown.
+    assert problems("Muster,2,latest,3\n" + rows_of_data) == (
+        f"line 1: the header names no column of cancel_contract: {takes}",
+    )
+    (told,) = problems("operation,customer_id,contact_id\n" + "cancel_contract,1,2\n" * 30, None)
+    assert told.startswith("line 1: no column of any operation: contact_id; the columns may be operation, ")
+
+
+async def test_problems_are_told_in_the_order_of_lines(tmp_path: Path) -> None:
+    plan: list[dict[str, object]] = [{"customer_id": 1, "contract_id": n} for n in (1, 2, 2, 1, "x")]
+    async with MembershipClient("http://127.0.0.1:9", "key") as client:
+        run = bulk.run(client, plan, operation="withdraw_cancelation", journal=tmp_path / "run.db")
+        with pytest.raises(PlanError) as raised:
+            await run.__aenter__()
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == ["line 3", "line 4", "line 5"]
 
 
 def test_the_first_problems_are_told_and_the_others_counted() -> None:

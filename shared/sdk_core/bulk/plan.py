@@ -2,8 +2,11 @@
 
 import csv
 import io
-from collections.abc import Generator, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -20,17 +23,21 @@ Plan = str | Path | BinaryIO | Iterable[Mapping[str, object]]
 
 _MOST_PROBLEMS: Final = 20
 _DELIMITERS: Final = ",;\t"
+_NOT_UTF8: Final = 'it is not UTF-8: in Excel, save as "CSV UTF-8"'
+_LINE: Final = re.compile(r"line (\d+)")
+_HeaderProblem = Callable[[list[str]], str | None]
+"""Says what is wrong with the columns of CSV."""
 
 
 class PlanError(ValueError):
     """The plan can't be carried out as it is; nothing was sent. `problems` has what is wrong where."""
 
     def __init__(self, name: str, problems: Iterable[str], more: int = 0) -> None:
-        super().__init__(name, tuple(problems), more)
+        super().__init__(name, tuple(sorted(problems, key=_line_of)), more)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """The first of them, each with its line."""
+        """The first of them, each with its line, in the order of lines."""
         _name, found, _more = self.args
         return tuple(found)
 
@@ -45,6 +52,11 @@ class PlanError(ValueError):
         if more:
             lines.append(f"  ... and {more} more")
         return "\n".join(lines)
+
+
+def _line_of(problem: str) -> int:
+    found = _LINE.match(problem)
+    return int(found[1]) if found else 0
 
 
 @frozen
@@ -92,7 +104,12 @@ def checked_rows(
     """
     problems: list[str] = []
     count = rows = 0
-    with _raw_rows(plan) as raw_rows:
+    if operation is not None:
+        try:
+            operation = _task_of(operation, catalogue).name
+        except ValueError as error:
+            raise PlanError(plan_name(plan), [f"operation: {error}"]) from None
+    with _raw_rows(plan, partial(_header_problem, catalogue, operation)) as raw_rows:
         for raw in raw_rows:
             rows += 1
             try:
@@ -125,16 +142,24 @@ def _task(named: object, catalogue: Catalogue, operation: str | None) -> Task:
     name = operation if named is None else named
     if name is None:
         raise ValueError("it names no operation: add a column operation, or give one for all rows")
-    task = catalogue.tasks.get(str(name).replace("-", "_"))
+    return _task_of(str(name), catalogue)
+
+
+def _task_of(name: str, catalogue: Catalogue) -> Task:
+    """Return the task of a name; what is no name is not shown, as it may be a member's."""
+    wanted = name.replace("-", "_")
+    task = catalogue.tasks.get(wanted)
     if task is None:
-        raise ValueError(
-            f"{catalogue.sdk} has no operation or workflow of this name; it has {', '.join(catalogue.tasks)}"
+        close = get_close_matches(wanted, catalogue.tasks, cutoff=0.5)
+        more = (
+            f"did you mean {' or '.join(close)}?" if close else f"`{catalogue.sdk.replace('_', '-')} --help` lists them"
         )
+        raise ValueError(f"{catalogue.sdk} has no operation or workflow of this name: {more}")
     return task
 
 
 @contextmanager
-def _raw_rows(plan: Plan) -> Generator[Iterator[_RawRow]]:
+def _raw_rows(plan: Plan, header_problem: _HeaderProblem) -> Generator[Iterator[_RawRow]]:
     if not isinstance(plan, str | Path) and not _is_file(plan):
         mappings = cast("Iterable[Mapping[str, object]]", plan)
         yield (_RawRow(number, dict(values), is_text=False) for number, values in enumerate(mappings, 1))
@@ -143,7 +168,7 @@ def _raw_rows(plan: Plan) -> Generator[Iterator[_RawRow]]:
     with Path(plan).open("rb") if isinstance(plan, str | Path) else _left_open(cast("BinaryIO", plan)) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         try:
-            yield _rows_of(text)
+            yield _rows_of(text, header_problem)
         finally:
             text.detach()
 
@@ -157,11 +182,11 @@ def _left_open(file: BinaryIO) -> Generator[BinaryIO]:
     yield file
 
 
-def _rows_of(lines: Iterator[str]) -> Iterator[_RawRow]:
+def _rows_of(lines: Iterator[str], header_problem: _HeaderProblem) -> Iterator[_RawRow]:
     for blank, first in enumerate(lines):
         if first.strip():
-            is_jsonl = first.lstrip().startswith("{")
-            return (_jsonl if is_jsonl else _csv)(chain([first], lines), blank)
+            every = chain([first], lines)
+            return _jsonl(every, blank) if first.lstrip().startswith("{") else _csv(every, blank, header_problem)
     return iter(())
 
 
@@ -173,11 +198,15 @@ def _jsonl(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
         if isinstance(value, dict):
             yield _RawRow(number, cast("dict[str, Any]", value), is_text=False)
         else:
-            yield _RawRow(number, {}, is_text=False, problem="it is no JSON object")
+            problem = "it is no JSON object" if _is_utf8(line) else "it is not UTF-8"
+            yield _RawRow(number, {}, is_text=False, problem=problem)
 
 
-def _csv(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
+def _csv(lines: Iterator[str], skipped: int, header_problem: _HeaderProblem) -> Iterator[_RawRow]:
     header_line = next(lines)
+    if not _is_utf8(header_line):
+        yield _RawRow(skipped + 1, {}, is_text=True, problem=_NOT_UTF8)
+        return
     delimiter = max(_DELIMITERS, key=header_line.count)
     reader = csv.reader(chain([header_line], lines), delimiter=delimiter, strict=True)
     columns: list[str] | None = None
@@ -192,7 +221,7 @@ def _csv(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
             return
         if columns is None:
             columns = [cell.strip() for cell in cells]
-            if problem := _header_problem(columns):
+            if problem := header_problem(columns):
                 yield _RawRow(line, {}, is_text=True, problem=problem)
                 return
         elif cells:
@@ -201,12 +230,33 @@ def _csv(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
         line = skipped + reader.line_num + 1
 
 
-def _header_problem(columns: list[str]) -> str | None:
+def _header_problem(catalogue: Catalogue, operation: str | None, columns: list[str]) -> str | None:
+    """Say what is wrong with the columns of all rows: once, and not for each of them."""
     if "" in columns:
         return "the header has a column without a name"
     if len(set(columns)) < len(columns):
         return "the header has two columns of one name"
-    return None
+    if operation is not None:
+        if "operation" in columns:
+            return "the header has a column operation, and one was given for all rows: leave one of both out"
+        parameters = catalogue.tasks[operation].parameters
+        return _misfit(operation, columns, list(parameters), [p.name for p in parameters.values() if p.required])
+    if "operation" not in columns:
+        return "the header has no column operation, and none was given for all rows: add one of both"
+    every = dict.fromkeys(name for task in catalogue.tasks.values() for name in task.parameters)
+    return _misfit("any operation", columns, ["operation", *every], [])
+
+
+def _misfit(what: str, columns: list[str], known: list[str], required: list[str]) -> str | None:
+    takes = f"the columns may be {', '.join(known)}"
+    unknown = [column for column in columns if column not in known]
+    if len(unknown) == len(columns):
+        # Without a header, this is a row, which may hold a member's data.
+        return f"the header names no column of {what}: {takes}"
+    if unknown:
+        return f"no column of {what}: {', '.join(unknown)}; {takes}"
+    missing = [name for name in required if name not in columns]
+    return f"{what} needs {', '.join(missing)}, too: {takes}" if missing else None
 
 
 def _csv_row(line: int, columns: list[str], cells: list[str]) -> _RawRow:
@@ -216,7 +266,7 @@ def _csv_row(line: int, columns: list[str], cells: list[str]) -> _RawRow:
         column: cell for column, cell in zip(columns, map(str.strip, cells), strict=False) if cell
     }
     if not all(str(cell).isascii() or _is_utf8(str(cell)) for cell in values.values()):
-        return _RawRow(line, {}, is_text=True, problem="it is not UTF-8")
+        return _RawRow(line, {}, is_text=True, problem=_NOT_UTF8)
     return _RawRow(line, values, is_text=True)
 
 

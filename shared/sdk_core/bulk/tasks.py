@@ -69,7 +69,8 @@ class Task:
         """Return the arguments that a row holds; ValueError says what is wrong with it."""
         parameters = self.parameters
         if not values.keys() <= parameters.keys():
-            raise ValueError(f"{self.name} takes no {min(values.keys() - parameters.keys())}")
+            unknown = min(values.keys() - parameters.keys())
+            raise ValueError(f"{self.name} takes no {unknown}: it takes {', '.join(parameters)}")
         if not values.keys() >= self._required:
             missing = next(name for name in parameters if name in self._required and name not in values)
             raise ValueError(f"{missing} is missing")
