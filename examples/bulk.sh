@@ -5,6 +5,7 @@
 #
 set -eu
 export MEMBERSHIP_BASE_URL="${MEMBERSHIP_BASE_URL:-http://127.0.0.1:8080}" MEMBERSHIP_API_KEY=sandbox-key
+rm -f run.db* results.csv  # of an earlier try
 
 echo "1. The plan: a line for each contract, a column for each argument."
 cat > plan.csv <<'PLAN'
@@ -14,7 +15,7 @@ customer_id,contract_id
 PLAN
 
 echo "2. Check it; nothing is sent."
-membership-sdk bulk plan.csv --operation withdraw_cancelation --journal run.db --dry-run
+membership-sdk bulk plan.csv --operation withdraw_cancelation --dry-run
 
 echo "3. Carry it out. If this is killed, the same command with --resume goes on."
 membership-sdk bulk plan.csv --operation withdraw_cancelation --journal run.db --results results.csv --yes

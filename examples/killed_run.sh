@@ -8,6 +8,11 @@ export MEMBERSHIP_BASE_URL=http://127.0.0.1:8080 MEMBERSHIP_API_KEY=sandbox-key
 SANDBOX=$MEMBERSHIP_BASE_URL/_sandbox
 curl() { command curl --silent --show-error --fail --output /dev/null "$@"; }
 
+# Of an earlier try; and none of the faults is left when this one ends.
+rm -f six.db*
+curl --request POST "$SANDBOX/reset"
+trap 'curl --request DELETE "$SANDBOX/faults"' EXIT
+
 echo "1. Six canceled contracts, and a plan that withdraws each cancelation."
 echo customer_id,contract_id > six.csv
 for contract in 5001 5002 5003 5004 5005 5006; do
@@ -23,7 +28,10 @@ done
 
 echo "3. When only these two are left, the run is killed."
 membership-sdk bulk six.csv --operation withdraw_cancelation --journal six.db --yes &
-until membership-sdk status six.db 2> /dev/null | grep -q "4 done"; do sleep 0.2; done
+until membership-sdk status six.db 2> /dev/null | grep -q "4 done"; do
+  kill -0 $!  # is it there?
+  sleep 0.2
+done
 kill -9 $!
 membership-sdk status six.db
 

@@ -70,6 +70,28 @@ async def test_a_bulk_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     assert "unknown" not in lines[-1]
 
 
+@pytest.mark.parametrize("script", ["bulk.sh", "killed_run.sh"])
+async def test_a_script_of_bulk_runs_can_be_run_again(script: str, tmp_path: Path) -> None:
+    """After one that left its journal, which may have been killed, and its results."""
+    async with MembershipSandbox() as sandbox:
+        sandbox.fail(Fault.status(503))
+        text = (EXAMPLES / script).read_text().replace("http://127.0.0.1:8080", sandbox.url)
+        (tmp_path / script).write_text(text)
+        for name in ("run.db", "run.db-wal", "six.db", "results.csv"):
+            (tmp_path / name).write_text("of an earlier try")
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        packages = os.pathsep.join((str(EXAMPLES.parent), str(EXAMPLES.parent / "shared")))
+        environment = os.environ | {"PATH": path, "PYTHONPATH": packages}
+        process = await asyncio.create_subprocess_exec(
+            "sh", script, cwd=tmp_path, env=environment, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
+        out, errors = (told.decode() for told in await process.communicate())
+        assert process.returncode == 0, out + errors
+        effects = Counter(entry.arguments["contract_id"] for entry in sandbox.ledger)
+        assert set(effects.values()) == {1}
+        assert not sandbox.faults
+
+
 async def test_workers_share_a_limit() -> None:
     async with MembershipSandbox() as sandbox:
         with redis_server() as redis:
