@@ -151,7 +151,7 @@ class Journal:
                 )
                 # Its effect may show now.
                 database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
-                _refuse_unknown(database, path, catalogue)
+                records.refuse_unknown(database, path, catalogue)
                 # A row may have waited long after its intent was recorded. Only now is it certain that nothing of it
                 # is sent any more: the process that held the lock is gone.
                 database.execute("update row set sent_at = ? where state = 'sent'", (time.time(),))
@@ -275,13 +275,6 @@ def _known(ending: Ending) -> tuple[object, ...]:
         ending.error_text,
         ending.answer,
     )
-
-
-def _refuse_unknown(database: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
-    left = database.execute("select distinct operation from row where state != 'ended' order by 1").fetchall()
-    if unknown := [name for (name,) in left if name not in catalogue.tasks]:
-        what = f"holds rows of {', '.join(unknown)}, which this release does not have"
-        raise JournalError(f"{path} {what}: go on with the one that it was begun with")
 
 
 def _create(path: Path) -> bool:

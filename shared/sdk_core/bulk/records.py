@@ -10,6 +10,7 @@ from attrs import frozen
 
 from sdk_core.bulk.plan import PlanError, PlannedRow
 from sdk_core.bulk.result import Result, RowOutcome
+from sdk_core.bulk.tasks import Catalogue
 
 __all__ = [
     "FORMAT",
@@ -24,6 +25,7 @@ __all__ = [
     "reading",
     "refuse_old",
     "refuse_others",
+    "refuse_unknown",
     "results_of",
     "sent_again_of",
     "take_in",
@@ -152,6 +154,14 @@ def refuse_others(database: sqlite3.Connection, path: Path, sdk: str) -> None:
     facts = facts_of(database, path)
     if facts.sdk != sdk:
         raise JournalError(f"{path} is the journal of a run of {facts.sdk}, not of {sdk}")
+
+
+def refuse_unknown(database: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
+    """Raise JournalError if a journal has rows to work on of operations that nobody has any more."""
+    left = database.execute("select distinct operation from row where state != 'ended' order by 1").fetchall()
+    if unknown := [name for (name,) in left if name not in catalogue.tasks]:
+        what = f"holds rows of {', '.join(unknown)}, which this release does not have"
+        raise JournalError(f"{path} {what}: go on with the one that it was begun with")
 
 
 def take_in(database: sqlite3.Connection, rows: Iterator[PlannedRow], plan: str) -> None:
