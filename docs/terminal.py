@@ -38,7 +38,7 @@ _PORT: Final = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+|(?<=PORT=)\d+"
 _REDIS_PORT: Final = "6379"
 _DIRECTIVE: Final = re.compile(r"<!-- console: (.+) -->\s*\Z")
 _RUN_BY: Final = re.compile(r"not run, (tests/\S+\.py) does it")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d)?)?")
 _ANYTHING: Final = re.compile(rf"({_DATE.pattern}|\.\.\.)")
 _END: Final = "-- the end of a command:"
 _PATIENCE: Final = 30.0
