@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from wire import CannedAnswer, WireServer
 
 from cloudcockpit_sdk.cli import PROGRAM as CLOUDCOCKPIT
 from membership_sdk import MembershipClient, RetryPolicy
@@ -135,6 +136,23 @@ async def test_a_profile_is_used(plan: Path, tmp_path: Path, capsys: pytest.Capt
         assert (document["rows"], document["outcomes"], document["stoppedBy"]) == (1, {"done": 1}, None)
         assert await commands.bulk(str(plan), journal=tmp_path / "other.db", profile="bern", **options) != 0
         assert not (tmp_path / "other.db").exists()
+
+
+async def test_it_goes_through_the_proxy_of_the_machine(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(_kind: type[Any], _settings: Mapping[str, str], options: ClientOptions) -> MembershipClient:
+        options = {**options, "retry": RetryPolicy.none()}
+        return MembershipClient("https://nowhere.invalid", "key", **options)
+
+    monkeypatch.setenv("MEMBERSHIP_BASE_URL", "https://nowhere.invalid")
+    monkeypatch.setenv("MEMBERSHIP_API_KEY", "key")
+    async with WireServer(CannedAnswer(502, "no")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        commands = BulkCommands(bulk_parts(evolve(MEMBERSHIP, connect=connect)))
+        assert await commands.bulk(str(plan), journal=tmp_path / "run.db", operation=WITHDRAW[1], yes=True) == 1
+        (request,) = proxy.requests
+    assert request.method == "CONNECT"
 
 
 def test_missing_settings_are_told_at_once_and_as_elsewhere(run: Any, plan: Path, tmp_path: Path) -> None:
