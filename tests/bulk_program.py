@@ -23,6 +23,7 @@ def commands(url: str, *, api_key: str = MembershipSandbox.API_KEY, limit: int =
         catalogue="membership_sdk.bulk:CATALOGUE",
         connect=connect,
         connect_to_sandbox=lambda options, _say: connect(options, None),
+        place=lambda _profile: url,
         limiter=lambda: LocalRateLimiter(limit),
         shared_limiter=lambda _redis, _profile: LocalRateLimiter(limit),
     )

@@ -201,7 +201,7 @@ async def test_what_changes_something_needs_a_yes(tmp_path: Path, capsys: pytest
             write_plan(tmp_path, 1), journal=tmp_path / "run.db", operation=WITHDRAW
         )
         assert (code, sandbox.requests) == (2, [])
-    assert "add --yes; nothing was sent" in told_in(capsys)
+    assert "bulk changes something: without a terminal to ask on, it needs --yes" in told_in(capsys)
     assert [file.name for file in tmp_path.iterdir()] == ["plan.csv"]
 
 

@@ -218,7 +218,10 @@ def test_minus_y_is_yes(run: Any, plan: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MEMBERSHIP_API_KEY", "key")
     ended = run(MEMBERSHIP, *given)
     assert ended.code == 2
-    assert "add --yes; nothing was sent" in json.loads(ended.out)["error"]["message"]
+    assert (
+        "bulk changes something: without a terminal to ask on, it needs --yes"
+        in json.loads(ended.out)["error"]["message"]
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["plan.csv"]
 
 

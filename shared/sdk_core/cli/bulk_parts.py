@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache, partial
 
 from attrs import frozen
 
@@ -27,6 +28,8 @@ class BulkParts:
     """Gives a client with these options beside the user's own settings, from the profile of this name."""
     connect_to_sandbox: Callable[[ClientOptions, Callable[[str], None]], AbstractAsyncContextManager[Client]]
     """Gives a client of a sandbox of its own, and says what that has."""
+    place: Callable[[str | None], str]
+    """Says what is changed with the settings of a profile, for the question."""
     limiter: Callable[[], RateLimiter | None]
     """Makes the rate limiter that the SDK's clients have by default."""
     shared_limiter: Callable[[str, str | None], RateLimiter | None]
@@ -35,11 +38,13 @@ class BulkParts:
 
 def bulk_parts(program: Program) -> BulkParts:
     """Return the parts of a program's commands; its settings are found when one of them runs."""
+    # Who is asked for a setting is asked once.
+    settings = cache(partial(_settings, program))
 
     def connect(options: ClientOptions, profile: str | None) -> AbstractAsyncContextManager[Client]:
         # What a person's machine is set to use: HTTPS_PROXY counts for a command.
         options = {"connection": Connection(trust_env=True), **options}
-        return program.connect(program.client, _settings(program, profile), options)
+        return program.connect(program.client, settings(profile), options)
 
     @asynccontextmanager
     async def connect_to_sandbox(options: ClientOptions, say: Callable[[str], None]) -> AsyncGenerator[Client]:
@@ -57,7 +62,7 @@ def bulk_parts(program: Program) -> BulkParts:
         # The extra is asked for where it is used: the other commands work without it.
         from sdk_core.integrations.redis import RedisRateLimiter  # noqa: PLC0415
 
-        key = _settings(program, profile)[program.login]
+        key = settings(profile)[program.login]
         # Without Redis there are no rows either, so nothing is gained by a share of the limit for each worker.
         return RedisRateLimiter(redis_url, key, program.rate_limit, workers=1)
 
@@ -66,6 +71,7 @@ def bulk_parts(program: Program) -> BulkParts:
         catalogue=program.bulk,
         connect=connect,
         connect_to_sandbox=connect_to_sandbox,
+        place=lambda profile: program.place(settings(profile)),
         limiter=limiter,
         shared_limiter=shared_limiter,
     )

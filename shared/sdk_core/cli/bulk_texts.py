@@ -7,7 +7,7 @@ from typing import Any, Final
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.report import Status
 
-__all__ = ["progress_line", "rows_in_words", "status_document", "status_lines"]
+__all__ = ["left_in_words", "progress_line", "rows_in_words", "status_document", "status_lines"]
 
 _MEANINGS: Final = {
     "done": "the API said yes",
@@ -45,6 +45,13 @@ def progress_line(progress: Progress, waits: Mapping[str, float], *, stopped_by:
 def rows_in_words(count: int) -> str:
     """Return a number of rows with the noun."""
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def left_in_words(rows: int, left: Mapping[str, int]) -> str:
+    """Return what a run of so many rows has still to do, by operation."""
+    what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
+    valid = "valid" if rows == 1 else "all of them valid"
+    return f"{rows_in_words(rows)}, {valid}; to be done: {what}"
 
 
 def status_lines(status: Status) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """What the commands of bulk runs do."""
 
 import os
+import signal
 import sys
+from asyncio import to_thread
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -24,9 +26,10 @@ from sdk_core.bulk.tasks import Catalogue
 from sdk_core.cli.bulk_display import BY_SIGNAL, show
 from sdk_core.cli.bulk_parts import BulkParts
 from sdk_core.cli.bulk_refusals import refused
-from sdk_core.cli.bulk_texts import rows_in_words, status_document, status_lines
+from sdk_core.cli.bulk_texts import left_in_words, rows_in_words, status_document, status_lines
 from sdk_core.cli.exits import Exit
 from sdk_core.cli.output import Output
+from sdk_core.cli.question import DeclinedError, confirm
 from sdk_core.cli.settings import MissingSettingError
 from sdk_core.client import Client
 from sdk_core.errors import SdkError
@@ -189,7 +192,7 @@ def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path
         rows, left = sum(journal.counts().values()), journal.operations_left()
     finally:
         journal.close_now()
-    _tell_what_is_left(output, rows, left)
+    output.say(left_in_words(rows, left))
     output.say("dry run: nothing was sent")
     if output.json:
         output.show({"plan": order.plan, "rows": rows, "toBeDone": left}, "")
@@ -199,19 +202,22 @@ def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path
 async def _carry_out(parts: BulkParts, output: Output, order: Order, options: RunOptions) -> Exit:
     limiter, journal = parts.limiter(), Path(options["journal"])
     pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(parts)
-    begins = False
+    begins, refusal = False, None
     try:
         async with _client(parts, output, order, {} if pause is None else {"rate_limiter": pause}) as client:
             run = BulkRun(client, catalogue, _plan(order), **options)
             async with run:
-                begins = _may_begin(catalogue, run, output, order)
+                refusal = _refusal(parts, run, output, order)
+                begins = refusal is None
                 if begins:
                     await show(run, output.stderr, pause)
     except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
         return _broken(error, output, journal) if begins else refused(output, parts.program, error)
-    if begins:
+    if refusal is None:
         return _end(run, output, journal, order.results)
-    return _not_begun(journal, is_new=not order.resume)
+    if not order.resume:
+        await to_thread(journal.unlink)
+    return refusal
 
 
 def _client(
@@ -222,34 +228,24 @@ def _client(
     return parts.connect(options, order.profile)
 
 
-def _tell_what_is_left(output: Output, rows: int, left: Mapping[str, int]) -> None:
-    what = ", ".join(f"{count:,} {name}" for name, count in left.items()) or "nothing is left"
-    valid = "valid" if rows == 1 else "all of them valid"
-    output.say(f"{rows_in_words(rows)}, {valid}; to be done: {what}")
-
-
-def _may_begin(catalogue: Catalogue, run: BulkRun, output: Output, order: Order) -> bool:
-    """Say what is about to be sent, and ask whether to go on."""
-    left = run.operations()
-    _tell_what_is_left(output, run.progress.total, left)
+def _refusal(parts: BulkParts, run: BulkRun, output: Output, order: Order) -> Exit | None:
+    """Say what is about to be sent, and ask whether to go on; return None if nothing is against it."""
+    left, catalogue = run.operations(), _catalogue(parts)
+    output.say(left_in_words(run.progress.total, left))
     changes = any(catalogue.tasks[name].effect is not Effect.READ for name in left)
     if order.yes or order.sandbox or not changes:
-        return True
-    if order.plan == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        output.refused("it changes something and nobody can be asked: add --yes; nothing was sent")
-        return False
-    sys.stderr.write("Go on? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-        return True
-    output.refused("nothing was sent")
-    return False
-
-
-def _not_begun(journal: Path, *, is_new: bool) -> Exit:
-    if is_new:
-        journal.unlink()
-    return Exit.USAGE
+        return None
+    # asyncio's own handler would let the question go on.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        confirm(output, "bulk", {"plan": order.plan, "journal": order.journal}, parts.place(order.profile))
+    except DeclinedError as error:
+        return output.refused(str(error))
+    except KeyboardInterrupt:
+        return output.refused("interrupted; nothing was sent", Exit.INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return None
 
 
 def _end(run: BulkRun, output: Output, journal: Path, results: Path | None) -> Exit:
