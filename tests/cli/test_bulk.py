@@ -204,6 +204,11 @@ def test_a_trial_run_on_a_sandbox_needs_no_journal_and_keeps_none(run: Any, plan
     assert "sandbox: " in ended.err
     assert "1 done the API said yes" in folded(ended.err)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["plan.csv", "results.csv"]
+    plan.write_text("customer_id,contract_id\n1001,999\n", encoding="utf-8")
+    ended = run(MEMBERSHIP, "bulk", plan, *WITHDRAW, "--sandbox", "--max-failures", 1)
+    assert ended.code == 1
+    assert "stopped: 1 row has failed" in ended.err
+    assert "--resume" not in ended.err
     for more in (("--journal", tmp_path / "run.db"), ("--engine", "docket")):
         ended = run(MEMBERSHIP, "bulk", plan, *WITHDRAW, "--sandbox", *more)
         assert ended.code == 2

@@ -54,13 +54,15 @@ def left_in_words(rows: int, left: Mapping[str, int]) -> str:
     return f"{rows_in_words(rows)}, {valid}; to be done: {what}"
 
 
-def status_lines(status: Status) -> Iterator[str]:
-    """Give a summary by outcome, and what becomes of the rows that nothing happened of."""
+def status_lines(status: Status, *, goes_on: bool = True) -> Iterator[str]:
+    """Give a summary by outcome, and what becomes of the rows that nothing happened of if the run can go on."""
     begun = _time(status).isoformat(" ", "seconds")
     yield f"{status.run.plan}: {rows_in_words(status.run.rows)}, begun {begun}"
     width = max(len(f"{count:,}") for count in status.counts.values())
     for name, count in status.counts.items():
         yield f"  {count:>{width},} {name:11} {_MEANINGS[name]}"
+    if not goes_on:
+        return
     if status.sent_again:
         why = "nothing happened, and it may succeed now"
         yield f"--resume sends {rows_in_words(status.sent_again)} again: {why}"

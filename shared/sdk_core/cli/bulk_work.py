@@ -214,7 +214,7 @@ async def _carry_out(parts: BulkParts, output: Output, order: Order, options: Ru
     except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
         return _broken(error, output, journal) if begins else refused(output, parts.program, error)
     if refusal is None:
-        return _end(run, output, journal, order.results)
+        return _end(run, output, journal, order)
     if not order.resume:
         await to_thread(journal.unlink)
     return refusal
@@ -248,10 +248,10 @@ def _refusal(parts: BulkParts, run: BulkRun, output: Output, order: Order) -> Ex
     return None
 
 
-def _end(run: BulkRun, output: Output, journal: Path, results: Path | None) -> Exit:
+def _end(run: BulkRun, output: Output, journal: Path, order: Order) -> Exit:
     """Write the results and the summary, and return the exit code."""
-    status = status_of(journal)
-    _tell(status, output)
+    status, results = status_of(journal), order.results
+    _tell(status, output, goes_on=not order.sandbox)
     if results is not None:
         try:
             output.say(f"{results}: {rows_in_words(write_results(journal, results))}")
@@ -259,7 +259,7 @@ def _end(run: BulkRun, output: Output, journal: Path, results: Path | None) -> E
             why = error.strerror if isinstance(error, OSError) else error
             output.say(f"{results} can't be written: {why}; `report` writes the results to another file", "red")
     if run.stopped_by is not None:
-        output.say(f"stopped: {run.stopped_by}; --resume goes on")
+        output.say(f"stopped: {run.stopped_by}" + ("" if order.sandbox else "; --resume goes on"))
     if output.json:
         output.show(status_document(status) | {"stoppedBy": run.stopped_by}, "")
     # What may have happened goes before why the rest did not: who begins anew could do it twice.
@@ -272,8 +272,8 @@ def _end(run: BulkRun, output: Output, journal: Path, results: Path | None) -> E
     return Exit.FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else Exit.DONE
 
 
-def _tell(status: Status, output: Output) -> None:
-    for text in status_lines(status):
+def _tell(status: Status, output: Output, *, goes_on: bool = True) -> None:
+    for text in status_lines(status, goes_on=goes_on):
         output.say(text)
 
 
