@@ -76,13 +76,14 @@ async def test_a_change_is_asked_for(start: Start, sandbox: MembershipSandbox) -
     assert await end_of(process) == 0
 
 
-@pytest.mark.parametrize(("answer", "code", "effects"), [("y", 0, 1), ("n", 2, 0), (None, Exit.INTERRUPTED, 0)])
+@pytest.mark.parametrize(("answer", "code", "effects"), [("y", 0, 1), (None, Exit.INTERRUPTED, 0)])
 async def test_a_bulk_run_is_asked_for_and_leaves_no_journal_if_it_does_not_begin(
     answer: str | None, code: int, effects: int, start: Start, sandbox: MembershipSandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "plan.csv").write_text(f"customer_id,contract_id\n1001,{sandbox.CANCELED_CONTRACT_ID}\n")
     plan, journal = tmp_path / "plan.csv", tmp_path / "run.db"
-    process = start("bulk", plan, "--operation", "withdraw_cancelation", "--journal", journal, **settings(sandbox))
+    command = ("-m", "membership_sdk", "bulk", plan, "--operation", "withdraw_cancelation", "--journal", journal)
+    process = start(*command, **settings(sandbox))
     await process.expect(r"Go on\? \[y/N\] ", async_=True)
     assert f"bulk at {sandbox.url}" in process.before
     assert sandbox.requests == []
