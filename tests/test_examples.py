@@ -49,6 +49,7 @@ async def test_logs_are_json_with_fields_and_outcomes_are_counted() -> None:
     assert record["sdk_correlation_id"] in record["text"]
 
 
+@pytest.mark.endurance
 async def test_a_bulk_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     """Killed in the middle, without a chance to say anything; in the end each row took effect once."""
     async with MembershipSandbox() as sandbox:
@@ -73,6 +74,7 @@ async def test_a_bulk_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     assert "unknown" not in lines[-1]
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("script", ["bulk.sh", "killed_run.sh"])
 async def test_a_script_of_bulk_runs_can_be_run_again(script: str, tmp_path: Path) -> None:
     """After one that left its journal, which may have been killed, and its results."""

@@ -20,7 +20,6 @@ from benchmarks.bulk.kills import judge
 from benchmarks.bulk.server import CONTRACT, CUSTOMER, LATEST, Server, serving
 from membership_sdk import MembershipClient, bulk
 from membership_sdk.sandbox import MembershipSandbox
-from sdk_core.bulk.docket import docket_engine, work
 
 ROWS, WORKERS, KILLS = 90, 3, 3
 OPTIONS = bulk.RowOptions(resend_after=2 * LATEST, timeout=3.0)
@@ -46,6 +45,8 @@ def a_run(
 
 @asynccontextmanager
 async def _engine(redis_url: str, run: str) -> AsyncGenerator[object]:
+    from sdk_core.bulk.docket import docket_engine
+
     async with docket_engine(redis_url, "membership_sdk", run, OPTIONS) as engine:
         yield engine
 
@@ -149,6 +150,8 @@ async def test_an_ending_that_no_driver_took_is_taken_by_the_next(tmp_path: Path
 
 @asynccontextmanager
 async def working(client: MembershipClient, redis: RedisServer) -> AsyncGenerator[None]:
+    from sdk_core.bulk.docket import work
+
     task = asyncio.create_task(work(client, bulk.CATALOGUE, redis.url))
     try:
         yield
@@ -193,6 +196,8 @@ async def test_a_run_can_be_left_though_redis_loses_the_cancelation(
         except asyncio.CancelledError:
             if answer == "an error":
                 raise RedisConnectionError from None
+
+    from sdk_core.bulk.docket import docket_engine
 
     monkeypatch.setattr(Redis, "blpop", lose)
     with redis_server() as redis:

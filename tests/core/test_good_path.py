@@ -153,7 +153,7 @@ async def test_needless_work_would_be_noted() -> None:
         yarl.URL("http://127.0.0.1/", encoded=True)
         yarl.URL.build(scheme="http", host="127.0.0.1")
         tenacity.AsyncRetrying()
-        import string  # noqa: F401, PLC0415  loaded already: that costs, too
+        import string  # noqa: F401  loaded already: that costs, too
     assert noted[:6] == ["asyncio.timeout", "ClientTimeout", "uuid4", "URL of text", "URL of text", "URL.build"]
     assert {*noted[6:-1]} == {"tenacity"}
     assert noted[-1] == "import string"

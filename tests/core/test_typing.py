@@ -58,12 +58,11 @@ PROGRAM = "# pyright: strict\nfrom typing import Any, assert_never\n" + "".join(
 @pytest.mark.parametrize(
     "checker",
     [
-        pytest.param(
-            ["mypy", "--strict", "--warn-unreachable", "--cache-dir", "cache"], id="mypy", marks=pytest.mark.endurance
-        ),
+        pytest.param(["mypy", "--strict", "--warn-unreachable", "--cache-dir", "cache"], id="mypy"),
         pytest.param(["pyright", "--pythonpath", sys.executable], id="pyright"),
     ],
 )
+@pytest.mark.endurance
 def test_what_a_program_may_do_is_what_type_checkers_allow(checker: list[str], tmp_path: Path) -> None:
     """A branch for unknown values is reachable, and can't be ruled out; each class takes its arguments by name."""
     (tmp_path / "program.py").write_text(PROGRAM)

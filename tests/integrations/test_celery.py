@@ -389,7 +389,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 async def test_settings_are_checked_at_start(changes: dict[str, Any]) -> None:
-    from celery.concurrency.prefork import TaskPool  # noqa: PLC0415  it looks for the platform's semaphores
+    from celery.concurrency.prefork import TaskPool
 
     for app, ends in ((celery_app(**changes), True), (celery_app(), False)):
         start = SimpleNamespace(app=app, pool_cls=TaskPool)

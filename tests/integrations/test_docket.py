@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from attrs import frozen
-from docket import Docket
 from redis_server import redis_server
 from workers import PATIENCE, Studio, WorkerProcess, program, worker
 
 from membership_sdk import NotFoundError, NotSettledError, Outcome, RateLimitError, SdkError, correlation_scope
 from membership_sdk.sandbox import Fault
-from sdk_core.integrations.docket import correlated, sdk_task
 
 pytestmark = [
     pytest.mark.real_time("the studio takes its time, so that a worker dies meanwhile"),
@@ -32,7 +30,7 @@ class Running:
 
     studio: Studio
     worker: WorkerProcess
-    docket: Docket
+    docket: Any
     tasks: ModuleType
     unsettled: Any
     """A workflow whose request was lost. It takes seconds, and so is sent before the others."""
@@ -44,6 +42,8 @@ class Running:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running() -> AsyncIterator[Running]:
+    from docket import Docket
+
     with redis_server() as redis:
         async with Studio(contracts=20) as studio, Docket("tests", redis.url) as docket:
             environment = dict(studio.environment)
@@ -59,6 +59,8 @@ async def running() -> AsyncIterator[Running]:
 
 async def test_a_refusal_brings_the_task_back(running: Running) -> None:
     """As long as it is asked to wait, with the same correlation id, which was carried over the queue."""
+    from sdk_core.integrations.docket import correlated
+
     running.studio.faults_of[5001] = [Fault.status(429, retry_after=0.1), Fault.status(429, retry_after=0.1)]
     with correlation_scope("order-7"):
         added = await correlated(running.docket.add(running.tasks.withdraw))(5001)
@@ -112,6 +114,8 @@ async def test_a_workflow_goes_on_waiting_and_asks_for_nothing_more(running: Run
 
 async def test_ids_of_tasks(running: Running) -> None:
     """One that can't be sent is replaced; so is one that is missing, by one for each task and all its runs."""
+    from sdk_core.integrations.docket import correlated
+
     withdraw: Any = running.docket.add(running.tasks.withdraw)
     sent = [withdraw(5008, sdk_correlation_id="no\nid"), correlated(withdraw)(5009), withdraw(5010)]
     ids = [await running.result(await added) for added in sent]
@@ -180,6 +184,8 @@ async def test_a_workflow_asks_for_nothing_more_after_its_worker_died(running: R
 
 
 async def test_arguments_are_checked() -> None:
+    from sdk_core.integrations.docket import sdk_task
+
     wrong: Any
     for wrong in (-1, 1.5, "2"):
         with pytest.raises((TypeError, ValueError), match="max_retries"):

@@ -12,10 +12,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import aio_pika
 import pytest
 from attrs import frozen
-from docket import Docket
 from rabbitmq_server import rabbitmq_server
 from redis_server import redis_server
 from workers import PATIENCE, Slow, Studio, Tenant, program, run_killed, worker
@@ -124,6 +122,8 @@ async def test_killed_celery_workers_do_each_task_once(work: Work) -> None:
 
 async def test_a_task_that_a_dying_worker_is_handed_is_not_lost_over_rabbitmq() -> None:
     """Over Redis it would be: Celery takes it out before it notes that it has it."""
+    import aio_pika
+
     command = ("-m", "celery", "--app", "worker_celery", "worker", "--concurrency", "1", "--loglevel", "INFO")
     with redis_server() as redis, rabbitmq_server() as rabbitmq:
         async with Studio(contracts=2) as studio, await aio_pika.connect(rabbitmq.url) as connection:
@@ -148,6 +148,8 @@ async def test_a_task_that_a_dying_worker_is_handed_is_not_lost_over_rabbitmq() 
 @pytest.mark.parametrize("work", ALL_WORK)
 async def test_killed_docket_workers_do_each_task_once(work: Work) -> None:
     """Another worker gets the task when the redelivery timeout is over."""
+    from docket import Docket
+
     command = ("-m", "docket", "worker", "--docket", "studio", "--tasks", f"{work.docket}:tasks")
     options = ("--redelivery-timeout", "1s", "--concurrency", "10")
     with redis_server() as redis:

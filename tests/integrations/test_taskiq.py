@@ -18,8 +18,6 @@ import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractChannel
 from rabbitmq_server import RabbitMQServer, rabbitmq_server
-from taskiq.exceptions import SendTaskError
-from taskiq_aio_pika.exceptions import IncorrectRoutingKeyError
 from workers import PATIENCE, Studio, WorkerProcess, program, run_killed, worker
 
 from membership_sdk.sandbox import Fault
@@ -133,6 +131,9 @@ async def test_killed_workers_do_each_task_once(rabbitmq: RabbitMQServer, task: 
 
 async def test_a_failed_call_is_repeated_only_where_that_does_nothing_twice(rabbitmq: RabbitMQServer) -> None:
     """And no task is lost for want of a queue: it is refused when it is sent."""
+    from taskiq.exceptions import SendTaskError
+    from taskiq_aio_pika.exceptions import IncorrectRoutingKeyError
+
     async with started(rabbitmq, contracts=3) as (studio, process, tasks, channel):
         lost, throttled = Fault.drop(after_applying=True), Fault.status(429, retry_after=0.1)
         single, workflow, later = range(studio.FIRST, studio.FIRST + 3)

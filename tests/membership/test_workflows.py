@@ -219,7 +219,7 @@ async def test_unknown_state_is_not_acted_upon(fake_time: FakeTime) -> None:
     async with MembershipSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
         contracts = sandbox.contracts[sandbox.CUSTOMER_ID]
         contract = contracts[sandbox.CONTRACT_ID]
-        from attrs import evolve  # noqa: PLC0415
+        from attrs import evolve
 
         contracts[sandbox.CONTRACT_ID] = evolve(contract, cancelation_status=CancelationStatus("IN_LIMBO"))
         for workflow in (cancel(client, sandbox), withdraw_cancelation(client, **CONTRACT)):
