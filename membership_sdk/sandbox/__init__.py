@@ -78,7 +78,7 @@ class MembershipSandbox(Seeding, Studio):
         super().__init__(today=today)
         check_kind(Mapping, contracts=contracts, modules=modules, idle_periods=idle_periods)
         check_kind(Iterable, reasons=reasons, additional_modules=additional_modules)
-        self.verification = instance("verification", verification, bool)
+        self.verification: bool = instance("verification", verification, bool)
         self._fill(
             contracts=contracts,
             modules=modules,

@@ -41,22 +41,23 @@ create table row(n integer primary key, line integer not null, operation text no
 # hand Python's lock to each other.
 _PLANNED: Final = """
 update row set state = 'planned', correlation_id = null, sent_at = null
-from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+from json_each(:rows) as b where n = json_extract(b.value, '$[0]')
 """
 _INTENT: Final = """
-update row set state = 'sent', sent_at = ?1, correlation_id = json_extract(b.value, '$[1]')
-from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+update row set state = 'sent', sent_at = :now, correlation_id = json_extract(b.value, '$[1]')
+from json_each(:rows) as b where n = json_extract(b.value, '$[0]')
 """
 _UNSETTLED: Final = """
-update row set sent_at = ?1, attempts = attempts + json_extract(b.value, '$[1]'), error = json_extract(b.value, '$[2]')
-from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+update row set sent_at = :now, attempts = attempts + json_extract(b.value, '$[1]'),
+    error = json_extract(b.value, '$[2]')
+from json_each(:rows) as b where n = json_extract(b.value, '$[0]')
 """
 _ENDED: Final = """
-update row set state = 'ended', ended_at = ?1, correlation_id = json_extract(b.value, '$[1]'),
+update row set state = 'ended', ended_at = :now, correlation_id = json_extract(b.value, '$[1]'),
     attempts = attempts + json_extract(b.value, '$[2]'), outcome = json_extract(b.value, '$[3]'),
     may_succeed_later = json_extract(b.value, '$[4]'), error = json_extract(b.value, '$[5]'),
     answer = json_extract(b.value, '$[6]')
-from json_each(?2) as b where n = json_extract(b.value, '$[0]')
+from json_each(:rows) as b where n = json_extract(b.value, '$[0]')
 """
 
 
@@ -221,7 +222,7 @@ class Journal:
     def _commit(self, now: float, texts: dict[str, str]) -> None:
         with self._transaction() as database:
             for sql, text in texts.items():
-                database.execute(sql, (now, text))
+                database.execute(sql, {"now": now, "rows": text})
 
     async def close(self) -> None:
         """Write what is left, and let others have the journal."""
