@@ -110,12 +110,10 @@ class MembershipClient(Client):
         language: str | None = None,
     ) -> Self:
         """Return a client with other options, `language` among them, that shares connections; this one is unchanged."""
-        client = self
         if language is not None:
-            client = self._with_headers({"Accept-Language": header_text("language", language)})
-        return super(MembershipClient, client).with_options(
-            retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout
-        )
+            other = self._with_headers({"Accept-Language": header_text("language", language)})
+            return other.with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
+        return super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
 
     async def verify_api_key(self) -> bool:
         """Return whether the API accepts the key; it says nothing about scopes or ids.

@@ -1,15 +1,13 @@
 """R-13 and R-07: failures give their connection back, and a connection the server gave up costs no call."""
 
 import gc
-import os
 import re
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alone import run_alone
 from wire import DROP, CannedAnswer, FakeTime, Raw, WireServer
 
 from membership_sdk import ConnectionFailedError, MembershipClient, Outcome, SdkError, VoidResult
@@ -90,16 +88,7 @@ asyncio.run(main())
 @pytest.mark.endurance
 def test_thousand_failures_leave_nothing_behind() -> None:
     """Eleven kinds, a hundred times each, on one connection: then a call succeeds in a second, and no warning came."""
-    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", _STORM],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert run_alone(_STORM, options=("-X", "dev")) == ""
 
 
 # -- Connections the server has given up (R-07) ------------------------------------------------------------------------

@@ -3,14 +3,12 @@
 import io
 import json
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from alone import run_alone
 from wire import DROP, CannedAnswer, FakeTime, WireServer
 
 from membership_sdk import MembershipClient, RetryPolicy, SdkError, VoidResult, correlation_scope
@@ -207,13 +205,4 @@ asyncio.run(main())
 
 def test_logging_is_the_applications_to_configure() -> None:
     """One tree of loggers with a NullHandler; importing sets no level, and a retry prints nothing of its own accord."""
-    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _IMPORTED],
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert run_alone(_IMPORTED) == ""

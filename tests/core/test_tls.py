@@ -1,11 +1,8 @@
 """R-33: whom a client trusts, who it is itself, and by which way it goes there: TLS, client certificates, proxies."""
 
 import asyncio
-import os
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Awaitable, Iterator
@@ -17,6 +14,7 @@ from typing import Any, Protocol, Self
 import pytest
 import trustme
 from aiohttp import ClientConnectorError, ClientOSError
+from alone import run_alone
 from wire import CannedAnswer, FakeTime, WireRequest, WireServer, read_request
 from yarl import URL
 
@@ -507,13 +505,4 @@ asyncio.run(main())
 
 def test_system_resolves_names_even_if_aiodns_is_there() -> None:
     """aiohttp would prefer it as soon as it can be imported; c-ares ignores parts of the system's settings."""
-    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared", "tests"))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _RESOLVED],
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert run_alone(_RESOLVED) == ""

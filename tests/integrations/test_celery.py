@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from alone import run_alone
 from attrs import frozen
 from celery import Celery
 from celery.exceptions import Retry
 from redis_server import redis_server
-from workers import PATIENCE, ROOT, Studio, WorkerProcess, program, worker
+from workers import PATIENCE, Studio, WorkerProcess, program, worker
 
 from membership_sdk import NotFoundError, NotSettledError, Outcome, RateLimitError, SdkError, correlation_scope
 from membership_sdk.sandbox import Fault
@@ -59,18 +59,8 @@ class Running:
 
 def run_program(text: str) -> str:
     """Run a program by itself, and return what it prints."""
-    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared"))
-    done = subprocess.run(
-        # Since Python 3.12, a fork beside other threads is warned of.
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", text],
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    # Since Python 3.12, a fork beside other threads is warned of.
+    return run_alone(text, options=("-W", "ignore::DeprecationWarning"))
 
 
 async def in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:

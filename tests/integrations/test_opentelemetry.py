@@ -3,9 +3,6 @@
 import asyncio
 import contextvars
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +11,7 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from alone import run_alone
 from opentelemetry.baggage import set_baggage
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor, create_trace_config
@@ -425,17 +423,7 @@ print(OpenTelemetry())
 
 def test_opentelemetry_is_optional() -> None:
     """The SDKs never import it; its module says what to install, and needs the API only."""
-    search = os.pathsep.join(str(ROOT / folder) for folder in (".", "shared"))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _WITHOUT],
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    needs, made = done.stdout.splitlines()
+    needs, made = run_alone(_WITHOUT).splitlines()
     assert needs == "sdk_core.integrations.opentelemetry needs: pip install 'membership-cloudcockpit-sdk[otel]'"
     assert made.startswith("<sdk_core.integrations.opentelemetry.OpenTelemetry object")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import requests
 import schemathesis
-from fuzz import FACTOR
-from hypothesis import HealthCheck, given, settings
+from fuzz import FACTOR, drawn
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -28,13 +28,7 @@ CHECKS: list[Any] = [
     content_type_conformance,
     response_schema_conformance,
 ]
-FEW = settings(
-    max_examples=4 * FACTOR,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+FEW = drawn(4)
 HTTPS_OWN = ("Connection", "Content-Length", "Expect", "Host", "Transfer-Encoding", "Upgrade")
 
 

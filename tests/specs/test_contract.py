@@ -13,8 +13,8 @@ from uuid import UUID
 import attrs
 import pytest
 from cases import named
-from fuzz import FACTOR
-from hypothesis import HealthCheck, given, settings
+from fuzz import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcockpit_sdk.models import Accepted, Done, Page, SubscriptionListItem
@@ -25,13 +25,7 @@ from sdk_core.operation import Effect, Operation
 from sdk_core.returns import Empty
 from specs import SPECS, Described, Spec, is_required, snake
 
-BOUNDED = settings(
-    max_examples=8 * FACTOR,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+BOUNDED = drawn(8)
 NEW = "ZZZ_NEW"
 OTHER_NAMES: dict[str, Any] = {
     "MembershipSelfServiceContractData": membership.ContractData,

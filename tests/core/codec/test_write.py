@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -14,6 +13,7 @@ from uuid import UUID
 import attrs
 import pytest
 import time_machine
+from alone import run_alone
 from freezegun import freeze_time
 from fuzz import fuzzed
 from hypothesis import given
@@ -266,8 +266,7 @@ with freezegun.freeze_time("2026-01-15"):
 from datetime import date
 print(codec.dump(MainContractCancelation(cancelation_date=date(2026, 1, 15), **ids)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    first, second = done.stdout.splitlines()
+    first, second = run_alone(code).splitlines()
     assert first == second
     assert "2026-01-15" in first
 

@@ -3,10 +3,7 @@
 import asyncio
 import gc
 import gzip
-import os
 import ssl
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,6 +14,7 @@ from typing import Any, Self
 import pytest
 import trustme
 from aiohttp import ClientSession, CookieJar, TCPConnector, ThreadedResolver
+from alone import run_alone
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 from yarl import URL
 
@@ -299,16 +297,7 @@ logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().st
 
 def run_python(code: str, *arguments: str, **environment: str) -> None:
     """Run `code` with every warning an error, and expect it to print nothing and end well."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "shared")])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", _TIME_IS_NO_MATTER + code, *arguments],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert run_alone(_TIME_IS_NO_MATTER + code, *arguments, options=("-X", "dev"), **environment) == ""
 
 
 _RUNS = """
