@@ -28,6 +28,7 @@ from typing import IO, Final
 from urllib.parse import urlsplit
 
 import pytest
+from alone import written
 from redis_server import redis_server
 from sybil import Example
 
@@ -212,8 +213,7 @@ def _pattern(shown: str) -> re.Pattern[str]:
 
 def _read(output: IO[str]) -> str:
     """Return all that was printed, without spaces at the ends of lines."""
-    output.seek(0)
-    return "\n".join(line.rstrip() for line in f"{output.read()} ".splitlines())
+    return "\n".join(line.rstrip() for line in f"{written(output)} ".splitlines())
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

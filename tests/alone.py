@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,3 +29,13 @@ def run_alone(program: str, *arguments: str, options: tuple[str, ...] = (), **en
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     return done.stdout
+
+
+def written(output: IO[Any]) -> str:
+    """Return what a program has written to a file that it was given, while it goes on.
+
+    The place where the program writes next is that of its parent, too: one that went to the beginning to read would have
+    the program write there.
+    """
+    number = output.fileno()
+    return os.pread(number, os.fstat(number).st_size, 0).decode(errors="replace")

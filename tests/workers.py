@@ -19,6 +19,7 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
+from alone import written
 from attrs import evolve
 
 from cloudcockpit_sdk import SubscriptionStatus
@@ -196,8 +197,7 @@ class WorkerProcess:
 
     @property
     def log(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        return written(self._log)
 
     def wait_for(self, text: str, *, times: int = 1) -> None:
         """Wait until it has printed this so often."""
