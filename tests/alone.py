@@ -34,8 +34,8 @@ def run_alone(program: str, *arguments: str, options: tuple[str, ...] = (), **en
 def written(output: IO[Any]) -> str:
     """Return what a program has written to a file that it was given, while it goes on.
 
-    The place where the program writes next is that of its parent, too: one that went to the beginning to read would have
-    the program write there.
+    The place where the program writes next is that of its parent, too: one that went to the beginning to read would
+    have the program write there.
     """
     number = output.fileno()
     return os.pread(number, os.fstat(number).st_size, 0).decode(errors="replace")
