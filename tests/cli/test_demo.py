@@ -43,11 +43,6 @@ def test_the_demo_succeeds_as_a_command_with_nothing_on_stderr(package: str) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
-@pytest.mark.xfail(
-    sys.version_info[:3] == (3, 13, 0),
-    reason="that CPython prints an error of its own when it forgets a transport as it ends",
-    strict=False,
-)
 def test_ctrl_c_ends_the_demo_with_130_and_no_traceback() -> None:
     with subprocess.Popen(
         command("membership_sdk", "demo"), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime
 
 import pytest
@@ -109,6 +110,22 @@ def test_it_runs_in_a_thread_of_its_own_and_is_used_from_others() -> None:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def test_it_may_stop_while_somebody_connects(caplog: pytest.LogCaptureFixture) -> None:
+    """However far that has come: nothing is logged, and the connection is closed."""
+    for turns in range(6):
+        sandbox = MembershipSandbox()
+        await sandbox.start()
+        address = "127.0.0.1", int(sandbox.url.rpartition(":")[2])
+        with socket.create_connection(address) as coming:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await sandbox.stop()
+            coming.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert coming.recv(1) == b"", turns
+    assert caplog.messages == []
 
 
 async def test_serving_ends_when_it_is_cancelled_and_stops_the_server() -> None:

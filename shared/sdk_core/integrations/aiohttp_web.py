@@ -89,10 +89,12 @@ def handle_disconnects(app: web.Application) -> None:
         running.add(task)
         task.add_done_callback(running.discard)
         try:
-            return await asyncio.shield(task)
+            # Not shield(): from Python 3.14 on, it logs how what it shields has failed, too.
+            await asyncio.wait((task,))
         except asyncio.CancelledError:
             task.add_done_callback(lambda ended: _log_end(request, ended))
             raise
+        return task.result()
 
     async def wait(_app: web.Application) -> None:
         while running:

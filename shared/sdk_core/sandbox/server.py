@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -104,12 +105,24 @@ class Server:
             listening.close()
         else:
             self.closing.set()
-            await runner.cleanup()
+            _accept_no_more(self._loop, listening)
+            try:
+                # A connection that was accepted in this turn of the loop is made in the next, and known one later.
+                for _ in range(2):
+                    await asyncio.sleep(0)
+            finally:
+                await runner.cleanup()
 
     @staticmethod
     def application() -> web.Application:
         """Return an application that refuses what a web page of somebody else's may send."""
         return web.Application(client_max_size=_LARGEST_BODY, middlewares=[_refuse_strangers])
+
+
+def _accept_no_more(loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+    """Leave alone who comes now: asyncio does not close a connection that it makes while its server is closed."""
+    with suppress(NotImplementedError):  # on Windows, asyncio accepts in another way
+        loop.remove_reader(listening)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:

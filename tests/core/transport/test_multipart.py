@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import gc
 import io
 import os
 import pickle
@@ -15,7 +16,7 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import pytest
 from attrs import evolve
@@ -485,6 +486,35 @@ async def test_cancelled_upload_leaves_nothing_behind(tmp_path: Path) -> None:
         assert not file.closed
         assert file.seek(0) == 0
     assert str(path) not in _open_files()
+
+
+async def test_cancelled_while_its_file_is_opened_tells_nobody_its_name(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """That the file is not there is found out later, by a thread, and concerns nobody any more."""
+    asked, released = threading.Event(), threading.Event()
+
+    def stat(_path: Path, **_more: object) -> NoReturn:
+        asked.set()
+        released.wait(5)
+        raise FileNotFoundError
+
+    path = tmp_path / "Jane-Doe.pdf"
+    document = Document(source=path, content_type=PDF)
+    async with WireServer() as server, client_for(server) as client:
+        task = asyncio.create_task(create(client, document))
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "stat", stat)
+            while not asked.is_set():
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            released.set()
+            await asyncio.get_running_loop().shutdown_default_executor()
+        gc.collect()
+        await asyncio.sleep(0)
+    assert caplog.messages == []
 
 
 def _open_files() -> list[str]:
