@@ -188,8 +188,8 @@ async def longest_step(name: str, answer: CannedAnswer) -> tuple[float, SdkError
         call = asyncio.create_task(_end_of(client.call(operation, **valid_arguments(operation))))
         while not call.done():
             started = time.thread_time()
-            # All that is to be done now.
-            await asyncio.sleep(0)
+            # All that is to be done in a millisecond; to ask again at once would take half of the time of who reads.
+            await asyncio.sleep(0.001)
             steps.append(time.thread_time() - started)
     return max(steps), await call
 
@@ -249,7 +249,7 @@ def test_other_threads_go_on_while_a_large_answer_is_read(name: str) -> None:
     """A call into msgspec that calls nothing back holds the interpreter's lock, and so holds up the loop's thread."""
     text, shape = GIVING_WAY[name]
     body = text().encode("utf-16" if "UTF-16" in name else "utf-8")
-    assert min(_longest_share_without_us(partial(codec.load, body, shape)) for _ in range(3)) < 0.4
+    assert any(_longest_share_without_us(partial(codec.load, body, shape)) < 0.4 for _ in range(3))
 
 
 def _longest_share_without_us(read: Callable[[], object]) -> float:
@@ -258,7 +258,7 @@ def _longest_share_without_us(read: Callable[[], object]) -> float:
         longest, started = 0.0, time.perf_counter()
         reading, last = executor.submit(read), started
         while not reading.done():
-            time.sleep(0)
+            time.sleep(0.001)
             now = time.perf_counter()
             longest, last = max(longest, now - last), now
     return longest / (last - started)

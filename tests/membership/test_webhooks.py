@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import uvicorn
 from aiohttp import ClientSession, web
 from fuzz import fuzzed
 from hypothesis import given
@@ -344,6 +343,8 @@ async def test_what_is_no_delivery_is_400_and_logged(caplog: pytest.LogCaptureFi
 
 @asynccontextmanager
 async def on_asgi(receiver: WebhookReceiver) -> AsyncIterator[str]:
+    import uvicorn
+
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(WebhookApp(receiver), lifespan="off", log_config=None)
         server = uvicorn.Server(config)
