@@ -123,7 +123,7 @@ def test_all_checks_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-@fuzzed(50)
+@fuzzed(25)
 @given(value=VALUES)
 def test_a_check_refuses_or_returns_what_can_be_sent(name: str, value: object) -> None:
     check, kind = CHECKS[name]
@@ -152,7 +152,7 @@ GOOD = {"number": 1, "key": UUID(int=1), "word": "a"}
 
 
 @pytest.mark.parametrize("name", sorted(OPERATION.arguments))
-@fuzzed(50)
+@fuzzed(25)
 @given(value=VALUES)
 def test_a_request_is_refused_or_can_be_sent(name: str, value: object) -> None:
     found = refusal_or(lambda: OPERATION.request({**GOOD, name: value}), name)
@@ -166,7 +166,7 @@ def test_a_request_is_refused_or_can_be_sent(name: str, value: object) -> None:
     assert all(type(text) is str for text in (path, *query, *query.values()))
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(value=VALUES)
 def test_a_body_is_refused_or_is_small(value: Any) -> None:
     budget = refusal_or(lambda: MonthlyBudget(monthly_budget=value), "monthly_budget")

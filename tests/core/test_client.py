@@ -891,7 +891,7 @@ def test_slot_may_stand_twice_in_a_path() -> None:
     assert operation.request({"id": 7, "name": "{id}"})[0] == "/of/7/%7Bid%7D/7"
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(
     st.text(min_size=1, max_size=20) | st.sampled_from([".", "..", "/", "%2e%2e", "a/../b", "?q", "#f", "\\", "\x00"])
 )

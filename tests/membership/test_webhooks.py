@@ -149,7 +149,7 @@ def test_what_is_no_delivery_is_said_without_a_value(text: bytes, problem: str) 
     assert "secret" not in f"{caught.value!r} {caught.value.__context__!r}"
 
 
-@fuzzed(40)
+@fuzzed(20)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -23,7 +23,7 @@ from sdk_core.codec.twins import READERS
 SHAPES: list[Any] = [*ROOTS, list[ContractData], int, str, Decimal, datetime, UUID, CancelationStatus, TermDuration]
 
 
-@fuzzed(75)
+@fuzzed(38)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), st.sampled_from(SHAPES))
 @example(b"1e99999999999999999999", Decimal)
 @example(b"1e-99999999999999999999", Decimal)

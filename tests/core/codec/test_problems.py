@@ -34,7 +34,7 @@ from membership_sdk import (
 )
 from sdk_core import codec
 
-FEW = fuzzed(30)
+FEW = fuzzed(15)
 
 
 @of_each_model(REQUIRED_SITES)

@@ -17,7 +17,7 @@ from membership_sdk import AdditionalModuleContractCancelation, Money
 from sdk_core import codec
 from sdk_core.returns import Empty
 
-FEW = fuzzed(30)
+FEW = fuzzed(15)
 
 
 def test_no_model_is_left_out() -> None:

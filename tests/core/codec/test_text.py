@@ -27,7 +27,7 @@ def test_what_json_does_not_know_is_no_number(text: str) -> None:
 BLANKS = st.text(" \t\r\n", max_size=3)
 
 
-@fuzzed(75)
+@fuzzed(38)
 @given(
     st.binary(max_size=30)
     | st.builds(

@@ -102,7 +102,7 @@ def read_in_detail(text: bytes, shape: Any) -> Any:
     return codec.structure(codec.parse(text), shape, codec.Reading())
 
 
-@fuzzed(100)
+@fuzzed(50)
 @given(damaged_samples())
 @example((ContractData, []))
 @example((Price, ""))
@@ -144,7 +144,7 @@ def damaged_texts(draw: st.DrawFn) -> tuple[Any, bytes]:
     return shape, text
 
 
-@fuzzed(100)
+@fuzzed(50)
 @given(damaged_texts())
 def test_fast_reader_and_converter_read_the_same_texts(answer: tuple[Any, bytes]) -> None:
     """To the byte, except that what is ignored may be no JSON in its encoding or in the size of a number."""

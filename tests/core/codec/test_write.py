@@ -25,7 +25,7 @@ from membership_sdk.sandbox import MembershipSandbox
 from sdk_core import codec
 from sdk_core.operation import Effect, Operation
 
-FEW = fuzzed(30)
+FEW = fuzzed(15)
 
 
 def test_what_is_not_given_is_not_sent() -> None:
