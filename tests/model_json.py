@@ -1,7 +1,7 @@
 """Every model of both SDKs as JSON: whole, with one field changed, or without it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from uuid import UUID
 
 import attrs
-import pytest
+from cases import goes_through
 from hypothesis import strategies as st
 
 import cloudcockpit_sdk.models
@@ -140,12 +140,12 @@ def sites(root: Any, shape: Any, keys: tuple[str | int, ...] = ()) -> Iterator[S
             yield from sites(root, kind, here)
 
 
-def of_each_model(sites: Iterable[Site]) -> pytest.MarkDecorator:
-    """Give a test `sites`: those of one model."""
+def of_each_model(sites: Iterable[Site]) -> Callable[[Any], Any]:
+    """Give a test `sites`: those of one model, and so of each."""
     found: dict[str, list[Site]] = {}
     for site in sites:
         found.setdefault((get_origin(site.root) or site.root).__name__, []).append(site)
-    return pytest.mark.parametrize("sites", found.values(), ids=found)
+    return goes_through("sites", found)
 
 
 def is_enum(shape: Any) -> bool:

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
+from cases import goes_through
 from markdown_it import MarkdownIt
 from tables import PAGES, TABLES, up_to_date
 from terminal import not_installable
@@ -39,7 +39,7 @@ def text_of_all_tests() -> str:
     return "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@goes_through("page", PAGES)
 def test_what_a_page_shows_is_run(page: Path) -> None:
     """docs/conftest.py runs blocks, if it knows their language. A file is run by its page, or has a test."""
     text = _MADE.sub("", page.read_text())
@@ -130,7 +130,7 @@ def test_tables_of_operations_have_all() -> None:
         assert len({*sources}) == len(sources)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@goes_through("page", PAGES)
 def test_tables_are_up_to_date(page: Path) -> None:
     """A page is read as Markdown, too. `python docs/tables.py` writes them."""
     text = page.read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 import yarl
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,8 +177,8 @@ def test_a_body_is_refused_or_is_small(value: Any) -> None:
         assert len(codec.dump(budget)) < 500
 
 
-@pytest.mark.parametrize("value", ["\ud800", "a\udfffb"])
-@pytest.mark.parametrize("arguments", [{"q"}, {"word"}, {"query"}])
+@goes_through("value", ["\ud800", "a\udfffb"])
+@goes_through("arguments", [{"q"}, {"word"}, {"query"}])
 def test_half_a_surrogate_pair_is_refused(value: str, arguments: set[str]) -> None:
     """In a query it was left out: the API was asked for something else."""
     (name,) = arguments

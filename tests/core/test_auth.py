@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from attrs import frozen
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -731,7 +732,7 @@ def test_expiry_of_anything_is_a_number_or_nothing(text: str) -> None:
     assert expiry is None or 0 < expiry < float("inf")
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("payload", "expiry"),
     [
         (b'{"exp": 1700000000}', 1700000000.0),

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -117,7 +118,7 @@ def test_both_sdks_export_every_error(sdk: Any) -> None:
     assert [kind.__name__ for kind in KINDS if kind.__module__ == "sdk_core.errors" and kind not in exported] == []
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@goes_through("kind", KINDS)
 def test_error_survives_every_way_of_travelling(kind: type[SdkError]) -> None:
     """Pickle, copies, and task queues that send `type(error)(*error.args)` as JSON: nothing it promises is lost."""
     error = sample(kind)
@@ -134,7 +135,7 @@ def test_error_survives_every_way_of_travelling(kind: type[SdkError]) -> None:
         assert seen(arrived) == expected, way
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@goes_through("kind", KINDS)
 def test_error_is_json(kind: type[SdkError]) -> None:
     """`to_dict()` holds plain data, all of it, and is a copy."""
     error = sample(kind)
@@ -145,7 +146,7 @@ def test_error_is_json(kind: type[SdkError]) -> None:
     assert error.operation == "withdraw_contract_cancelation"
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@goes_through("kind", KINDS)
 def test_error_can_be_made_by_hand(kind: type[SdkError]) -> None:
     """Users' tests raise them without facts; every attribute has an answer."""
     for error in (kind(), kind("text")):
@@ -175,7 +176,7 @@ def test_error_is_the_builtin_everybody_catches(kind: type[SdkError], builtin: t
         raise kind("text")
 
 
-@pytest.mark.parametrize("code", ["a b", "x@example.com", "ä", "a\n", "x" * 129, ""], ids=repr)
+@goes_through("code", ["a b", "x@example.com", "ä", "a\n", "x" * 129, ""])
 def test_text_in_place_of_a_code_is_not_kept(code: str) -> None:
     """A sentence or an address in `errorCode` could name a member."""
     error = ApiError.from_details("text", FACTS, ErrorDetails(code=code, trace_id=code, fields=(FieldError(code),)))

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -83,7 +84,7 @@ HINTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "delay"), HINTS.items())
+@goes_through(("text", "delay"), HINTS.items())
 def test_retry_after_is_read(text: str, delay: float | None) -> None:
     """Seconds and the three forms of an HTTP-date; what says nothing usable gives no hint."""
     assert parse_retry_after(text, now=NOW) == delay
@@ -233,8 +234,8 @@ FAILURES: dict[str, Step] = {
 }
 
 
-@pytest.mark.parametrize("step", FAILURES.values(), ids=FAILURES)
-@pytest.mark.parametrize("operation", [READ, PUT, WRITE], ids=lambda operation: operation.effect.value)
+@goes_through("step", FAILURES)
+@goes_through("operation", [READ, PUT, WRITE])
 async def test_policy_none_sends_exactly_once(operation: Operation[Any], step: Step) -> None:
     """For workers whose queue retries: one request whatever happens, a 401 that a new token could cure included."""
     async with WireServer(step) as server:

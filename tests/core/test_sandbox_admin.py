@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from cases import goes_through
 from membership_samples import CONTRACT, MARCH_AND_APRIL, OFFERED, ONCE, TODAY, read_contract
 
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
@@ -149,7 +150,7 @@ async def test_faults_are_queued_met_listed_and_cleared() -> None:
         assert await ask(sandbox, "GET", "faults") == (200, [])
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "fault",
     [
         {"kind": "status", "status": 503, "retryAfter": 1.5, "code": "A", "message": "B"},
@@ -161,7 +162,6 @@ async def test_faults_are_queued_met_listed_and_cleared() -> None:
         {"kind": "late", "reads": 3},
         {"kind": "rateLimit", "requests": 5, "per": 60.0},
     ],
-    ids=lambda fault: str(fault["kind"]),
 )
 async def test_every_kind_of_fault_can_be_queued_and_is_shown_as_it_was_given(fault: dict[str, Any]) -> None:
     async with MembershipSandbox() as sandbox:

@@ -21,6 +21,7 @@ from uuid import UUID
 import pytest
 import trustme
 from aiohttp import ClientSession
+from cases import goes_through
 from multidict import CIMultiDict, CIMultiDictProxy
 from payloads import payload
 from rich.pretty import pretty_repr
@@ -636,7 +637,7 @@ HOLDERS: dict[str, object] = {
 }
 
 
-@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
+@goes_through("holder", HOLDERS)
 def test_no_secret_is_told_by_what_holds_it(holder: object) -> None:
     """`repr`, `str` and `format`, alone and within something else."""
     assert CANARIES.findall(f"{holder!r} {holder!s} {holder} {[holder]}") == []

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import AuthenticationError, CloudCockpitClient
@@ -14,7 +15,7 @@ from membership_sdk import ClientClosedError, Connection, MembershipClient, Outc
 IDS: dict[str, Any] = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("option", "value"),
     [
         ("session", "x"),

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from attrs import frozen
+from cases import goes_through
 from payloads import payload
 from wire import CannedAnswer, Raw, WireServer
 
@@ -256,7 +257,7 @@ def test_options_are_checked_where_they_are_given(option: dict[str, Any]) -> Non
 ITEM = json.loads(payload("cloudcockpit_subscription_page"))["items"][0]
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("page", "is_whole"),
     [
         ({"items": [ITEM]}, True),
@@ -269,7 +270,6 @@ ITEM = json.loads(payload("cloudcockpit_subscription_page"))["items"][0]
         ({"items": "x"}, False),
         ({"data": [ITEM]}, False),
     ],
-    ids=str,
 )
 async def test_page_for_a_list_is_unwrapped_if_it_is_all_there_is(page: dict[str, Any], is_whole: bool) -> None:
     """Of several pages the first would be a list with a silent end."""
@@ -323,8 +323,8 @@ class Picky(Checked):
         raise KeyError(self.name)
 
 
-@pytest.mark.parametrize(("returns", "named"), [(Strict, "ValueError"), (Picky, "KeyError")])
-@pytest.mark.parametrize(
+@goes_through(("returns", "named"), [(Strict, "ValueError"), (Picky, "KeyError")])
+@goes_through(
     ("effect", "body", "outcome"),
     [
         (Effect.READ, {"name": SECRET}, Outcome.REJECTED),

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from alone import run_alone
 from attrs import frozen
+from cases import goes_through
 from redis_server import redis_server
 from workers import PATIENCE, Studio, WorkerProcess, program, worker
 
@@ -390,7 +391,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+@goes_through("changes", CHANGES)
 async def test_settings_are_checked_at_start(changes: dict[str, Any]) -> None:
     from celery.concurrency.prefork import TaskPool
 

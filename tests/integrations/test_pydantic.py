@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_origin
 
 import pytest
 from attrs import evolve
-from cases import named
+from cases import goes_through, named
 from model_json import ENUM_SITES, NEW, ROOTS, as_json, changed, full, value_at
 
 from cloudcockpit_sdk import MonthlyBudget, Page, Price, Subscription, SubscriptionListItem, Transition
@@ -84,7 +84,7 @@ def test_a_schema_does_not_close_an_enumeration() -> None:
     assert schema["anyOf"] == [{"enum": ["ACTIVE", "INACTIVE"]}, {"type": "string"}]
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("body", "place", "problem"),
     [
         ({"cancelationReasonId": 1}, ("cancelationDate",), "Field required"),

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from cases import goes_through
 from redis_server import RedisServer, redis_server
 from wire import CannedAnswer, WireServer
 
@@ -445,7 +446,7 @@ def _ask_in_child(limiter: Any, answers: Any) -> None:
 # -- Settings ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("arguments", "error", "text"),
     [
         ({"redis": "http://localhost"}, ValueError, "redis://"),

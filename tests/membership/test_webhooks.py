@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import ClientSession, web
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,8 +70,8 @@ def test_a_contract(kind: str) -> None:
     assert len({event, event}) == 1
 
 
-@pytest.mark.parametrize("kind", ["CREATED", "UPDATED", "CANCELLED"])
-@pytest.mark.parametrize("amount", [{"amount": 5, "currency": "EUR"}, "5.00", None])
+@goes_through("kind", ["CREATED", "UPDATED", "CANCELLED"])
+@goes_through("amount", [{"amount": 5, "currency": "EUR"}, "5.00", None])
 def test_an_idle_period(kind: str, amount: Any) -> None:
     """The form of the amount is not documented: it is handed on as it is."""
     content = {"contractId": 2002, "idlePeriodId": 7, "idlePeriodAmount": amount, "usedFreeTermsInDays": 30, "new": []}
@@ -106,7 +107,7 @@ def test_an_unknown_type_is_kept(content: Any) -> None:
     assert event.content == (content if isinstance(content, dict) else {})
 
 
-@pytest.mark.parametrize("content", [{}, {"contractId": "2002"}, {"contractId": None}, {"contractId": True}, 7, "x"])
+@goes_through("content", [{}, {"contractId": "2002"}, {"contractId": None}, {"contractId": True}, 7, "x"])
 def test_a_content_that_can_not_be_read_costs_no_event(content: Any) -> None:
     """That something happened to a customer is known all the same."""
     event = only(body(content=content))
@@ -114,7 +115,7 @@ def test_a_content_that_can_not_be_read_costs_no_event(content: Any) -> None:
     assert (event.type, event.entity_id) == (WebhookEventType.CONTRACT_CANCELLED, 1001)
 
 
-@pytest.mark.parametrize("timestamp", [None, "noon", 1.5, True, 10**30, -(10**30)])
+@goes_through("timestamp", [None, "noon", 1.5, True, 10**30, -(10**30)])
 def test_a_time_that_is_none_is_left_out(timestamp: Any) -> None:
     event = {"timestamp": timestamp, "type": "CONTRACT_CREATED", "content": {"contractId": 1}}
     assert only(body(payload=[event])).occurred_at is None
@@ -129,7 +130,7 @@ def test_a_payload_may_have_any_length() -> None:
     assert read_delivery(body(payload=[]), studio="x").events == ()
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("text", "problem"),
     [
         (b"", "$: no JSON"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 import pytest
-from cases import named
+from cases import goes_through, named
 from model_json import ANSWER_SITES, Site, changed, full, of_each_model, tolerated, value_at
 
 from cloudcockpit_sdk import Page, Subscription, SubscriptionListItem
@@ -51,7 +51,7 @@ def test_values_are_not_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("digits", ["", "-7", "7.0", "0x7", "\u0667", " 7", "7" * 20, "1_0"])
+@goes_through("digits", ["", "-7", "7.0", "0x7", "\u0667", " 7", "7" * 20, "1_0"])
 def test_only_digits_are_an_id(digits: str) -> None:
     """The id of a purchase is the only handle there is; anything else would be another one."""
     with pytest.raises(codec.ShapeError):

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ def test_what_is_ignored_is_not_looked_at() -> None:
         assert value == codec.load(text, ContractData)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@goes_through("encoding", ENCODINGS)
 def test_lone_object_is_a_list_of_one(encoding: str) -> None:
     """In any encoding; but what is no JSON does not become one by it, and what does not fit is named."""
     lone = json.dumps(full(RateCode), indent=1)

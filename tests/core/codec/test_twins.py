@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -191,7 +192,7 @@ def test_all_answers_are_read_by_the_fast_reader() -> None:
         assert exact(READERS[shape](text)) == exact(READERS_OF_LARGE[shape](text)) == exact(read_in_detail(text, shape))
 
 
-@pytest.mark.parametrize("root", ANSWERS, ids=str)
+@goes_through("root", ANSWERS)
 def test_what_is_read_is_as_if_it_were_built(root: Any) -> None:
     """Same class, same value, same hash; frozen, copied and pickled alike."""
     value = codec.load(codec.dump(full(root)), root)

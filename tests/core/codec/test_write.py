@@ -14,6 +14,7 @@ import attrs
 import pytest
 import time_machine
 from alone import run_alone
+from cases import goes_through
 from freezegun import freeze_time
 from fuzz import fuzzed
 from hypothesis import given
@@ -45,7 +46,7 @@ def test_null_that_is_a_value_is_sent(budget: Decimal | None, text: bytes) -> No
     assert codec.dump(MonthlyBudget(monthly_budget=budget)) == b'{"monthlyBudget":' + text + b"}"
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("value", "text"),
     [
         ("PO-1", b'"PO-1"'),
@@ -62,7 +63,6 @@ def test_null_that_is_a_value_is_sent(budget: Decimal | None, text: bytes) -> No
         ({'"': '"\\\n'}, b'{"\\"":"\\"\\\\\\n"}'),
         ([(Decimal("0.10"), "ä"), -(10**30)], b'[[0.10,"\xc3\xa4"],-1000000000000000000000000000000]'),
     ],
-    ids=["text", "uuid", "empty", "nulls stay", "exact", "escaped", "tuple"],
 )
 def test_raw_bodies_are_sent_as_they_are(value: object, text: bytes) -> None:
     """Of a mapping nothing is left out, not even null: what is to be sent is the caller's word."""
@@ -81,7 +81,7 @@ class UuidOfAnother(UUID):
     """As database drivers have one."""
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("value", "text"),
     [
         (date(2026, 1, 31), "2026-01-31"),
@@ -92,7 +92,6 @@ class UuidOfAnother(UUID):
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (UuidOfAnother(int=1), "00000000-0000-0000-0000-000000000001"),
     ],
-    ids=lambda value: type(value).__name__,
 )
 def test_days_moments_and_uuids_are_sent_as_documented(value: object, text: str) -> None:
     """Wherever they are, and whoever's classes they are of; a moment is never cut down to its day."""
@@ -178,7 +177,7 @@ def test_half_a_character_is_not_sent(value: object) -> None:
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("value", [b"x", {1, 2}, object(), {"a": complex(1)}, [range(2)], math.inf])
+@goes_through("value", [b"x", {1, 2}, object(), {"a": complex(1)}, [range(2)], math.inf])
 def test_what_is_no_json_is_not_sent(value: object) -> None:
     """Not in some form that the API never saw."""
     with pytest.raises(TypeError):

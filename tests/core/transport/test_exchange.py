@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientRequest, ClientResponse, ClientSession
 from aiohttp.http_parser import HttpResponseParserPy
+from cases import goes_through
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 
 from membership_sdk import (
@@ -192,8 +193,8 @@ Handler = Callable[[ClientRequest], Awaitable[ClientResponse]]
 FOREIGN = [LookupError(CANARY), ValueError(CANARY), RuntimeError(CANARY), AssertionError(CANARY), MemoryError()]
 
 
-@pytest.mark.parametrize("raised", FOREIGN, ids=lambda raised: type(raised).__name__)
-@pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])
+@goes_through("raised", FOREIGN)
+@goes_through("sent", [False, True])
 async def test_middleware_of_an_injected_session_raises_nothing_foreign(raised: Exception, sent: bool) -> None:
     """What it did before it failed is not known: UNKNOWN, told by its type, and not repeated."""
 

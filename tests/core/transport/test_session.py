@@ -15,6 +15,7 @@ import pytest
 import trustme
 from aiohttp import ClientSession, CookieJar, TCPConnector, ThreadedResolver
 from alone import run_alone
+from cases import goes_through
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 from yarl import URL
 
@@ -842,8 +843,8 @@ CLIENTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("build", CLIENTS.values(), ids=CLIENTS)
-@pytest.mark.parametrize(
+@goes_through("build", CLIENTS)
+@goes_through(
     "url",
     [
         "http://studio.example",
@@ -873,8 +874,8 @@ def test_unsafe_base_urls_are_refused(build: Any, url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("build", CLIENTS.values(), ids=CLIENTS)
-@pytest.mark.parametrize(
+@goes_through("build", CLIENTS)
+@goes_through(
     "url", ["https://studio.example", "https://studio.example:8443/base/", "http://localhost:1", "http://[::1]:1"]
 )
 def test_safe_base_urls_are_taken(build: Any, url: str) -> None:
