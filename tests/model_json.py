@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from types import ModuleType, NoneType
 from typing import Any, TypeVar, get_args, get_origin
 from uuid import UUID
@@ -162,11 +163,20 @@ def as_json(shape: Any, name: str) -> Any:
 
 
 def full(shape: Any) -> Any:
-    """Return the JSON of a model with every field filled."""
+    """Return the JSON of a model with every field filled; whoever gets it may change it."""
+    return json.loads(_text_of_full(shape))
+
+
+@cache
+def _text_of_full(shape: Any) -> str:
+    return json.dumps(_full(shape))
+
+
+def _full(shape: Any) -> Any:
     if attrs.has(get_origin(shape) or shape):
-        return {camel(attribute): full(bare(kind)) for attribute, kind in fields_of(shape)}
+        return {camel(attribute): _full(bare(kind)) for attribute, kind in fields_of(shape)}
     if get_origin(shape) is tuple:
-        return [full(get_args(shape)[0])]
+        return [_full(get_args(shape)[0])]
     if is_enum(shape):
         return as_json(shape, next(iter(shape)).value)
     return {

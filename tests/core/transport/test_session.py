@@ -798,19 +798,23 @@ def _response(body: bytes, *headers: bytes) -> Raw:
     return Raw(b"\r\n".join([b"HTTP/1.1 200 X", *headers, b"", body]))
 
 
-_BOMB = gzip.compress(b"x" * _LIMIT * 16, compresslevel=1)
-LARGE = {
-    "plain": _response(b'"' + b"x" * _LIMIT + b'"', b"Content-Length: %d" % (_LIMIT + 2)),
-    "until-close": _response(b'"' + b"x" * _LIMIT + b'"'),
-    "gzip-bomb": _response(_BOMB, b"Content-Encoding: gzip", b"Content-Length: %d" % len(_BOMB)),
+def _bomb() -> Raw:
+    packed = gzip.compress(b"x" * _LIMIT * 16, compresslevel=1)
+    return _response(packed, b"Content-Encoding: gzip", b"Content-Length: %d" % len(packed))
+
+
+LARGE: dict[str, Callable[[], Raw]] = {
+    "plain": lambda: _response(b'"' + b"x" * _LIMIT + b'"', b"Content-Length: %d" % (_LIMIT + 2)),
+    "until-close": lambda: _response(b'"' + b"x" * _LIMIT + b'"'),
+    "gzip-bomb": _bomb,
 }
 
 
 @pytest.mark.parametrize("step", LARGE.values(), ids=LARGE)
-async def test_large_answers_are_not_taken_in(step: Raw) -> None:
+async def test_large_answers_are_not_taken_in(step: Callable[[], Raw]) -> None:
     """Counted after decompression; the connection is given up, the pool slot given back."""
     async with (
-        WireServer(step, CannedAnswer()) as server,
+        WireServer(step(), CannedAnswer()) as server,
         client_for(server, max_response_bytes=_LIMIT, connection=Connection(limit=1)) as client,
     ):
         error = await failure(client.call(GET))
