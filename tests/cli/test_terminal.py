@@ -88,11 +88,12 @@ async def test_a_bulk_run_is_asked_for_and_leaves_no_journal_if_it_does_not_begi
     start: Start, sandbox: MembershipSandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "plan.csv").write_text(f"customer_id,contract_id\n1001,{sandbox.CANCELED_CONTRACT_ID}\n")
-    plan, journal = tmp_path / "plan.csv", tmp_path / "run.db"
-    command = ("bulk", plan, "--operation", "withdraw_cancelation", "--journal", journal)
+    command = ("bulk", tmp_path / "plan.csv", "--operation", "withdraw_cancelation", "--journal")
     answers = ((None, Exit.INTERRUPTED, 0), ("y", 0, 1))
-    process = start(*one_process(*[({}, *command)] * len(answers)), **settings(sandbox))
-    for answer, code, effects in answers:
+    # The second begins as soon as the first has ended.
+    journals = [tmp_path / f"{number}.db" for number in range(len(answers))]
+    process = start(*one_process(*(({}, *command, journal) for journal in journals)), **settings(sandbox))
+    for (answer, code, effects), journal in zip(answers, journals, strict=True):
         await process.expect(r"Go on\? \[y/N\] ", async_=True)
         assert f"bulk at {sandbox.url}" in process.before
         assert sandbox.requests == []
