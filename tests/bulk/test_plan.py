@@ -123,7 +123,7 @@ def test_no_message_shows_a_value() -> None:
     assert "secret" not in str(problems(CANCEL + "secret,1,latest,1\n"))
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "text",
     [
         CANCEL + "1,2,2026-12-31,Moving away\n",

@@ -425,7 +425,7 @@ ENTRA_ADVICE = {
 }
 
 
-@pytest.mark.parametrize("number", ENTRA_ADVICE)
+@goes_through("number", list(ENTRA_ADVICE))
 async def test_numbers_of_entra_say_what_to_do(number: int) -> None:
     """With the ids that its support asks for, also after pickling, and never with its description."""
     said = {
@@ -612,7 +612,7 @@ async def test_provider_that_is_made_wrong_is_told_what_to_do(setup: Setup, name
     assert setup.requests == (0, 0)
 
 
-@pytest.mark.parametrize("given", [f"Bearer {SECRET}", f"bearer  {SECRET}", f"{SECRET} {SECRET}"])
+@goes_through("given", [f"Bearer {SECRET}", f"bearer  {SECRET}", f"{SECRET} {SECRET}"])
 def test_token_as_text_is_the_token_alone(given: str) -> None:
     """With "Bearer" before it twice, it would be refused by the API, as any wrong one."""
     with pytest.raises(ConfigurationError, match="token must be the token alone") as caught:
@@ -620,7 +620,7 @@ def test_token_as_text_is_the_token_alone(given: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [Sync, ClientCredentials, int])
+@goes_through("given", [Sync, ClientCredentials, int])
 def test_class_is_no_token(given: Any) -> None:
     """The class has all the methods of its instances."""
     with pytest.raises(TypeError, match="token must be an instance"):

@@ -604,7 +604,7 @@ SETTINGS: dict[str, Callable[[str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@goes_through("name", list(SETTINGS))
 def test_settings_that_would_break_a_header_are_refused(name: str) -> None:
     """At construction, by name, and without repeating what may be a secret."""
     for text in CONTROL:

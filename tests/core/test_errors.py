@@ -165,10 +165,9 @@ def test_human_text_stays_behind() -> None:
     assert pickle.loads(pickle.dumps(error)).details.message is None
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("kind", "builtin"),
     [(ConnectionFailedError, ConnectionError), (CallTimeoutError, TimeoutError), (ConfigurationError, ValueError)],
-    ids=lambda kind: kind.__name__,
 )
 def test_error_is_the_builtin_everybody_catches(kind: type[SdkError], builtin: type[Exception]) -> None:
     """`except TimeoutError` works without knowing this SDK."""

@@ -267,7 +267,7 @@ def test_what_can_be_sent_may_be_a_body(body: Any) -> None:
     assert operation(body=body).body is body
 
 
-@pytest.mark.parametrize("name", ["", "\ud800", 1, None])
+@goes_through("name", ["", "\ud800", 1, None])
 def test_query_needs_a_name(name: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="name"):
         Query(name)

@@ -193,7 +193,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("refuse", REFUSED.values(), ids=REFUSED)
+@goes_through("refuse", REFUSED)
 def test_an_argument_that_the_sdk_refuses(refuse: Callable[[], object]) -> None:
     with pytest.raises((ValueError, TypeError)) as caught:
         refuse()
@@ -222,7 +222,7 @@ FAULTS: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@goes_through("fault", FAULTS)
 def test_a_fault_of_the_program_is_no_problem_of_who_asked(fault: Callable[[], object]) -> None:
     with pytest.raises(Exception) as caught:
         fault()

@@ -311,7 +311,7 @@ def test_calls_that_fail_in_turns_are_counted_apart() -> None:
     assert counts == [[0, 1, 2, 3, 4]] * 4
 
 
-@pytest.mark.parametrize("max_attempts", [0, -1, True, 1.5, "3"])
+@goes_through("max_attempts", [0, -1, True, 1.5, "3"])
 def test_max_attempts_is_a_positive_whole_number(max_attempts: Any) -> None:
     with pytest.raises(ValueError, match="max_attempts"):
         RetryPolicy(max_attempts=max_attempts)

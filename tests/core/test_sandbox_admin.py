@@ -195,7 +195,7 @@ BAD_FAULTS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "problem"), BAD_FAULTS, ids=[str(fault) for fault, _ in BAD_FAULTS])
+@goes_through(("fault", "problem"), BAD_FAULTS)
 async def test_a_bad_fault_is_refused_when_it_is_given(fault: Any, problem: str) -> None:
     async with MembershipSandbox() as sandbox:
         status, answer = await ask(sandbox, "POST", "faults", fault)
@@ -303,7 +303,7 @@ async def test_web_pages_of_others_are_refused_everywhere(headers: dict[str, str
         assert sandbox.requests == []
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "headers",
     [
         {"Host": "localhost:8080"},
@@ -314,7 +314,6 @@ async def test_web_pages_of_others_are_refused_everywhere(headers: dict[str, str
         {"Host": "localhost:8080", "Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
     ],
-    ids=str,
 )
 async def test_names_of_this_machine_and_links_are_let_in(headers: dict[str, str]) -> None:
     async with MembershipSandbox() as sandbox:

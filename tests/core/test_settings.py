@@ -36,7 +36,7 @@ def test_option_of_a_client_is_checked(option: str, value: Any) -> None:
         MembershipClient("https://studio.example", "key", **{option: value})
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("trait", "value"),
     [
         ("limit", 0),

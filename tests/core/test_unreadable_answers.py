@@ -88,7 +88,7 @@ async def test_text_is_no_answer_to_a_command(status: int) -> None:
     assert (caught.value.outcome, caught.value.details.body) == (Outcome.UNKNOWN, b"OK")
 
 
-@pytest.mark.parametrize("left", [0, 1, 10, 12, 15, 60])
+@goes_through("left", [0, 1, 10, 12, 15, 60])
 async def test_compressed_list_that_breaks_off_is_not_empty(left: int) -> None:
     """Whether nothing or a part of it came out of the stream; all bytes that were announced came."""
     stream = gzip.compress(json.dumps([CONTRACT] * 50).encode())[:left]
@@ -294,8 +294,8 @@ async def test_nothing_is_an_empty_list(answer: Any) -> None:
         assert await client.get_contract_data(customer_id=1) == []
 
 
-@pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n"], ids=repr)
-@pytest.mark.parametrize("body", [b"", b"\n"])
+@goes_through("head", [b"", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n"])
+@goes_through("body", [b"", b"\n"])
 async def test_nothing_before_the_connection_ended_is_no_empty_list(head: bytes, body: bytes) -> None:
     """Where only the connection's end is the body's, a server that breaks off has sent the same: a list, or none."""
     answer = Raw(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n" + head + b"\r\n" + body)

@@ -450,8 +450,8 @@ async def test_module_cancelation_warns_once() -> None:
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("bad", [0, -1, 2**63], ids=str)
-@pytest.mark.parametrize("name", ["customer_id", "contract_id"])
+@goes_through("bad", [0, -1, 2**63])
+@goes_through("name", ["customer_id", "contract_id"])
 async def test_impossible_ids_are_refused_before_anything_is_sent(name: str, bad: int) -> None:
     """ValueError naming the argument, and no request."""
     async with WireServer() as server, MembershipClient(server.url, KEY) as client:

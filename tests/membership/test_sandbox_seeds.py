@@ -23,7 +23,7 @@ from membership_sdk.sandbox import fields as typed
 from membership_sdk.workflows import cancel_contract
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("given", "model"),
     [
         (typed.ContractFields, ContractData),

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import ClientSession, web
+from cases import goes_through
 
 from membership_sdk import (
     BadRequestError,
@@ -247,7 +248,7 @@ async def test_a_sandbox_that_stops_waits_for_no_receiver() -> None:
     assert not sandbox.webhooks.sent
 
 
-@pytest.mark.parametrize("url", ["http://example.com/webhooks", "ftp://127.0.0.1", "webhooks", ""])
+@goes_through("url", ["http://example.com/webhooks", "ftp://127.0.0.1", "webhooks", ""])
 def test_webhooks_leave_the_machine_by_https_only(url: str) -> None:
     with pytest.raises(ValueError, match="url"):
         MembershipSandbox().webhooks.subscribe(url)

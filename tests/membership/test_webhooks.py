@@ -53,7 +53,7 @@ def only(text: bytes) -> WebhookEvent:
 # -- What a delivery says ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["CREATED", "UPDATED", "CANCELLED"])
+@goes_through("kind", ["CREATED", "UPDATED", "CANCELLED"])
 def test_a_contract(kind: str) -> None:
     event = only(body(f"CONTRACT_{kind}"))
     assert event == ContractEvent(
@@ -85,7 +85,7 @@ def test_an_idle_period(kind: str, amount: Any) -> None:
     assert (shorter.idle_period_amount, shorter.used_free_terms_in_days) == (None, None)
 
 
-@pytest.mark.parametrize("kind", ["CREATED", "UPDATED", "CANCELLED", "DELETED"])
+@goes_through("kind", ["CREATED", "UPDATED", "CANCELLED", "DELETED"])
 def test_a_module(kind: str) -> None:
     event = only(body(f"CONTRACT_ADDITIONAL_MODULE_{kind}", {"contractId": 2002, "moduleContractId": 3003}))
     assert isinstance(event, ModuleContractEvent)
@@ -99,7 +99,7 @@ def test_each_documented_type_has_a_class() -> None:
     assert {*kinds.values()} == {ContractEvent, IdlePeriodEvent, ModuleContractEvent}
 
 
-@pytest.mark.parametrize("content", [{"contractId": 2002, "anything": 1}, {}, 7, [1]])
+@goes_through("content", [{"contractId": 2002, "anything": 1}, {}, 7, [1]])
 def test_an_unknown_type_is_kept(content: Any) -> None:
     event = only(body("CONTRACT_REVERSED", content))
     assert type(event) is WebhookEvent
@@ -196,7 +196,7 @@ def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
         compared.clear()
 
 
-@pytest.mark.parametrize("keys", [{}, {"berlin": ""}, {"berlin": "a\nb"}, {"": "key"}, {"berlin": "x", "hamburg": "x"}])
+@goes_through("keys", [{}, {"berlin": ""}, {"berlin": "a\nb"}, {"": "key"}, {"berlin": "x", "hamburg": "x"}])
 def test_keys_that_can_not_be_are_refused(keys: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):
         WebhookReceiver(keys, ignore)

@@ -152,7 +152,7 @@ async def in_pieces(*pieces: bytes, reset: bool = False) -> AsyncGenerator[str]:
         await ended.wait()
 
 
-@pytest.mark.parametrize("name", NO_HTTP_ANY_MORE)
+@goes_through("name", list(NO_HTTP_ANY_MORE))
 async def test_body_that_is_no_http_ends_the_attempt_at_once(name: str) -> None:
     """Not when the time is over: aiohttp hangs up, and tells nobody who waits for the rest."""
     rest, kind = NO_HTTP_ANY_MORE[name]
