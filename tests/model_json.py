@@ -1,16 +1,17 @@
 """Every model of both SDKs as JSON: whole, with one field changed, or without it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from types import ModuleType, NoneType
 from typing import Any, TypeVar, get_args, get_origin
 from uuid import UUID
 
 import attrs
-import pytest
+from cases import goes_through
 from hypothesis import strategies as st
 
 import cloudcockpit_sdk.models
@@ -140,12 +141,12 @@ def sites(root: Any, shape: Any, keys: tuple[str | int, ...] = ()) -> Iterator[S
             yield from sites(root, kind, here)
 
 
-def of_each_model(sites: Iterable[Site]) -> pytest.MarkDecorator:
-    """Give a test `sites`: those of one model."""
+def of_each_model(sites: Iterable[Site]) -> Callable[[Any], Any]:
+    """Give a test `sites`: those of one model, and so of each."""
     found: dict[str, list[Site]] = {}
     for site in sites:
         found.setdefault((get_origin(site.root) or site.root).__name__, []).append(site)
-    return pytest.mark.parametrize("sites", found.values(), ids=found)
+    return goes_through("sites", found)
 
 
 def is_enum(shape: Any) -> bool:
@@ -162,11 +163,20 @@ def as_json(shape: Any, name: str) -> Any:
 
 
 def full(shape: Any) -> Any:
-    """Return the JSON of a model with every field filled."""
+    """Return the JSON of a model with every field filled; whoever gets it may change it."""
+    return json.loads(_text_of_full(shape))
+
+
+@cache
+def _text_of_full(shape: Any) -> str:
+    return json.dumps(_full(shape))
+
+
+def _full(shape: Any) -> Any:
     if attrs.has(get_origin(shape) or shape):
-        return {camel(attribute): full(bare(kind)) for attribute, kind in fields_of(shape)}
+        return {camel(attribute): _full(bare(kind)) for attribute, kind in fields_of(shape)}
     if get_origin(shape) is tuple:
-        return [full(get_args(shape)[0])]
+        return [_full(get_args(shape)[0])]
     if is_enum(shape):
         return as_json(shape, next(iter(shape)).value)
     return {

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import count, islice
 from typing import Any
 
 import aiohttp
@@ -37,33 +38,29 @@ CALLS = range(1, 2001)
 
 
 @cache
-def plans() -> dict[int, Plan]:
-    return {number: plan(1, number) for number in range(1, 9001)}
+def planned(number: int) -> Plan:
+    return plan(1, number)
 
 
-def such_calls(wanted: Callable[[Plan], bool]) -> list[int]:
-    return [number for number, call in plans().items() if wanted(call)]
+def such_calls(calls: int, wanted: Callable[[Plan], bool]) -> list[int]:
+    return list(islice((number for number in count(1) if wanted(planned(number))), calls))
 
 
-# But for those which may wait a second until they may ask for a token again.
-@cache
-def quick() -> list[int]:
-    return such_calls(lambda call: call.route != OWN)
+def quick(calls: int) -> list[int]:
+    """But for those which may wait a second until they may ask for a token again."""
+    return such_calls(calls, lambda call: call.route != OWN)
 
 
-@cache
-def writes() -> list[int]:
-    return such_calls(lambda call: call.route != OWN and call.operation.effect is Effect.WRITE)[:100]
+def writes(calls: int) -> list[int]:
+    return such_calls(calls, lambda call: call.route != OWN and call.operation.effect is Effect.WRITE)
 
 
-@cache
-def cancelled() -> list[int]:
-    return such_calls(lambda call: call.route == STEADY and call.cancelled)
+def cancelled(calls: int) -> list[int]:
+    return such_calls(calls, lambda call: call.route == STEADY and call.cancelled)
 
 
-@cache
-def with_tokens() -> list[int]:
-    return such_calls(lambda call: call.needs_token and call.total_timeout < 0.5)
+def with_tokens(calls: int) -> list[int]:
+    return such_calls(calls, lambda call: call.needs_token and call.total_timeout < 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -116,17 +113,17 @@ def test_sdk_never_lies_wherever_it_runs(runtime: str) -> None:
         pytest.importorskip("uvloop")
     elif runtime == "fork" and runtime not in multiprocessing.get_all_start_methods():
         pytest.skip("no fork here")
-    assert passed(quick()[: 100 * FACTOR], runtime).ends["returned"] > 25 * FACTOR
+    assert passed(quick(100 * FACTOR), runtime).ends["returned"] > 25 * FACTOR
 
 
 @pytest.mark.fuzz
 def test_sdk_never_lies_with_the_parser_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no C extension, aiohttp raises more, and sooner."""
     monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
-    passed(quick()[: 100 * FACTOR])
+    passed(quick(100 * FACTOR))
     monkeypatch.setattr(sdk_core.transport.exchange, "EXCHANGE_ERRORS", (aiohttp.ClientError, OSError))
     with_only("invalid chunk, later", monkeypatch)
-    assert audit(1, quick()[:50]).counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick(50)).counts[Lie.FOREIGN_ERROR]
 
 
 def repeat_writes(effect: Effect, outcome: Outcome, *, passing: bool) -> bool:
@@ -183,19 +180,19 @@ def test_audit_finds_a_wrong_table(
     for module in (sdk_core.transport.exchange, sdk_core.verdict):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, mutant)
-    assert audit(1, writes()).counts[lie]
+    assert audit(1, writes(100)).counts[lie]
 
 
 def test_audit_finds_a_foreign_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk_core.transport.exchange, "EXCHANGE_ERRORS", ())
-    assert audit(1, quick()[:100]).counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick(100)).counts[Lie.FOREIGN_ERROR]
 
 
 def test_audit_finds_a_hidden_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What aiohttp would do by itself (R-06)."""
     monkeypatch.setattr("sdk_core.transport.session._switch_replay_off", lambda _session: None)
     with_only("closed before applying", monkeypatch)
-    assert audit(1, quick()[:50]).counts[Lie.MISCOUNTED]
+    assert audit(1, quick(50)).counts[Lie.MISCOUNTED]
 
 
 async def busy_after_its_answer(x: Exchange) -> None:
@@ -209,7 +206,7 @@ def test_audit_allows_what_was_sent_before_its_call_was_cancelled(monkeypatch: p
     monkeypatch.setattr("benchmarks.audit.server.FAULTS", {"busy": busy_after_its_answer})
     # Few at a time, so that they are given up faster than the server reads.
     monkeypatch.setattr("benchmarks.audit.runner._CONCURRENCY", 4)
-    report = audit(1, cancelled()[:150])
+    report = audit(1, cancelled(150))
     assert report.ok, "\n".join(report.lines())
     assert report.ends["CancelledError"] > 30
 
@@ -225,7 +222,7 @@ def test_audit_finds_a_request_after_its_call_was_cancelled(monkeypatch: pytest.
         return await asyncio.shield(later(*args))
 
     monkeypatch.setattr(sdk_core.transport.exchange.Exchange, "send", detached)
-    report = audit(1, cancelled()[:50])
+    report = audit(1, cancelled(50))
     assert any("after the call was cancelled" in detail for _, _, detail in report.violations)
 
 
@@ -237,7 +234,7 @@ def test_audit_finds_followed_redirects(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(aiohttp.ClientSession, "request", follow)
     with_only("redirect to another host", monkeypatch)
-    assert audit(1, quick()[:50]).counts[Lie.REDIRECTED]
+    assert audit(1, quick(50)).counts[Lie.REDIRECTED]
 
 
 def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +247,7 @@ def test_audit_finds_a_call_that_outlives_its_deadline(monkeypatch: pytest.Monke
             await asyncio.sleep(0.5)
 
     monkeypatch.setattr(sdk_core.transport.exchange.Exchange, "send", hesitate)
-    assert audit(1, quick()[:10]).counts[Lie.OUTLIVED]
+    assert audit(1, quick(10)).counts[Lie.OUTLIVED]
 
 
 def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +260,7 @@ def test_audit_finds_a_session_used_in_another_loop(monkeypatch: pytest.MonkeyPa
         return first[0]
 
     monkeypatch.setattr(sdk_core.admission.Admission, "_open", whichever)
-    assert audit(1, quick()[:50], "runs").counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick(50), "runs").counts[Lie.FOREIGN_ERROR]
 
 
 def test_audit_finds_a_lie_told_in_a_forked_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +272,7 @@ def test_audit_finds_a_lie_told_in_a_forked_worker(monkeypatch: pytest.MonkeyPat
         return outcome_of_failure(error) if os.getpid() == parent else Outcome.NOT_SENT
 
     monkeypatch.setattr(sdk_core.transport.exchange, "outcome_of_failure", in_workers)
-    assert audit(1, quick()[:100], "fork").counts[Lie.MISCOUNTED]
+    assert audit(1, quick(100), "fork").counts[Lie.MISCOUNTED]
 
 
 def test_audit_finds_a_token_that_was_never_issued(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +285,7 @@ def test_audit_finds_a_token_that_was_never_issued(monkeypatch: pytest.MonkeyPat
             return {"Authorization": "Bearer made up"}
 
     monkeypatch.setattr(sdk_core.auth.BearerToken, "fetch", make_up)
-    report = audit(1, with_tokens())
+    report = audit(1, with_tokens(15))
     assert report.counts[Lie.MISCOUNTED]
     assert any("without a token" in detail for _, _, detail in report.violations)
 
@@ -304,12 +301,12 @@ def test_audit_finds_a_failed_token_that_leaves_all_open(monkeypatch: pytest.Mon
             raise
 
     monkeypatch.setattr(sdk_core.admission.Admission, "fetch_token", unsure)
-    assert audit(1, with_tokens()).counts[Lie.MISCOUNTED]
+    assert audit(1, with_tokens(15)).counts[Lie.MISCOUNTED]
 
 
 def test_audit_finds_an_error_with_foreign_company(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk_core.transport.exchange, "safe_cause", lambda error, _proxy: error)
-    assert audit(1, quick()[:50]).counts[Lie.FOREIGN_ERROR]
+    assert audit(1, quick(50)).counts[Lie.FOREIGN_ERROR]
 
 
 def test_audit_finds_what_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +315,7 @@ def test_audit_finds_what_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(sdk_core.client.Client, "aclose", forget)
     monkeypatch.setattr("sdk_core.transport.session._inherited", [])
-    report = audit(1, quick()[:100])
+    report = audit(1, quick(100))
     assert not report.violations
     assert any(report.left.values())
 

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import pytest
-from markdown_it import MarkdownIt
+from cases import goes_through
 from tables import PAGES, TABLES, up_to_date
 from terminal import not_installable
 
@@ -39,7 +39,14 @@ def text_of_all_tests() -> str:
     return "".join(test.read_text() for test in (ROOT / "tests").rglob("*.py"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@cache
+def _markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt()
+
+
+@goes_through("page", PAGES)
 def test_what_a_page_shows_is_run(page: Path) -> None:
     """docs/conftest.py runs blocks, if it knows their language. A file is run by its page, or has a test."""
     text = _MADE.sub("", page.read_text())
@@ -53,7 +60,7 @@ def test_what_a_page_shows_is_run(page: Path) -> None:
             assert shown.parent.name == "captures" or shown.name in tests + run_here or shown.stem in tests, argument
             # A reader has to know what to call it. What commands print is compared by tests/cli/test_captures.py.
             assert shown.parent.name != "examples" or f":caption: {shown.name}\n" in options, argument
-    for block in MarkdownIt().parse(text):
+    for block in _markdown().parse(text):
         assert block.type != "code_block", f"{block.content}: say python or console, so that it runs"
         assert block.type != "fence" or block.info, f"{block.content}: say python or console, so that it runs"
 
@@ -130,7 +137,7 @@ def test_tables_of_operations_have_all() -> None:
         assert len({*sources}) == len(sources)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@goes_through("page", PAGES)
 def test_tables_are_up_to_date(page: Path) -> None:
     """A page is read as Markdown, too. `python docs/tables.py` writes them."""
     text = page.read_text(encoding="utf-8")

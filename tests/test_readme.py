@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cases import goes_through
 
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.sandbox import MembershipSandbox
@@ -70,11 +71,7 @@ def test_readme_is_a_page() -> None:
     assert len(README.split()) < 700
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")],
-    ids=lambda page: page.relative_to(ROOT).as_posix(),
-)
+@goes_through("page", [*ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target

@@ -58,9 +58,15 @@ def answers_of(output: str) -> list[tuple[int, Any]]:
     return [(int(status), json.loads(body) if body else None) for body, status in found]
 
 
-def test_the_commands_of_the_documentation_do_what_they_say() -> None:
-    with running("membership_sdk") as (url, _):
+def test_what_the_membership_sandbox_says_first_works_and_so_do_the_commands_of_the_documentation() -> None:
+    with running("membership_sdk", signal.SIGTERM) as (url, lines):
+        # The documentation shows these.
+        assert lines[0] == f"The sandbox answers at {url}"
+        assert lines[-2] == f"Look into it at {url}/_sandbox/"
         output = run_shell(str(ROOT / "examples" / "sandbox.sh"), SANDBOX=url)
+        # In the end, all is as it was at the start.
+        (command,) = [line.removeprefix("  try").strip() for line in lines if line.startswith("  try ")]
+        assert [contract["id"] for contract in json.loads(run_shell(f"{command} -sS"))] == [2002, 2003]
     answers = answers_of(output)
     assert [status for status, _ in answers] == [200, 200, 409, 200, 200, 200, 200, 200, 204, 200]
     _, (_, fault), (_, refused), _, (_, requests), (_, ledger), (_, contracts), (_, clock), _, (_, empty) = answers
@@ -70,15 +76,6 @@ def test_the_commands_of_the_documentation_do_what_they_say() -> None:
     assert (contracts[0]["rateName"], contracts[0]["cancelationStatus"]) == ("Basic", "CANCELED")
     assert set(clock) == {"now", "today"}
     assert empty == {"forgotten": 0, "ledger": []}
-
-
-def test_what_the_membership_sandbox_says_first_works_as_it_is_written() -> None:
-    with running("membership_sdk", signal.SIGTERM) as (url, lines):
-        # The documentation shows these.
-        assert lines[0] == f"The sandbox answers at {url}"
-        assert lines[-2] == f"Look into it at {url}/_sandbox/"
-        (command,) = [line.removeprefix("  try").strip() for line in lines if line.startswith("  try ")]
-        assert [contract["id"] for contract in json.loads(run_shell(f"{command} -sS"))] == [2002, 2003]
 
 
 def test_what_the_cloudcockpit_sandbox_says_first_works_as_it_is_written() -> None:

@@ -104,37 +104,6 @@ async def test_a_plan_becomes_results_and_a_summary(tmp_path: Path, capsys: pyte
     assert [row["line"] for row in results] == [str(n) for n in range(2, 32)]
 
 
-async def test_status_and_report_tell_of_a_run_that_is_under_way(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async with studio(40) as sandbox:
-        sandbox.fail(*[Fault.delay(20)] * 3)
-        life = await start(
-            sandbox,
-            "bulk",
-            write_plan(tmp_path, 40),
-            "--journal",
-            tmp_path / "run.db",
-            "--yes",
-            "--operation",
-            WITHDRAW,
-            "--concurrency",
-            3,
-        )
-        try:
-            program = commands(sandbox.url)
-            while program.status(tmp_path / "run.db", json=True) or not _counts(capsys).get("sent"):
-                await asyncio.sleep(0.05)
-            assert program.report(tmp_path / "run.db", tmp_path / "results.jsonl") == 0
-            lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
-            outcomes = Counter(json.loads(line)["outcome"] for line in lines)
-            assert outcomes.total() == 40
-            assert outcomes["sent"] >= 3
-        finally:
-            life.kill()
-            await life.communicate()
-
-
 def _counts(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     counts: dict[str, int] = documents[-1]["outcomes"] if documents else {}
@@ -164,9 +133,10 @@ async def test_ctrl_c_finishes_what_is_under_way_and_resuming_does_the_rest(
 
 
 @pytest.mark.real_time("a second signal within no time would be one")
-async def test_a_second_ctrl_c_cancels_and_says_what_is_unknown(
+async def test_status_and_report_tell_of_a_run_and_a_second_ctrl_c_cancels_it_and_says_what_is_unknown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Status and report while it is under way, beside the process that runs it."""
     async with studio(9) as sandbox:
         sandbox.fail(*[Fault.delay(60)] * 5)
         life = await start(
@@ -183,6 +153,13 @@ async def test_a_second_ctrl_c_cancels_and_says_what_is_unknown(
         )
         while len(sandbox.ledger) < 5:
             await asyncio.sleep(0.01)
+        program = commands(sandbox.url)
+        while program.status(tmp_path / "run.db", json=True) or _counts(capsys).get("sent") != 5:
+            await asyncio.sleep(0.01)
+        assert program.report(tmp_path / "run.db", tmp_path / "results.jsonl") == 0
+        lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+        outcomes = Counter(json.loads(line)["outcome"] for line in lines)
+        assert (outcomes.total(), outcomes["sent"]) == (9, 5)
         for _ in range(2):
             life.send_signal(signal.SIGINT)
             await asyncio.sleep(0.2)

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 from bulk_program import commands
-from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis_server import RedisServer, redis_server
 
 from benchmarks.bulk.kills import judge
@@ -108,6 +106,8 @@ async def test_each_effect_happens_once_whatever_dies(tmp_path: Path) -> None:
 @pytest.mark.real_time("the row is read until the effect of its lost request could have come")
 @pytest.mark.filterwarnings("default")
 async def test_a_row_that_a_worker_has_begun_with_is_read_first(tmp_path: Path) -> None:
+    from redis.asyncio import Redis
+
     with redis_server() as redis:
         async with MembershipSandbox() as sandbox, sandbox.client() as client, working(client, redis):
             ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}
@@ -184,6 +184,11 @@ async def test_a_run_can_be_left_though_redis_loses_the_cancelation(
     answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As redis-py does now and then while it connects anew."""
+    from redis.asyncio import Redis
+    from redis.exceptions import ConnectionError as RedisConnectionError
+
+    from sdk_core.bulk.docket import docket_engine
+
     asked = asyncio.Event()
     real = Redis.blpop
 
@@ -196,8 +201,6 @@ async def test_a_run_can_be_left_though_redis_loses_the_cancelation(
         except asyncio.CancelledError:
             if answer == "an error":
                 raise RedisConnectionError from None
-
-    from sdk_core.bulk.docket import docket_engine
 
     monkeypatch.setattr(Redis, "blpop", lose)
     with redis_server() as redis:

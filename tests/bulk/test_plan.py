@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 
 from cloudcockpit_sdk import CloudCockpitClient
 from cloudcockpit_sdk import bulk as cloudcockpit_bulk
@@ -30,7 +31,7 @@ def problems(text: str | bytes, operation: str | None = "cancel_contract") -> tu
     return caught.value.problems
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("text", "expected"),
     [
         (CANCEL + "1,2,earliest,11\nx,3,latest,11\n", "line 3: customer_id must be a whole number"),
@@ -122,7 +123,7 @@ def test_no_message_shows_a_value() -> None:
     assert "secret" not in str(problems(CANCEL + "secret,1,latest,1\n"))
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "text",
     [
         CANCEL + "1,2,2026-12-31,Moving away\n",

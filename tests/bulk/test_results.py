@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from msgspec import Struct
 from rich.pretty import pretty_repr
 from wire import DROP, CannedAnswer, FakeTime, WireServer
@@ -109,7 +110,7 @@ def test_structs_of_all_rooms_are_looked_at() -> None:
     assert {f"sdk_core.bulk.{room}" for room in ("journal", "result", "row")} | {"sdk_core.call"} <= rooms
 
 
-@pytest.mark.parametrize("name", STRUCTS)
+@goes_through("name", list(STRUCTS))
 def test_rich_shows_no_more_than_python(name: str) -> None:
     kind: Any = STRUCTS[name]
     value = kind(**{field: f"CANARY-{field}." for field in kind.__struct_fields__})

@@ -6,6 +6,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
+from cases import goes_through
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ def test_captures_are_up_to_date(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert (code, out, err) == (0, "", ""), "run docs/captures/make, and look at what changed"
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("name", "width"),
     [("bulk-80", 80), ("bulk-200", 200), ("bulk-no-color", 80), ("bulk-c-locale", 80), ("bulk-piped", 80)],
 )

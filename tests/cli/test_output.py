@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from cases import goes_through
 from cloudcockpit_samples import CHANGES
 from command_line import reach
 
@@ -167,7 +168,7 @@ def test_what_is_accepted_is_not_called_done(program: Any, command: tuple[object
     assert ended.err.splitlines()[-1] == said
 
 
-@pytest.mark.parametrize("operation", [each for each in CLOUDCOCKPIT.operations if each.returns is Accepted])
+@goes_through("operation", [each for each in CLOUDCOCKPIT.operations if each.returns is Accepted])
 def test_each_operation_that_is_only_accepted_says_where_to_look(operation: Any) -> None:
     (command,) = re.findall("`([a-z-]+)", CLOUDCOCKPIT.follow_ups[operation.name])
     workflows = [each.__name__ for each in CLOUDCOCKPIT.workflows]

@@ -63,45 +63,45 @@ async def end_of(process: Any) -> int:
 
 
 async def test_a_change_is_asked_for(start: Start, sandbox: MembershipSandbox) -> None:
-    answers = (("", 2, 0), ("ja", 2, 0), ("y", 0, 1))
+    answers = ((None, Exit.INTERRUPTED, 0), ("", 2, 0), ("ja", 2, 0), ("y", 0, 1))
     process = start(*one_process(*[({}, *WITHDRAW)] * len(answers)), **settings(sandbox))
     for answer, code, effects in answers:
         await process.expect(r"Go on\? \[y/N\] ", async_=True)
         assert sandbox.url in process.before
         assert "contract-id: 2003" in process.before
         assert sandbox.requests == []
-        process.sendline(answer)
-        await process.expect(rf"ended with {code}\r\n", async_=True)
+        give(process, answer)
+        await process.expect(rf"ended with {code:d}\r\n", async_=True)
         assert len(sandbox.ledger) == effects
     assert await end_of(process) == 0
 
 
-@pytest.mark.parametrize(("answer", "code", "effects"), [("y", 0, 1), (None, Exit.INTERRUPTED, 0)])
-async def test_a_bulk_run_is_asked_for_and_leaves_no_journal_if_it_does_not_begin(
-    answer: str | None, code: int, effects: int, start: Start, sandbox: MembershipSandbox, tmp_path: Path
-) -> None:
-    (tmp_path / "plan.csv").write_text(f"customer_id,contract_id\n1001,{sandbox.CANCELED_CONTRACT_ID}\n")
-    plan, journal = tmp_path / "plan.csv", tmp_path / "run.db"
-    command = ("-m", "membership_sdk", "bulk", plan, "--operation", "withdraw_cancelation", "--journal", journal)
-    process = start(*command, **settings(sandbox))
-    await process.expect(r"Go on\? \[y/N\] ", async_=True)
-    assert f"bulk at {sandbox.url}" in process.before
-    assert sandbox.requests == []
+def give(process: Any, answer: str | None) -> None:
+    """Type an answer, or Ctrl-C."""
     if answer is None:
         process.sendintr()
     else:
         process.sendline(answer)
-    assert await end_of(process) == code
-    assert len(sandbox.ledger) == effects
-    assert journal.exists() is bool(effects)
 
 
-async def test_ctrl_c_at_the_question_sends_nothing(start: Start, sandbox: MembershipSandbox) -> None:
-    process = start("-m", "membership_sdk", *WITHDRAW, **settings(sandbox))
-    await process.expect(r"Go on\?", async_=True)
-    process.sendintr()
-    assert await end_of(process) == Exit.INTERRUPTED
-    assert sandbox.requests == []
+async def test_a_bulk_run_is_asked_for_and_leaves_no_journal_if_it_does_not_begin(
+    start: Start, sandbox: MembershipSandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.csv").write_text(f"customer_id,contract_id\n1001,{sandbox.CANCELED_CONTRACT_ID}\n")
+    command = ("bulk", tmp_path / "plan.csv", "--operation", "withdraw_cancelation", "--journal")
+    answers = ((None, Exit.INTERRUPTED, 0), ("y", 0, 1))
+    # The second begins as soon as the first has ended.
+    journals = [tmp_path / f"{number}.db" for number in range(len(answers))]
+    process = start(*one_process(*(({}, *command, journal) for journal in journals)), **settings(sandbox))
+    for (answer, code, effects), journal in zip(answers, journals, strict=True):
+        await process.expect(r"Go on\? \[y/N\] ", async_=True)
+        assert f"bulk at {sandbox.url}" in process.before
+        assert sandbox.requests == []
+        give(process, answer)
+        await process.expect(rf"ended with {code:d}\r\n", async_=True)
+        assert len(sandbox.ledger) == effects
+        assert journal.exists() is bool(effects)
+    assert await end_of(process) == 0
 
 
 async def test_settings_and_a_login_are_asked_for_in_order_and_no_secret_is_echoed(

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from attrs import evolve, frozen
+from cases import goes_through
 from payloads import payload
 from wire import CannedAnswer, Raw, WireRequest, WireServer
 
@@ -277,7 +278,7 @@ def test_every_operation_has_a_case() -> None:
     assert [case.operation for case in CASES] == [operation.name for operation in OPERATIONS]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.operation)
+@goes_through("case", CASES)
 async def test_request_is_exactly_the_documented_one(case: Case) -> None:
     """Method, path, query, every header, and the body, byte for byte; ids may be UUIDs or any text that is one."""
     async with WireServer(case.answer) as server, api(server, correlation_id=lambda: CORRELATION) as client:
@@ -297,7 +298,7 @@ ROLES = {
 }
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@goes_through("operation", OPERATIONS)
 def test_roles_are_the_documented_ones(operation: Any) -> None:
     """Of those that state them; an operation that states none has none here, which does not mean "everybody"."""
     assert operation.roles == ROLES.get(operation.name, ())
@@ -305,7 +306,7 @@ def test_roles_are_the_documented_ones(operation: Any) -> None:
     assert operation.source.startswith(("https://developer.cloudcockpit.com/", "https://developer.cloudcockpit.works/"))
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("call", "target"),
     [
         (lambda c: c.list_subscriptions(), "/v1/subscriptions"),
@@ -375,7 +376,7 @@ async def test_transition_is_sent_back_as_it_came() -> None:
     assert server.requests[3].json == offered[0] | {"quantity": 3, "termDuration": {"name": "OneMonth"}}
 
 
-@pytest.mark.parametrize("quantity", ["3", None, True, -7, 2**31, Decimal("2.5")])
+@goes_through("quantity", ["3", None, True, -7, 2**31, Decimal("2.5")])
 async def test_transition_that_was_changed_to_something_else_is_not_sent(quantity: Any) -> None:
     """How many licenses are ordered is checked like `start_migration` does it."""
     offered = CannedAnswer(body=payload("cloudcockpit_transitions"))
@@ -424,7 +425,7 @@ async def test_query_values_arrive_unchanged(text: str) -> None:
     assert parse_qsl(urlsplit(server.requests[0].target).query) == [("sortPropertyName", text)]
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "arguments",
     [
         {"customer_id": "no-uuid"},
@@ -435,7 +436,6 @@ async def test_query_values_arrive_unchanged(text: str) -> None:
         {"sort_property_name": ""},
         {"offer_id": "x"},
     ],
-    ids=str,
 )
 async def test_impossible_arguments_are_refused_before_anything_is_sent(arguments: dict[str, Any]) -> None:
     """ValueError naming the argument, and no request."""
@@ -578,7 +578,7 @@ async def test_azure_identity_credential() -> None:
     assert tokens_seen(server) == ["azure-1"] * 2
 
 
-@pytest.mark.parametrize("token", ["", " x", "x\r\nX-Evil: 1", "tök", "x" * 8193])
+@goes_through("token", ["", " x", "x\r\nX-Evil: 1", "tök", "x" * 8193])
 def test_token_that_cannot_stand_in_a_header_is_refused(token: str) -> None:
     """At construction, without repeating it."""
     with pytest.raises(ConfigurationError, match="token must") as caught:
@@ -586,7 +586,7 @@ def test_token_that_cannot_stand_in_a_header_is_refused(token: str) -> None:
     assert token not in str(caught.value) or not token
 
 
-@pytest.mark.parametrize("token", [None, 5, b"jwt"])
+@goes_through("token", [None, 5, b"jwt"])
 def test_token_of_another_type_is_refused(token: Any) -> None:
     """With the list of what would do."""
     with pytest.raises(TypeError, match="ClientCredentials"):
@@ -618,7 +618,7 @@ async def numbers(paginator: Paginator[SubscriptionListItem]) -> list[int]:
     return [found.id.int async for found in paginator]
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("pages", "found", "requested"),
     [
         ([{"items": [item(1), item(2)], "totalPages": 2}, {"items": [item(3)], "totalPages": 2}], [1, 2, 3], [1, 2]),
@@ -663,18 +663,6 @@ async def numbers(paginator: Paginator[SubscriptionListItem]) -> list[int]:
         ([{"items": [item(1)]}, {"items": [item(2)]}, {"items": []}], [1, 2], [1, 2, 3]),
         ([{"items": [], "totalPages": 0, "totalCount": 0}], [], [1]),
     ],
-    ids=[
-        "total pages",
-        "empty page in the middle",
-        "has-next flag, null page in the middle",
-        "one page in all, but a flag says more",
-        "no page in all, but there is a token",
-        "a flag that never ends, and nothing more",
-        "a token at the end",
-        "the total of items is enough",
-        "neither: until an empty page",
-        "nothing",
-    ],
 )
 async def test_paginator_reads_every_page_once(
     pages: list[dict[str, Any]], found: list[int], requested: list[int]
@@ -685,7 +673,7 @@ async def test_paginator_reads_every_page_once(
     assert requested_pages(server) == requested
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("pages", "read", "requested", "what"),
     [
         ([{}], 0, 1, r"\$\.items: required, but missing"),
@@ -704,19 +692,6 @@ async def test_paginator_reads_every_page_once(
         ),
         ([{"items": [item(1)]}, {"items": None, "hasNextPage": True}], 1, 11, "10 pages in a row are empty"),
         ([{"items": [], "totalPages": 0, "hasNextPage": True}], 0, 10, "10 pages in a row are empty"),
-    ],
-    ids=[
-        "nothing",
-        "another form",
-        "PascalCase",
-        "an error with status 200",
-        "null of three",
-        "none of three",
-        "page number ignored",
-        "page number ignored, flag",
-        "begins again",
-        "empty for ever",
-        "empty from the start",
     ],
 )
 async def test_no_list_ends_silently_before_its_end(
@@ -849,8 +824,8 @@ async def test_paginator_is_lazy_and_may_be_left_early() -> None:
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("ends", [{"totalPages": 2, "totalCount": 4}, {"totalPages": 2}, {"hasNextPage": False}])
-@pytest.mark.parametrize("left_after", [1, 2, 3, 4])
+@goes_through("ends", [{"totalPages": 2, "totalCount": 4}, {"totalPages": 2}, {"hasNextPage": False}])
+@goes_through("left_after", [1, 2, 3, 4])
 async def test_paginator_that_was_left_goes_on_where_it_was_left(ends: dict[str, Any], left_after: int) -> None:
     """Each item comes once, however often the loop is left; after the last one nothing is asked for any more."""
     pages = [{"items": [item(1), item(2)], "totalPages": 2}, {"items": [item(3), item(4)], **ends}]

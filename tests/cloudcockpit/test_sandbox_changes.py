@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from attrs import evolve
+from cases import goes_through
 from cloudcockpit_samples import (
     ACTIVE,
     CHANGES,
@@ -232,7 +233,7 @@ async def test_owner_access_that_can_not_be_granted_is_refused(
         assert email not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("path", "data"),
     [
         ("price-margin", b"{}"),

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from attrs import evolve, fields, resolve_types
+from cases import goes_through
 from cloudcockpit_samples import CUSTOMER
 
 from cloudcockpit_sdk import Subscription, SubscriptionStatus
@@ -46,7 +47,7 @@ WRONG: list[tuple[Callable[[CloudCockpitSandbox], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("add", "problem"), WRONG, ids=[problem for _, problem in WRONG])
+@goes_through(("add", "problem"), WRONG)
 def test_bad_data_is_refused_when_it_is_given(add: Callable[[CloudCockpitSandbox], object], problem: str) -> None:
     sandbox = CloudCockpitSandbox(today=TODAY)
     before = sandbox.show_state()
@@ -58,7 +59,7 @@ def test_bad_data_is_refused_when_it_is_given(add: Callable[[CloudCockpitSandbox
 SAMPLE = samples.entitlement(TODAY)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("seed", "problem"),
     [
         ({"subscriptions": [{}]}, "subscription must be a Subscription"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from cases import goes_through
 from timeline import Timeline
 from wire import STALL, CannedAnswer, WireServer
 
@@ -671,7 +672,7 @@ async def test_a_subscription_that_is_gone_after_its_cancellation(lost: bool, ti
         assert len(sent(sandbox, "cancel_subscription")) == 1
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "wrong", [{"timeout": 0.0}, {"poll": float("nan")}, {"resend_after": -1.0}, {"ask": 0}, {"timeout": "10"}]
 )
 async def test_bad_options_are_refused_before_anything_is_sent(wrong: dict[str, Any]) -> None:
@@ -681,7 +682,7 @@ async def test_bad_options_are_refused_before_anything_is_sent(wrong: dict[str, 
         assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("until", [None, (), "Deleted", b"Deleted", iter(["Deleted"]), ["Deleted", None], [""], 5])
+@goes_through("until", [None, (), "Deleted", b"Deleted", iter(["Deleted"]), ["Deleted", None], [""], 5])
 async def test_bad_statuses_are_refused_before_anything_is_sent(until: Any) -> None:
     async with CloudCockpitSandbox() as sandbox, sandbox.client() as client:
         with pytest.raises((TypeError, ValueError), match="until"):

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from attrs import frozen
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -424,7 +425,7 @@ ENTRA_ADVICE = {
 }
 
 
-@pytest.mark.parametrize("number", ENTRA_ADVICE)
+@goes_through("number", list(ENTRA_ADVICE))
 async def test_numbers_of_entra_say_what_to_do(number: int) -> None:
     """With the ids that its support asks for, also after pickling, and never with its description."""
     said = {
@@ -611,7 +612,7 @@ async def test_provider_that_is_made_wrong_is_told_what_to_do(setup: Setup, name
     assert setup.requests == (0, 0)
 
 
-@pytest.mark.parametrize("given", [f"Bearer {SECRET}", f"bearer  {SECRET}", f"{SECRET} {SECRET}"])
+@goes_through("given", [f"Bearer {SECRET}", f"bearer  {SECRET}", f"{SECRET} {SECRET}"])
 def test_token_as_text_is_the_token_alone(given: str) -> None:
     """With "Bearer" before it twice, it would be refused by the API, as any wrong one."""
     with pytest.raises(ConfigurationError, match="token must be the token alone") as caught:
@@ -619,7 +620,7 @@ def test_token_as_text_is_the_token_alone(given: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [Sync, ClientCredentials, int])
+@goes_through("given", [Sync, ClientCredentials, int])
 def test_class_is_no_token(given: Any) -> None:
     """The class has all the methods of its instances."""
     with pytest.raises(TypeError, match="token must be an instance"):
@@ -719,7 +720,7 @@ async def test_token_is_used_for_a_minute_at_least(auth_time: FakeTime) -> None:
 # The expiry of a JWT
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(st.text() | st.binary().map(jwt) | st.text().map(lambda text: f"a.{text}.c"))
 @example(jwt(b"[" * 100_000))
 @example(jwt(b'{"exp": 1' + b"0" * 400 + b"}"))
@@ -731,7 +732,7 @@ def test_expiry_of_anything_is_a_number_or_nothing(text: str) -> None:
     assert expiry is None or 0 < expiry < float("inf")
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("payload", "expiry"),
     [
         (b'{"exp": 1700000000}', 1700000000.0),

@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 from alone import run_alone
 from both_apis import APIS, valid_arguments
+from cases import named
 from model_json import full
 from wire import CannedAnswer, WireServer
 
@@ -188,8 +189,8 @@ async def longest_step(name: str, answer: CannedAnswer) -> tuple[float, SdkError
         call = asyncio.create_task(_end_of(client.call(operation, **valid_arguments(operation))))
         while not call.done():
             started = time.thread_time()
-            # All that is to be done now.
-            await asyncio.sleep(0)
+            # All that is to be done in a millisecond; to ask again at once would take half of the time of who reads.
+            await asyncio.sleep(0.001)
             steps.append(time.thread_time() - started)
     return max(steps), await call
 
@@ -211,19 +212,20 @@ LARGE_ERRORS = {
 }
 
 
-@pytest.mark.parametrize("status", [302, 409, 503])
 @pytest.mark.parametrize("what", LARGE_ERRORS)
-async def test_loop_goes_on_after_a_large_error(what: str, status: int) -> None:
+async def test_loop_goes_on_after_a_large_error(what: str) -> None:
     """8 MiB of it: nothing of that length is an API's envelope."""
-    body = LARGE_ERRORS[what]()
-    longest, error = await longest_step("get_contract_data", CannedAnswer(status, body))
-    assert longest < 0.05
-    assert isinstance(error, AnsweredError)
-    assert (error.details.raw, error.details.recognised) == (None, False)
-    assert body.encode().startswith(error.details.body)
-    assert error.details.body
-    if status >= 400:
-        assert f"with {len(body)} bytes, too many for an error" in error.message
+    body = LARGE_ERRORS[what]().encode()
+    for status in (302, 409, 503):
+        with named(status):
+            longest, error = await longest_step("get_contract_data", CannedAnswer(status, body))
+            assert longest < 0.05
+            assert isinstance(error, AnsweredError)
+            assert (error.details.raw, error.details.recognised) == (None, False)
+            assert body.startswith(error.details.body)
+            assert error.details.body
+            if status >= 400:
+                assert f"with {len(body)} bytes, too many for an error" in error.message
 
 
 @pytest.mark.parametrize("name", ["withdraw_contract_cancelation", "get_custom_term_end_dates", "list_subscriptions"])
@@ -249,7 +251,7 @@ def test_other_threads_go_on_while_a_large_answer_is_read(name: str) -> None:
     """A call into msgspec that calls nothing back holds the interpreter's lock, and so holds up the loop's thread."""
     text, shape = GIVING_WAY[name]
     body = text().encode("utf-16" if "UTF-16" in name else "utf-8")
-    assert min(_longest_share_without_us(partial(codec.load, body, shape)) for _ in range(3)) < 0.4
+    assert any(_longest_share_without_us(partial(codec.load, body, shape)) < 0.4 for _ in range(3))
 
 
 def _longest_share_without_us(read: Callable[[], object]) -> float:
@@ -258,7 +260,7 @@ def _longest_share_without_us(read: Callable[[], object]) -> float:
         longest, started = 0.0, time.perf_counter()
         reading, last = executor.submit(read), started
         while not reading.done():
-            time.sleep(0)
+            time.sleep(0.001)
             now = time.perf_counter()
             longest, last = max(longest, now - last), now
     return longest / (last - started)

@@ -29,7 +29,7 @@ UPLOAD = Operation(
     name="upload_it", method="POST", path="/it", body=dict, multipart=True, returns=VoidResult, effect=Effect.WRITE
 )
 PROBE = Operation(name="probe_it", method="GET", path="/probe", returns=VoidResult, effect=Effect.READ)
-LARGE = CannedAnswer(body={"text": "x" * 2**19})
+LARGE = CannedAnswer(body=b'{"text": "' + b"x" * 2**19 + b'"}')
 """An answer that comes in pieces."""
 
 

@@ -17,7 +17,7 @@ import attrs
 import pytest
 import yarl
 from both_apis import APIS
-from cases import named
+from cases import goes_through, named
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -465,7 +465,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("api", "method"), [*dict.fromkeys(case[:2] for case in REFUSED)])
+@goes_through(("api", "method"), [*dict.fromkeys(case[:2] for case in REFUSED)])
 async def test_wrong_arguments_send_nothing(api: str, method: str) -> None:
     """TypeError or ValueError that names the argument, and no request: a slip must not reach another endpoint."""
     async with WireServer() as server, {M: membership, C: cloudcockpit}[api](server) as client:
@@ -529,8 +529,8 @@ SENT = {model: None for api in APIS for operation in api.operations for model in
 SENT_FIELDS = [(model, attribute.alias) for model in SENT for attribute in attrs.fields(model)]
 
 
-@pytest.mark.parametrize("bad", [object(), 1.5, b"x", ["x"]], ids=lambda bad: type(bad).__name__)
-@pytest.mark.parametrize(("model", "name"), SENT_FIELDS, ids=lambda part: getattr(part, "__name__", part))
+@goes_through("bad", [object(), 1.5, b"x", ["x"]])
+@goes_through(("model", "name"), SENT_FIELDS)
 def test_each_field_of_what_is_sent_is_checked(model: Any, name: str, bad: object) -> None:
     """However it got there: bodies are built by methods, by applications, and from what was read (`evolve`)."""
     value = codec.load(json.dumps(full(model)).encode(), model)
@@ -548,7 +548,7 @@ DECLARED = Operation(
 )
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("arguments", "name"),
     [
         ({"name": ""}, "name"),
@@ -604,7 +604,7 @@ SETTINGS: dict[str, Callable[[str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@goes_through("name", list(SETTINGS))
 def test_settings_that_would_break_a_header_are_refused(name: str) -> None:
     """At construction, by name, and without repeating what may be a secret."""
     for text in CONTROL:
@@ -614,7 +614,7 @@ def test_settings_that_would_break_a_header_are_refused(name: str) -> None:
         assert "s3cret" not in str(caught.value), text
 
 
-@pytest.mark.parametrize("tenant", ["", "a.b", "a/b", "-a", "a-", "A", "ä", "a@b", "a\n", "x" * 64])
+@goes_through("tenant", ["", "a.b", "a/b", "-a", "a-", "A", "ä", "a@b", "a\n", "x" * 64])
 def test_tenants_that_would_change_the_host_are_refused(tenant: str) -> None:
     with pytest.raises(ConfigurationError, match="tenant"):
         MembershipClient.for_tenant(tenant, api_key="key")
@@ -720,9 +720,7 @@ async def test_429_pauses_new_calls_of_the_operation(fake_time: FakeTime) -> Non
     assert limiter.acquire("a", 60) == 0
 
 
-@pytest.mark.parametrize(
-    ("limit", "period"), [(0, 60), (-1, 60), (1, 0), (1, -1), (1, float("inf")), (1, float("nan"))]
-)
+@goes_through(("limit", "period"), [(0, 60), (-1, 60), (1, 0), (1, -1), (1, float("inf")), (1, float("nan"))])
 def test_limiter_settings_are_checked(limit: int, period: float) -> None:
     with pytest.raises(ValueError, match="limit" if limit < 1 else "period"):
         LocalRateLimiter(limit, period)
@@ -891,7 +889,7 @@ def test_slot_may_stand_twice_in_a_path() -> None:
     assert operation.request({"id": 7, "name": "{id}"})[0] == "/of/7/%7Bid%7D/7"
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(
     st.text(min_size=1, max_size=20) | st.sampled_from([".", "..", "/", "%2e%2e", "a/../b", "?q", "#f", "\\", "\x00"])
 )

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from cases import goes_through
 from timeline import Timeline
 from wire import STALL, CannedAnswer, FakeTime, WireServer
 
@@ -119,7 +120,7 @@ async def test_tasks_inherit_the_scope_and_no_other_task_does(timeline: Timeline
     assert await task == (5, 5)
 
 
-@pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf")])
+@goes_through("wrong", [0, -1, float("nan"), float("inf")])
 def test_a_scope_needs_some_seconds(wrong: float) -> None:
     with pytest.raises(ValueError, match="seconds"), deadline_scope(wrong):
         pass

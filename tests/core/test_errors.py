@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -117,7 +118,7 @@ def test_both_sdks_export_every_error(sdk: Any) -> None:
     assert [kind.__name__ for kind in KINDS if kind.__module__ == "sdk_core.errors" and kind not in exported] == []
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@goes_through("kind", KINDS)
 def test_error_survives_every_way_of_travelling(kind: type[SdkError]) -> None:
     """Pickle, copies, and task queues that send `type(error)(*error.args)` as JSON: nothing it promises is lost."""
     error = sample(kind)
@@ -134,7 +135,7 @@ def test_error_survives_every_way_of_travelling(kind: type[SdkError]) -> None:
         assert seen(arrived) == expected, way
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@goes_through("kind", KINDS)
 def test_error_is_json(kind: type[SdkError]) -> None:
     """`to_dict()` holds plain data, all of it, and is a copy."""
     error = sample(kind)
@@ -145,7 +146,7 @@ def test_error_is_json(kind: type[SdkError]) -> None:
     assert error.operation == "withdraw_contract_cancelation"
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@goes_through("kind", KINDS)
 def test_error_can_be_made_by_hand(kind: type[SdkError]) -> None:
     """Users' tests raise them without facts; every attribute has an answer."""
     for error in (kind(), kind("text")):
@@ -164,10 +165,9 @@ def test_human_text_stays_behind() -> None:
     assert pickle.loads(pickle.dumps(error)).details.message is None
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("kind", "builtin"),
     [(ConnectionFailedError, ConnectionError), (CallTimeoutError, TimeoutError), (ConfigurationError, ValueError)],
-    ids=lambda kind: kind.__name__,
 )
 def test_error_is_the_builtin_everybody_catches(kind: type[SdkError], builtin: type[Exception]) -> None:
     """`except TimeoutError` works without knowing this SDK."""
@@ -175,7 +175,7 @@ def test_error_is_the_builtin_everybody_catches(kind: type[SdkError], builtin: t
         raise kind("text")
 
 
-@pytest.mark.parametrize("code", ["a b", "x@example.com", "ä", "a\n", "x" * 129, ""], ids=repr)
+@goes_through("code", ["a b", "x@example.com", "ä", "a\n", "x" * 129, ""])
 def test_text_in_place_of_a_code_is_not_kept(code: str) -> None:
     """A sentence or an address in `errorCode` could name a member."""
     error = ApiError.from_details("text", FACTS, ErrorDetails(code=code, trace_id=code, fields=(FieldError(code),)))
@@ -301,7 +301,7 @@ BODIES = (
 STATUSES = st.sampled_from([200, 202, 204, 302, 400, 401, 403, 404, 409, 418, 429, 500, 502, 503, 504, 599])
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(BODIES, st.integers(400, 599))
 @example(b'{"errorMessage": "x", "statusCode": 1, "a": 1e99999999999999999999}', 400)
 @example(b'{"errorMessage": "\\ud800", "errorCode": "\\ud800", "statusCode": 1, "type": "\\ud800"}', 400)
@@ -345,7 +345,7 @@ REPLIES = st.builds(
 )
 
 
-@fuzzed(15)
+@fuzzed(8)
 @given(st.lists(REPLIES, min_size=5, max_size=5))
 @example([CannedAnswer(400, b'{"errorMessage": "x", "statusCode": 1, "a": 1e99999999999999999999}')] * 5)
 @example([CannedAnswer(200, b'{"a": 1e99999999999999999999}')] * 5)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 from attrs import evolve
+from cases import goes_through
 from wire import CannedAnswer, WireServer
 
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
@@ -94,7 +95,7 @@ async def call_with_each(name: str) -> int:
     return calls
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@goes_through("name", list(OPTIONS))
 def test_extreme_value_is_refused_or_a_call_works_with_it(name: str) -> None:
     """On asyncio's loop."""
     asyncio.run(call_with_each(name))
@@ -134,8 +135,8 @@ async def test_extreme_wait_is_one(name: str) -> None:
 CREDENTIALS = ["", " ", "x\n", "\ud800", "x" * 10_000, None, 5, b"x"]
 
 
-@pytest.mark.parametrize("name", ["client_id", "client_secret", "scope", "token_url"])
-@pytest.mark.parametrize("value", CREDENTIALS, ids=lambda value: repr(value)[:12])
+@goes_through("name", ["client_id", "client_secret", "scope", "token_url"])
+@goes_through("value", CREDENTIALS)
 async def test_credentials_are_refused_or_sent(name: str, value: Any) -> None:
     async with (
         WireServer(CannedAnswer(body={"access_token": "t"})) as login,
@@ -168,7 +169,7 @@ HOSTS = [
 ]
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@goes_through("host", HOSTS)
 def test_host_that_can_not_be_one_is_refused(host: str) -> None:
     """When the client is built, not in each call."""
     for build in (partial(MembershipClient, api_key="key"), partial(_cockpit)):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from alone import run_alone
 from wire import DROP, CannedAnswer, FakeTime, WireServer
 
@@ -143,15 +142,17 @@ async def test_an_applications_logging_fails_no_call(fake_time: FakeTime, caplog
     assert fields_of(record)[:3] == ("search_it", 1, "unknown")
 
 
-_JSON = structlog.processors.JSONRenderer(sort_keys=True)
-
-
 async def test_structlog_gets_the_fields(fake_time: FakeTime) -> None:
     """As its documentation has it for records of the standard library: one JSON object a line."""
+    import structlog
+
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     shared = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()]
-    render = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _JSON]
+    render = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.JSONRenderer(sort_keys=True),
+    ]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=render))
     logger = logging.getLogger("sdk_core")
     logger.addHandler(handler)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import attrs
 import pytest
-from cases import named
+from cases import goes_through, named
 from model_json import CANARY, ENUMS, MODELS, ROOTS, SITES, full
 
 import cloudcockpit_sdk
@@ -105,7 +105,7 @@ def test_what_can_not_be_sent_is_refused() -> None:
         to_json(Money(amount=Decimal("NaN"), currency="EUR"))
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("text", "problem"),
     [
         ("{", "it is no JSON"),

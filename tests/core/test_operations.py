@@ -12,6 +12,7 @@ from uuid import UUID
 
 import attrs
 import pytest
+from cases import goes_through
 
 from membership_sdk import operations as membership
 from membership_sdk.models import ContractCancelationReason, VoidResult
@@ -228,13 +229,13 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "kind", "text"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+@goes_through(("changes", "kind", "text"), [row[1:] for row in WRONG])
 def test_wrong_field_is_refused(changes: dict[str, Any], kind: type[Exception], text: str) -> None:
     with pytest.raises(kind, match=text):
         operation(**changes)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "returns",
     [
         *(Any, object, dict, list, str, int, bool, Decimal, date, datetime, UUID, Color),
@@ -242,7 +243,6 @@ def test_wrong_field_is_refused(changes: dict[str, Any], kind: type[Exception], 
         *(MyPage, Named[Item], Both[Item, int], MyBoth, Twice[int], Mixed, list[MyPage]),
         *(list[Item], list[Any], list[list[Item]], dict[str, Item], tuple[Item, ...], Item | None),
     ],
-    ids=str,
 )
 def test_what_can_be_read_may_be_returned(returns: Any) -> None:
     assert operation(returns=returns).returns is returns
@@ -262,18 +262,18 @@ def test_what_may_be_returned_can_be_read() -> None:
     assert codec.load(both, MyBoth) == MyBoth(((Item(1),),), other=7)
 
 
-@pytest.mark.parametrize("body", [dict, list, str, UUID, Item, None])
+@goes_through("body", [dict, list, str, UUID, Item, None])
 def test_what_can_be_sent_may_be_a_body(body: Any) -> None:
     assert operation(body=body).body is body
 
 
-@pytest.mark.parametrize("name", ["", "\ud800", 1, None])
+@goes_through("name", ["", "\ud800", 1, None])
 def test_query_needs_a_name(name: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="name"):
         Query(name)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("fields", "text"),
     [
         ({"kind": float}, "kind must be str, int, bool, UUID or datetime"),
@@ -297,8 +297,8 @@ def test_who_changes_the_table_does_not_change_the_operation() -> None:
     assert set(declared.query) == {"q"} == declared.arguments
 
 
-@pytest.mark.parametrize("effect", [*Effect, "read", "write", None, 0])
-@pytest.mark.parametrize("outcome", Outcome)
+@goes_through("effect", [*Effect, "read", "write", None, 0])
+@goes_through("outcome", Outcome)
 def test_what_is_no_effect_is_not_repeated(effect: Any, outcome: Outcome) -> None:
     """Whatever came by the checks: what may have had an effect is repeated only if that is known to be harmless."""
     harmless = effect in (Effect.READ, Effect.IDEMPOTENT) or outcome in (Outcome.NOT_SENT, Outcome.REJECTED)

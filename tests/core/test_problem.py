@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from cases import goes_through
 from wire import DROP, STALL, CannedAnswer, WireServer
 
 import cloudcockpit_sdk
@@ -80,7 +81,7 @@ ANSWERS: dict[str, tuple[Any, Call, int, Outcome, str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("step", "call", "status", "outcome", "after"), ANSWERS.values(), ids=ANSWERS)
+@goes_through(("step", "call", "status", "outcome", "after"), ANSWERS)
 async def test_what_the_api_said_becomes_an_answer(
     step: Any, call: Call, status: int, outcome: Outcome, after: str | None
 ) -> None:
@@ -151,7 +152,7 @@ async def test_a_closed_client_and_a_timeout_before_sending() -> None:
     assert to_problem(error).status == 503
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("error", "status"),
     [
         (ConfigurationError("base_url must be https"), 500),
@@ -192,7 +193,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("refuse", REFUSED.values(), ids=REFUSED)
+@goes_through("refuse", REFUSED)
 def test_an_argument_that_the_sdk_refuses(refuse: Callable[[], object]) -> None:
     with pytest.raises((ValueError, TypeError)) as caught:
         refuse()
@@ -221,7 +222,7 @@ FAULTS: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@goes_through("fault", FAULTS)
 def test_a_fault_of_the_program_is_no_problem_of_who_asked(fault: Callable[[], object]) -> None:
     with pytest.raises(Exception) as caught:
         fault()
@@ -256,7 +257,7 @@ MEMBERS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "text"), MEMBERS.values(), ids=MEMBERS)
+@goes_through(("value", "text"), MEMBERS)
 def test_members_may_be_any_json(value: Any, text: str) -> None:
     """Every digit of an amount is told, and seconds are floats."""
     assert f'"more":{text}'.encode() in to_problem(THROTTLED, more=value).body

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -83,7 +84,7 @@ HINTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "delay"), HINTS.items())
+@goes_through(("text", "delay"), HINTS.items())
 def test_retry_after_is_read(text: str, delay: float | None) -> None:
     """Seconds and the three forms of an HTTP-date; what says nothing usable gives no hint."""
     assert parse_retry_after(text, now=NOW) == delay
@@ -99,7 +100,7 @@ _DATE_LIKE = st.lists(
 ).map(" ".join)
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(text=st.one_of(st.text(max_size=40), _DATE_LIKE, st.floats().map(str), st.integers().map(str)), now=st.floats())
 @example(text="Fri, 15 Jan 2027 08:00:30 +9999", now=NOW)
 @example(text="1" * 5000, now=NOW)
@@ -233,8 +234,8 @@ FAILURES: dict[str, Step] = {
 }
 
 
-@pytest.mark.parametrize("step", FAILURES.values(), ids=FAILURES)
-@pytest.mark.parametrize("operation", [READ, PUT, WRITE], ids=lambda operation: operation.effect.value)
+@goes_through("step", FAILURES)
+@goes_through("operation", [READ, PUT, WRITE])
 async def test_policy_none_sends_exactly_once(operation: Operation[Any], step: Step) -> None:
     """For workers whose queue retries: one request whatever happens, a 401 that a new token could cure included."""
     async with WireServer(step) as server:
@@ -310,7 +311,7 @@ def test_calls_that_fail_in_turns_are_counted_apart() -> None:
     assert counts == [[0, 1, 2, 3, 4]] * 4
 
 
-@pytest.mark.parametrize("max_attempts", [0, -1, True, 1.5, "3"])
+@goes_through("max_attempts", [0, -1, True, 1.5, "3"])
 def test_max_attempts_is_a_positive_whole_number(max_attempts: Any) -> None:
     with pytest.raises(ValueError, match="max_attempts"):
         RetryPolicy(max_attempts=max_attempts)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from wire import DROP, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
@@ -218,7 +219,7 @@ def run_on_uvloop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-@pytest.mark.parametrize(("step", "kind", "outcome", "requests"), ENDS.values(), ids=ENDS)
+@goes_through(("step", "kind", "outcome", "requests"), ENDS)
 def test_outcomes_are_the_same_on_uvloop(step: Step, kind: type[SdkError], outcome: Outcome, requests: int) -> None:
     """A WRITE ends as on asyncio's own loop, and a READ after it succeeds on the only connection."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from cases import goes_through
 from membership_samples import CONTRACT, MARCH_AND_APRIL, OFFERED, ONCE, TODAY, read_contract
 
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
@@ -149,7 +150,7 @@ async def test_faults_are_queued_met_listed_and_cleared() -> None:
         assert await ask(sandbox, "GET", "faults") == (200, [])
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "fault",
     [
         {"kind": "status", "status": 503, "retryAfter": 1.5, "code": "A", "message": "B"},
@@ -161,7 +162,6 @@ async def test_faults_are_queued_met_listed_and_cleared() -> None:
         {"kind": "late", "reads": 3},
         {"kind": "rateLimit", "requests": 5, "per": 60.0},
     ],
-    ids=lambda fault: str(fault["kind"]),
 )
 async def test_every_kind_of_fault_can_be_queued_and_is_shown_as_it_was_given(fault: dict[str, Any]) -> None:
     async with MembershipSandbox() as sandbox:
@@ -195,7 +195,7 @@ BAD_FAULTS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "problem"), BAD_FAULTS, ids=[str(fault) for fault, _ in BAD_FAULTS])
+@goes_through(("fault", "problem"), BAD_FAULTS)
 async def test_a_bad_fault_is_refused_when_it_is_given(fault: Any, problem: str) -> None:
     async with MembershipSandbox() as sandbox:
         status, answer = await ask(sandbox, "POST", "faults", fault)
@@ -303,7 +303,7 @@ async def test_web_pages_of_others_are_refused_everywhere(headers: dict[str, str
         assert sandbox.requests == []
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "headers",
     [
         {"Host": "localhost:8080"},
@@ -314,7 +314,6 @@ async def test_web_pages_of_others_are_refused_everywhere(headers: dict[str, str
         {"Host": "localhost:8080", "Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
     ],
-    ids=str,
 )
 async def test_names_of_this_machine_and_links_are_let_in(headers: dict[str, str]) -> None:
     async with MembershipSandbox() as sandbox:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from cases import goes_through
 from membership_samples import CONTRACT, OFFERED, ONCE, TODAY, read_contract
 from wire import FakeTime
 
@@ -197,7 +198,7 @@ async def test_status_code_message_and_body_can_be_ones_own() -> None:
         assert await client.get_contract_data(customer_id=1001) == []
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("queue", "problem"),
     [
         (lambda sandbox: sandbox.fail(Fault.status(204, body={})), "status 204 has no body"),

@@ -15,7 +15,6 @@ from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.sandbox import Sandbox
 
-async_api = pytest.importorskip("playwright.async_api", reason="Playwright is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed: chromium, google-chrome"),
@@ -28,6 +27,7 @@ HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</scrip
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Any]:
+    async_api = pytest.importorskip("playwright.async_api", reason="Playwright is not installed")
     async with async_api.async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         yield browser

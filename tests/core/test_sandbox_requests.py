@@ -1,6 +1,6 @@
 """What a sandbox reads from a request, shown on the Membership sandbox."""
 
-import pytest
+from cases import goes_through
 from membership_samples import CANCEL_PATH, CONTRACT, KEY, OFFERED, TODAY, send
 
 from membership_sdk.sandbox import MembershipSandbox, ReceivedDocument
@@ -12,7 +12,7 @@ UNTYPED_PART = (
 IDLE_PATH = f"/v1/memberships/{MembershipSandbox.CONTRACT_ID}/self-service/idle-periods"
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("content_type", "body"),
     [
         ("application/json", b'{"startDate":"2026-03-01","reasonId":21}'),
@@ -43,7 +43,7 @@ async def test_a_multipart_request_by_anybodys_hand_is_understood() -> None:
         assert sandbox.ledger[0].arguments["document"] == ReceivedDocument(b"", "text/plain", None)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("path", "data", "reference"),
     [
         ("/v1/memberships/abc/self-service/ordinary-contract-cancelation", b"{}", "customer_id"),

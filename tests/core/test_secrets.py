@@ -21,6 +21,7 @@ from uuid import UUID
 import pytest
 import trustme
 from aiohttp import ClientSession
+from cases import goes_through
 from multidict import CIMultiDict, CIMultiDictProxy
 from payloads import payload
 from rich.pretty import pretty_repr
@@ -64,6 +65,15 @@ PERSON = UUID("deadbeef-0000-4000-8000-00000000cafe")
 CANARIES = re.compile(rf"(?i)CANARY.{{0,20}}|{MEMBER}|{CONTRACT}|{REASON}|{PERSON}|{PERSON.hex}")
 """Every text above, whatever became of its case, and the ids."""
 
+TRACES = ("canary", *map(str, (MEMBER, CONTRACT, REASON, PERSON)), PERSON.hex)
+"""One of these is in each canary; to look for them takes a tenth of the time."""
+
+
+def canaries_in(told: str) -> list[str]:
+    lower = told.lower()
+    return CANARIES.findall(told) if any(trace in lower for trace in TRACES) else []
+
+
 CORRELATION = "5ca1ab1e-c0de-4000-8000-000000000001"
 """Not secret: it is on every error of a call and its log records, and nowhere else."""
 
@@ -73,7 +83,7 @@ SURFACES: dict[str, Callable[[BaseException], str]] = {
     "str": str,
     "repr": repr,
     "args": lambda error: repr(error.args),
-    "traceback": lambda error: "".join(traceback.format_exception(error)),
+    "traceback": lambda error: "".join(traceback.format_exception(error, limit=1000)),
 }
 OF_SDK_ERRORS: dict[str, Callable[[Any], str]] = SURFACES | {
     "to_dict": lambda error: json.dumps(error.to_dict()),
@@ -105,7 +115,7 @@ def check_errors(errors: Iterable[BaseException]) -> None:
             of_a_call = isinstance(link, SdkError) and link.operation is not None
             for name, tell in (OF_SDK_ERRORS if isinstance(link, SdkError) else SURFACES).items():
                 told = tell(link)
-                assert CANARIES.findall(told) == [], name
+                assert canaries_in(told) == [], name
                 assert (CORRELATION in told) or not of_a_call, name
 
 
@@ -113,7 +123,7 @@ def check_records(records: Iterable[logging.LogRecord]) -> None:
     """No canary in a record, whoever wrote it; the correlation id in ours, and in no other."""
     for record in records:
         told = "\n".join((record.getMessage(), repr(vars(record)), logging.Formatter().format(record)))
-        found = CANARIES.findall(told)
+        found = canaries_in(told)
         if record.name == "asyncio":
             # In debug mode it logs which host it looks up and shakes hands with: not in our hands.
             assert [canary for canary in found if not canary.startswith("canary-h")] == []
@@ -469,8 +479,9 @@ WAYS: dict[str, Way] = {name: answered(step) for name, step in ANSWERS.items() i
 
 @pytest.fixture(autouse=True)
 def short_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In debug mode asyncio notes ten frames of whatever it makes, and tells one; it looks for changes of all files."""
+    """In debug mode asyncio notes all frames of whatever it makes, and tells one; it looks for changes of all files."""
     monkeypatch.setattr("asyncio.constants.DEBUG_STACK_DEPTH", 1)
+    monkeypatch.setattr("sys.tracebacklimit", 1, raising=False)
     monkeypatch.setattr("linecache.checkcache", lambda _name=None: None)
 
 
@@ -626,7 +637,7 @@ HOLDERS: dict[str, object] = {
 }
 
 
-@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
+@goes_through("holder", HOLDERS)
 def test_no_secret_is_told_by_what_holds_it(holder: object) -> None:
     """`repr`, `str` and `format`, alone and within something else."""
     assert CANARIES.findall(f"{holder!r} {holder!s} {holder} {[holder]}") == []

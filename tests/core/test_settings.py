@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import AuthenticationError, CloudCockpitClient
@@ -14,7 +15,7 @@ from membership_sdk import ClientClosedError, Connection, MembershipClient, Outc
 IDS: dict[str, Any] = {"customer_id": UUID(int=1), "subscription_id": UUID(int=2)}
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("option", "value"),
     [
         ("session", "x"),
@@ -35,7 +36,7 @@ def test_option_of_a_client_is_checked(option: str, value: Any) -> None:
         MembershipClient("https://studio.example", "key", **{option: value})
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("trait", "value"),
     [
         ("limit", 0),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, TCPConnector
+from cases import goes_through
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, Step, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
@@ -504,8 +505,8 @@ def test_cancellation_is_not_lost_to_a_timeout(scheme: str, step: Step, limits: 
 # -- Arguments ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", ["attempt_timeout", "total_timeout"])
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+@goes_through("limit", ["attempt_timeout", "total_timeout"])
+@goes_through("value", [0, -1, float("nan"), float("inf")])
 def test_limits_are_positive_and_finite(limit: str, value: float) -> None:
     """Both on the client and on a view of it, and the error names which."""
     with pytest.raises(ValueError, match=limit):

@@ -16,6 +16,7 @@ import pytest
 import trustme
 from aiohttp import ClientConnectorError, ClientOSError
 from alone import run_alone
+from cases import goes_through
 from wire import CannedAnswer, FakeTime, WireRequest, WireServer, read_request
 from yarl import URL
 
@@ -308,7 +309,7 @@ async def test_error_says_that_the_server_hung_up_in_the_handshake() -> None:
         assert await reason(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") == "Connection reset by peer"
 
 
-@pytest.mark.parametrize("failed", [ssl.SSLError("own"), ssl.CertificateError("own"), OSError("own"), ssl.SSLError()])
+@goes_through("failed", [ssl.SSLError("own"), ssl.CertificateError("own"), OSError("own"), ssl.SSLError()])
 def test_error_without_a_reason_is_no_reason_to_fail(failed: OSError) -> None:
     """Exceptions that neither OpenSSL nor the system made have texts that nobody vouches for, and lack attributes."""
     key: Any = None

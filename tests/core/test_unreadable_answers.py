@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from attrs import frozen
+from cases import goes_through
 from payloads import payload
 from wire import CannedAnswer, Raw, WireServer
 
@@ -87,7 +88,7 @@ async def test_text_is_no_answer_to_a_command(status: int) -> None:
     assert (caught.value.outcome, caught.value.details.body) == (Outcome.UNKNOWN, b"OK")
 
 
-@pytest.mark.parametrize("left", [0, 1, 10, 12, 15, 60])
+@goes_through("left", [0, 1, 10, 12, 15, 60])
 async def test_compressed_list_that_breaks_off_is_not_empty(left: int) -> None:
     """Whether nothing or a part of it came out of the stream; all bytes that were announced came."""
     stream = gzip.compress(json.dumps([CONTRACT] * 50).encode())[:left]
@@ -256,7 +257,7 @@ def test_options_are_checked_where_they_are_given(option: dict[str, Any]) -> Non
 ITEM = json.loads(payload("cloudcockpit_subscription_page"))["items"][0]
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("page", "is_whole"),
     [
         ({"items": [ITEM]}, True),
@@ -269,7 +270,6 @@ ITEM = json.loads(payload("cloudcockpit_subscription_page"))["items"][0]
         ({"items": "x"}, False),
         ({"data": [ITEM]}, False),
     ],
-    ids=str,
 )
 async def test_page_for_a_list_is_unwrapped_if_it_is_all_there_is(page: dict[str, Any], is_whole: bool) -> None:
     """Of several pages the first would be a list with a silent end."""
@@ -294,8 +294,8 @@ async def test_nothing_is_an_empty_list(answer: Any) -> None:
         assert await client.get_contract_data(customer_id=1) == []
 
 
-@pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n"], ids=repr)
-@pytest.mark.parametrize("body", [b"", b"\n"])
+@goes_through("head", [b"", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n"])
+@goes_through("body", [b"", b"\n"])
 async def test_nothing_before_the_connection_ended_is_no_empty_list(head: bytes, body: bytes) -> None:
     """Where only the connection's end is the body's, a server that breaks off has sent the same: a list, or none."""
     answer = Raw(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n" + head + b"\r\n" + body)
@@ -323,8 +323,8 @@ class Picky(Checked):
         raise KeyError(self.name)
 
 
-@pytest.mark.parametrize(("returns", "named"), [(Strict, "ValueError"), (Picky, "KeyError")])
-@pytest.mark.parametrize(
+@goes_through(("returns", "named"), [(Strict, "ValueError"), (Picky, "KeyError")])
+@goes_through(
     ("effect", "body", "outcome"),
     [
         (Effect.READ, {"name": SECRET}, Outcome.REJECTED),

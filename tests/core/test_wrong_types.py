@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from wire import WireServer
 
 import cloudcockpit_sdk
@@ -118,7 +119,7 @@ WORKFLOWS = [
 ]
 
 
-@pytest.mark.parametrize(("sdk", "name"), METHODS)
+@goes_through(("sdk", "name"), METHODS)
 async def test_a_method_names_the_argument(sdk: str, name: str) -> None:
     async with WireServer() as server, SDKS[sdk][0](server.url) as client:
         method = getattr(client, name)
@@ -130,14 +131,14 @@ async def test_a_method_names_the_argument(sdk: str, name: str) -> None:
         assert server.connections == 0
 
 
-@pytest.mark.parametrize(("sdk", "name"), SDKS_OF_CALL)
-@pytest.mark.parametrize("odd", [*ODD, "get_contract_data", None])
+@goes_through(("sdk", "name"), SDKS_OF_CALL)
+@goes_through("odd", [*ODD, "get_contract_data", None])
 async def test_a_call_names_the_operation(sdk: str, name: str, odd: Any) -> None:
     async with SDKS[sdk][0]("http://127.0.0.1:1") as client:
         await refuse(lambda: getattr(client, name)(odd), "operation must be an Operation")
 
 
-@pytest.mark.parametrize(("sdk", "name"), WORKFLOWS)
+@goes_through(("sdk", "name"), WORKFLOWS)
 async def test_a_workflow_names_the_argument(sdk: str, name: str) -> None:
     """The client among them: that of the other API would ask its own server for what only this one knows."""
     (other,) = SDKS.keys() - {sdk}
@@ -189,7 +190,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+@goes_through("name", list(CALLS))
 async def test_a_function_names_the_argument(name: str) -> None:
     """Where it is called, and not when what it made is used."""
     call, needed = CALLS[name]

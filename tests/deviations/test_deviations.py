@@ -10,6 +10,7 @@ from uuid import UUID
 import attrs
 import pytest
 from both_apis import APIS, Api, valid_arguments
+from cases import goes_through
 from model_json import Site, full, is_enum, sites, value_at
 from wire import CannedAnswer, WireServer
 
@@ -76,7 +77,7 @@ async def test_refusal_tells_what_is_in_its_body(api: Api, row: Refusal) -> None
             ), where
 
 
-@pytest.mark.parametrize("row", PAGES, ids=lambda row: row.what)
+@goes_through("row", PAGES)
 async def test_list_is_read_wholly_or_an_error(row: Pages) -> None:
     """Items served are items returned, or an error tells; none goes on for ever; a READ is never APPLIED."""
     answers = [CannedAnswer(body=as_bytes(page)) for page in row.pages]
@@ -214,7 +215,7 @@ async def test_field_of_another_form_costs_a_field_or_is_an_error(row: Field) ->
             assert {what.path for what in told} == (paths if row.told else set())
 
 
-@pytest.mark.parametrize(("what", "mark", "body"), NO_LISTS)
+@goes_through(("what", "mark", "body"), NO_LISTS)
 async def test_what_is_no_list_is_an_error(what: str, mark: str, body: Any) -> None:
     """Never an empty list: a nightly job would believe it."""
     assert mark in {"V", "3P", "T", "INF", "-"}
@@ -281,10 +282,10 @@ async def test_error_with_a_status_of_success_is_none_however_its_keys_are_writt
                 await client.call(operation, **valid_arguments(operation))
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "body", [{"success": True}, {"status": "Accepted"}, {"errors": []}, {"error": None, "status": 202}, {"code": 0}, []]
 )
-@pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
+@goes_through("api", APIS)
 async def test_what_tells_no_failure_is_a_success(api: Api, body: Any) -> None:
     """Where the answer carries nothing, what it says otherwise is not known, and not looked at."""
     async with WireServer(CannedAnswer(body=as_bytes(body))) as server, api.client(server.url) as client:
@@ -292,7 +293,7 @@ async def test_what_tells_no_failure_is_a_success(api: Api, body: Any) -> None:
             await client.call(operation, **valid_arguments(operation))
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("headers", "seconds"),
     [
         ({"retry-after-ms": "1500"}, 1.5),

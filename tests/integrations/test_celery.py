@@ -13,15 +13,12 @@ import pytest
 import pytest_asyncio
 from alone import run_alone
 from attrs import frozen
-from celery import Celery
-from celery.exceptions import Retry
+from cases import goes_through
 from redis_server import redis_server
 from workers import PATIENCE, Studio, WorkerProcess, program, worker
 
 from membership_sdk import NotFoundError, NotSettledError, Outcome, RateLimitError, SdkError, correlation_scope
 from membership_sdk.sandbox import Fault
-from sdk_core.integrations import celery as celery_module
-from sdk_core.integrations.celery import configure, sdk_task
 
 pytestmark = [
     pytest.mark.real_time("the studio takes its time, so that a worker dies meanwhile"),
@@ -65,6 +62,7 @@ def run_program(text: str) -> str:
 
 async def in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     """Run what runs tasks: the event loop of the test is none of theirs."""
+    from sdk_core.integrations import celery as celery_module
 
     def run() -> Any:
         try:
@@ -228,6 +226,8 @@ async def test_a_task_that_is_there_twice_is_run_once(running: Running) -> None:
 @pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 async def test_a_single_write_is_not_repeated_though_celery_says_retry(running: Running) -> None:
     """As it does of a task that it has killed itself, when it lost the broker."""
+    from celery.exceptions import Retry
+
     running.studio.after = 0.5
     running.studio.arrived.clear()
     sent = running.tasks.withdraw.delay(5018)
@@ -262,6 +262,8 @@ class RefusedTask:
     """A task that is refused with this Retry-After, in an app whose queue can hold it for 300 s at most."""
 
     def __init__(self, retry_after: float) -> None:
+        from sdk_core.integrations.celery import sdk_task
+
         app = celery_app(broker_url="memory://", result_backend="cache+memory://")
         self.runs = 0
 
@@ -274,6 +276,8 @@ class RefusedTask:
 
     def run(self, headers: dict[str, str]) -> tuple[float, dict[str, str]]:
         """Run it as a worker does; return the seconds after which it comes back, and with which headers."""
+        from celery.exceptions import Retry
+
         self._task.push_request(id="7", headers=headers, called_directly=False, retries=0)
         try:
             with pytest.raises(Retry) as caught:
@@ -287,6 +291,8 @@ class RefusedTask:
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_wait_that_redis_can_not_hold_is_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hand the task out twice; and the API is asked no earlier than it wants to be."""
+    from sdk_core.integrations import celery as celery_module
+
     now, task = [1000.0], RefusedTask(retry_after=700.0)
     monkeypatch.setattr(celery_module.time, "time", lambda: now[0])
     monkeypatch.setattr(random, "random", lambda: 0.0)
@@ -305,6 +311,8 @@ class SlowTask:
     """A task that needs more time than there is."""
 
     def __init__(self, **options: Any) -> None:
+        from sdk_core.integrations.celery import sdk_task
+
         app = celery_app(broker_url="memory://", result_backend="cache+memory://")
         # Where nobody counts: Redis does that.
         app.backend.delete = lambda _key: None
@@ -330,6 +338,8 @@ class SlowTask:
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_task_that_runs_too_long_is_settled() -> None:
     """It may have asked for something; the process that is killed for it could not say so."""
+    from celery.exceptions import Retry
+
     slow = SlowTask(max_retries=1, repeatable=True)
     with pytest.raises(Retry) as caught:
         await in_a_thread(lambda: slow.run(retries=0))
@@ -357,7 +367,11 @@ async def test_a_worker_with_other_settings_does_not_start(running: Running) -> 
         assert "task_acks_late is False, not True" in process.log
 
 
-def celery_app(**changes: Any) -> Celery:
+def celery_app(**changes: Any) -> Any:
+    from celery import Celery
+
+    from sdk_core.integrations.celery import configure
+
     app = Celery("app", broker="redis://127.0.0.1:1/0", backend="redis://127.0.0.1:1/0", set_as_current=False)
     configure(app)
     app.conf.update(changes)
@@ -377,9 +391,11 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+@goes_through("changes", CHANGES)
 async def test_settings_are_checked_at_start(changes: dict[str, Any]) -> None:
     from celery.concurrency.prefork import TaskPool
+
+    from sdk_core.integrations import celery as celery_module
 
     for app, ends in ((celery_app(**changes), True), (celery_app(), False)):
         start = SimpleNamespace(app=app, pool_cls=TaskPool)
@@ -392,9 +408,13 @@ async def test_settings_are_checked_at_start(changes: dict[str, Any]) -> None:
 
 async def test_the_applications_own_options_stay() -> None:
     """Those of its broker, whether they were set before or after."""
+    from celery import Celery
+
+    from sdk_core.integrations import celery as celery_module
+
     options = {"global_keyprefix": "mine-"}
     app = Celery("app", set_as_current=False, broker_transport_options=options, result_backend="redis://127.0.0.1:1/0")
-    configure(app)
+    celery_module.configure(app)
     app.conf.broker_transport_options["health_check_interval"] = 30
     celery_module._check_at_start(instance=SimpleNamespace(app=app, pool_cls=None), conf=app.conf)
     assert app.conf.broker_transport_options["global_keyprefix"] == "mine-"
@@ -402,6 +422,8 @@ async def test_the_applications_own_options_stay() -> None:
 
 
 async def test_pools_that_replace_sockets_are_refused() -> None:
+    from sdk_core.integrations import celery as celery_module
+
     pool = type("TaskPool", (), {"__module__": "celery.concurrency.gevent"})
     app = celery_app()
     with pytest.raises(SystemExit, match="gevent"):
@@ -409,13 +431,19 @@ async def test_pools_that_replace_sockets_are_refused() -> None:
 
 
 async def test_other_apps_are_not_checked() -> None:
+    from celery import Celery
+
+    from sdk_core.integrations import celery as celery_module
+
     other = Celery("other", set_as_current=False)
     celery_module._check_at_start(instance=SimpleNamespace(app=other, pool_cls=None), conf=other.conf)
     with pytest.raises(ValueError, match="configure"):
-        sdk_task(other)
+        celery_module.sdk_task(other)
 
 
 async def test_arguments_are_checked() -> None:
+    from sdk_core.integrations.celery import sdk_task
+
     app, odd = celery_app(), dict[str, Any]
     for options in (odd(max_retries=-1), odd(max_retries="2"), odd(repeatable=1)):
         with pytest.raises((TypeError, ValueError), match=next(iter(options))):
@@ -423,6 +451,10 @@ async def test_arguments_are_checked() -> None:
 
 
 async def test_visibility_timeout_must_be_whole_seconds() -> None:
+    from celery import Celery
+
+    from sdk_core.integrations.celery import configure
+
     wrong: Any
     for wrong in (0, -1, 1.5, "600"):
         with pytest.raises((TypeError, ValueError), match="visibility_timeout"):

@@ -8,11 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from aiohttp import ClientSession, web
 from attrs import define, field
-from fastapi import BackgroundTasks, FastAPI, Request, Response
-from fastapi.responses import StreamingResponse
 from wire import CannedAnswer, WireRequest, WireServer
 
 from membership_sdk import MembershipClient
@@ -86,7 +83,9 @@ async def noop() -> None:
 
 
 @asynccontextmanager
-async def uvicorn_with(app: FastAPI) -> AsyncIterator[Running]:
+async def uvicorn_with(app: Any) -> AsyncIterator[Running]:
+    import uvicorn
+
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", log_config=None))
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -102,6 +101,8 @@ async def uvicorn_with(app: FastAPI) -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def fastapi_app(world: World) -> AsyncIterator[Running]:
+    from fastapi import FastAPI, Request, Response
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with world.client:
@@ -253,7 +254,7 @@ async def test_a_browser_that_waits_is_answered(
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[Running]:
+async def serving(app: Any) -> AsyncIterator[Running]:
     app.add_middleware(DisconnectMiddleware)
     async with uvicorn_with(app) as running:
         yield running
@@ -261,6 +262,8 @@ async def serving(app: FastAPI) -> AsyncIterator[Running]:
 
 async def test_what_runs_after_the_answer_is_not_the_browser_s(caplog: pytest.LogCaptureFixture) -> None:
     """A background task goes on, although the server then says that the browser is gone."""
+    from fastapi import BackgroundTasks, FastAPI
+
     app, started, release, ends = FastAPI(), asyncio.Event(), asyncio.Event(), list[str]()
 
     async def work() -> None:
@@ -289,6 +292,9 @@ async def test_what_runs_after_the_answer_is_not_the_browser_s(caplog: pytest.Lo
 
 
 async def test_an_answer_under_way_ends_with_its_browser() -> None:
+    from fastapi import FastAPI
+    from fastapi.responses import StreamingResponse
+
     app, started, ended = FastAPI(), asyncio.Event(), asyncio.Event()
 
     async def rows() -> AsyncIterator[bytes]:
@@ -310,6 +316,8 @@ async def test_an_answer_under_way_ends_with_its_browser() -> None:
 
 async def test_a_body_comes_whole_and_a_view_may_ask_for_its_browser() -> None:
     """A megabyte; and `is_disconnected` says the same however often it is asked."""
+    from fastapi import FastAPI, Request
+
     app, asked, release, said = FastAPI(), asyncio.Event(), asyncio.Event(), list[bool]()
 
     @app.post("/size")

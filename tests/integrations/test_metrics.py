@@ -7,14 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
-from prometheus_client import REGISTRY, generate_latest
 from watched import BUSY, READ, SEARCH, UPLOAD, WRITE, arrival, client_for, cloudcockpit
 from wire import DROP, STALL, CannedAnswer, FakeTime, WireServer
 from yarl import URL
@@ -46,6 +39,9 @@ class Metrics:
     """A provider, and what was recorded."""
 
     def __init__(self) -> None:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider([self._reader])
         self.telemetry = OpenTelemetry(meter_provider=self.provider)
@@ -61,6 +57,8 @@ class Metrics:
 
     def points(self, name: str) -> Points:
         """The attributes of each series, and how often it was recorded."""
+        from opentelemetry.sdk.metrics.export import HistogramDataPoint
+
         metric = self.read().get(name)
         return [
             (dict(it.attributes), it.count if isinstance(it, HistogramDataPoint) else it.value)
@@ -171,6 +169,12 @@ async def test_server_is_named_only_when_asked(fake_time: FakeTime) -> None:
 
 
 async def test_exemplars_lead_to_the_span_of_the_request(fake_time: FakeTime) -> None:
+    from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
     reader, spans, traced = InMemoryMetricReader(), InMemorySpanExporter(), TracerProvider()
     traced.add_span_processor(SimpleSpanProcessor(spans))
     provider = MeterProvider([reader], exemplar_filter=AlwaysOnExemplarFilter())
@@ -201,6 +205,10 @@ async def test_both_sdks_record(metrics: Metrics) -> None:
 
 async def test_prometheus_reads_them(fake_time: FakeTime) -> None:
     """Under the names that its dashboards expect."""
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader
+    from opentelemetry.sdk.metrics import MeterProvider
+    from prometheus_client import REGISTRY, generate_latest
+
     reader = PrometheusMetricReader()
     provider = MeterProvider([reader])
     try:

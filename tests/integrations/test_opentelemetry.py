@@ -14,10 +14,6 @@ import pytest
 from alone import run_alone
 from opentelemetry.baggage import set_baggage
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor, create_trace_config
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from watched import BUSY, IDS, READ, SEARCH, UPLOAD, WRITE, arrival, client_for, cloudcockpit
@@ -44,6 +40,10 @@ class Traces:
     """A provider, and the spans that ended."""
 
     def __init__(self) -> None:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
         self._exporter = InMemorySpanExporter()
         self.provider = TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
@@ -51,14 +51,14 @@ class Traces:
         self.telemetry = OpenTelemetry(self.provider)
 
     @property
-    def ended(self) -> list[ReadableSpan]:
+    def ended(self) -> list[Any]:
         return list(self._exporter.get_finished_spans())
 
-    def of_kind(self, kind: SpanKind) -> list[ReadableSpan]:
+    def of_kind(self, kind: SpanKind) -> list[Any]:
         return [span for span in self.ended if span.kind is kind]
 
     @property
-    def one_call(self) -> tuple[ReadableSpan, list[ReadableSpan]]:
+    def one_call(self) -> tuple[Any, list[Any]]:
         """The span of the only call, and those of its attempts."""
         [call] = self.of_kind(SpanKind.INTERNAL)
         return call, self.of_kind(SpanKind.CLIENT)
@@ -76,11 +76,11 @@ def id_of(span: Any) -> int:
     return span.get_span_context().span_id
 
 
-def parent_of(span: ReadableSpan) -> int | None:
+def parent_of(span: Any) -> int | None:
     return span.parent and span.parent.span_id
 
 
-def header_of(span: ReadableSpan) -> str:
+def header_of(span: Any) -> str:
     context = span.get_span_context()
     assert context is not None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
@@ -292,6 +292,8 @@ async def test_nothing_is_kept_of_a_call(traces: Traces, fake_time: FakeTime) ->
 
 @contextmanager
 def instrumented(traces: Traces) -> Iterator[None]:
+    from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+
     instrumentor = AioHttpClientInstrumentor()
     instrumentor.instrument(tracer_provider=traces.provider)
     try:
@@ -323,6 +325,8 @@ async def test_no_second_span_from_the_instrumentation_of_aiohttp(traces: Traces
 
 async def test_no_second_span_in_a_traced_session(traces: Traces, fake_time: FakeTime) -> None:
     """One of the caller's, whose `trace_configs` trace for others; without telemetry they trace the SDK's too."""
+    from opentelemetry.instrumentation.aiohttp_client import create_trace_config
+
     async with WireServer() as server:
         config = create_trace_config(tracer_provider=traces.provider)
         async with aiohttp.ClientSession(trace_configs=[config]) as session:
@@ -428,13 +432,14 @@ def test_opentelemetry_is_optional() -> None:
     assert made.startswith("<sdk_core.integrations.opentelemetry.OpenTelemetry object")
 
 
-class FailsAtTheEnd(SpanProcessor):
-    def on_end(self, span: ReadableSpan) -> None:
-        raise RuntimeError
-
-
 async def test_span_that_cannot_be_ended_does_not_stay_current(fake_time: FakeTime) -> None:
     """Else whatever the application does next would be a part of a call that is over, with tracing switched off."""
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+    class FailsAtTheEnd(SpanProcessor):
+        def on_end(self, span: Any) -> None:
+            raise RuntimeError
+
     provider = TracerProvider()
     provider.add_span_processor(FailsAtTheEnd())
     before = get_current()

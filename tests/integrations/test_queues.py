@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from cases import goes_through
 
 from membership_sdk import ConnectionFailedError, NotFoundError, Outcome, RateLimitError, SdkError, ServerError
 from sdk_core.integrations.queues import (
@@ -56,13 +57,13 @@ DECISIONS: dict[str, tuple[SdkError, dict[str, Any], Decision]] = {
 }
 
 
-@pytest.mark.parametrize(("error", "queue", "decision"), DECISIONS.values(), ids=DECISIONS)
+@goes_through(("error", "queue", "decision"), DECISIONS)
 def test_decisions(error: SdkError, queue: dict[str, Any], decision: Decision) -> None:
     assert decide(error, **{**QUEUE, **queue}) == decision
 
 
-@pytest.mark.parametrize("jitter", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("asked", [0.5, 60.0, 3600.0])
+@goes_through("jitter", [0.0, 0.3, 1.0])
+@goes_through("asked", [0.5, 60.0, 3600.0])
 def test_nothing_is_repeated_earlier_than_asked(asked: float, jitter: float) -> None:
     """But spread: tasks that were refused together must not come back together."""
     error = RateLimitError("", {**REFUSED, "retry_after": asked})

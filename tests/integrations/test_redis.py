@@ -16,18 +16,29 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
+from cases import goes_through
 from redis_server import RedisServer, redis_server
 from wire import CannedAnswer, WireServer
 
 from membership_sdk import MembershipClient, RetryPolicy, VoidResult
-from sdk_core.integrations import redis as module
-from sdk_core.integrations.redis import RedisRateLimiter
 from sdk_core.operation import Effect, Operation
+from sdk_core.ratelimit import spread
 
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 KEY = "the-secret-api-key"
+MODULE = "sdk_core.integrations.redis"
+
+
+def limiter_at(*arguments: Any, **settings: Any) -> Any:
+    from sdk_core.integrations.redis import RedisRateLimiter
+
+    return RedisRateLimiter(*arguments, **settings)
+
+
+def client_of(server: RedisServer) -> Any:
+    from redis import Redis
+
+    return Redis.from_url(server.url)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +50,7 @@ def shared_server() -> Iterator[RedisServer]:
 @pytest.fixture
 def server(shared_server: RedisServer) -> Iterator[RedisServer]:
     """A Redis that is running and empty."""
-    with Redis.from_url(shared_server.url) as redis:
+    with client_of(shared_server) as redis:
         redis.flushall()
     yield shared_server
     # A test may have killed it.
@@ -47,11 +58,9 @@ def server(shared_server: RedisServer) -> Iterator[RedisServer]:
 
 
 @asynccontextmanager
-async def fleet(server: RedisServer, size: int, *settings: Any, **more: Any) -> AsyncIterator[list[RedisRateLimiter]]:
+async def fleet(server: RedisServer, size: int, *settings: Any, **more: Any) -> AsyncIterator[list[Any]]:
     """Give the limiters of several workers."""
-    limiters = [
-        RedisRateLimiter(server.url, KEY, *settings, **{"workers": size, "guard": 0, **more}) for _ in range(size)
-    ]
+    limiters = [limiter_at(server.url, KEY, *settings, **{"workers": size, "guard": 0, **more}) for _ in range(size)]
     try:
         yield limiters
     finally:
@@ -60,7 +69,7 @@ async def fleet(server: RedisServer, size: int, *settings: Any, **more: Any) -> 
 
 
 def connections_of(server: RedisServer) -> int:
-    with Redis.from_url(server.url) as redis:
+    with client_of(server) as redis:
         clients: Any = redis.client_list()
         return len(clients) - 1
 
@@ -74,7 +83,7 @@ def near(wait: float) -> Any:
 
 
 async def test_workers_share_a_budget_for_each_operation_and_key(server: RedisServer) -> None:
-    async with fleet(server, 2, 3) as (one, other), RedisRateLimiter(server.url, "another", 3, workers=2) as stranger:
+    async with fleet(server, 2, 3) as (one, other), limiter_at(server.url, "another", 3, workers=2) as stranger:
         waits = [await limiter.acquire("a", 999) for limiter in (one, other, one, other, one, other, one)]
         assert waits == [0, 0, 0, near(60), near(60), near(60), near(120)]
         assert await one.acquire("b", 0) == 0
@@ -153,7 +162,7 @@ async def test_few_start_in_one_instant(server: RedisServer) -> None:
         begun = time.monotonic()
         starts = [await limiter.acquire("a", 999) + time.monotonic() - begun for _ in range(200)]
         assert starts[-1] - starts[100] >= 99 * 0.01 - 0.05
-    spreads = sorted(module.spread() for _ in range(1000))
+    spreads = sorted(spread() for _ in range(1000))
     assert spreads[100] > 0.25
 
 
@@ -162,10 +171,10 @@ async def test_redis_forgets_what_is_over(server: RedisServer) -> None:
         for _ in range(3):
             await limiter.acquire("a", 1)
         await limiter.on_rate_limited("a", 0.05)
-        with Redis.from_url(server.url) as redis:
+        with client_of(server) as redis:
             keys: Any = redis.keys()
             assert len(keys) == 3
-            assert all(0 < redis.pttl(key) <= 1200 for key in keys if not key.endswith(b":memory"))  # type: ignore[operator]
+            assert all(0 < redis.pttl(key) <= 1200 for key in keys if not key.endswith(b":memory"))
 
 
 async def test_key_is_only_hashed_in_redis(server: RedisServer) -> None:
@@ -174,9 +183,9 @@ async def test_key_is_only_hashed_in_redis(server: RedisServer) -> None:
         await limiter.acquire(READ.name, 0)
         await limiter.on_rate_limited(READ.name, 9)
         assert KEY not in repr(limiter)
-    with Redis.from_url(server.url) as redis:
+    with client_of(server) as redis:
         names: Any = redis.keys()
-        everything = b" ".join(name + redis.dump(name) for name in names)  # type: ignore[operator]
+        everything = b" ".join(name + redis.dump(name) for name in names)
     assert KEY.encode() not in everything
     assert len({name[name.index(b"{") : name.index(b"}")] for name in names}) == 1
 
@@ -228,7 +237,7 @@ async def test_each_keeps_to_its_share_while_redis_is_gone(
         assert 29.9 <= await limiter.confirm("b", 99) <= 31
         await limiter.give_back("b", 30)
     [record] = caplog.records
-    assert (record.levelname, record.name) == ("WARNING", "sdk_core.integrations.redis")
+    assert (record.levelname, record.name) == ("WARNING", MODULE)
     assert "Redis does not answer (ConnectionError" in record.getMessage()
 
 
@@ -249,7 +258,7 @@ async def test_redis_that_is_back_and_empty_is_not_trusted_for_a_period(
 ) -> None:
     """It has forgotten what was granted: for one period each worker keeps to its share as well."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(module, "_ASK_AGAIN", 0.0)
+    monkeypatch.setattr(f"{MODULE}._ASK_AGAIN", 0.0)
     async with fleet(server, 2, 4) as (one, other):
         assert [await one.acquire("a", 0), await other.acquire("a", 0)] == [0, 0]
         server.kill()
@@ -259,10 +268,10 @@ async def test_redis_that_is_back_and_empty_is_not_trusted_for_a_period(
         assert [await one.acquire("a", 0), await other.acquire("a", 0)] == [near(60), near(60)]
         assert await one.acquire("b", 0) == 0
         later = time.monotonic() + 70
-        monkeypatch.setattr(module.time, "monotonic", lambda: later)
+        monkeypatch.setattr(f"{MODULE}.time.monotonic", lambda: later)
         assert await one.acquire("c", 0) == 0
         assert [await one.acquire("c", 0), await one.acquire("c", 0), await one.acquire("c", 0)] == [0, 0, 0]
-    assert [record.levelname for record in caplog.records if record.name == module.__name__] == [
+    assert [record.levelname for record in caplog.records if record.name == MODULE] == [
         "WARNING",
         "WARNING",
         "INFO",
@@ -276,11 +285,11 @@ async def test_redis_that_has_lost_what_it_knew_is_noticed(
     caplog.set_level(logging.INFO)
     async with fleet(server, 2, 4) as (one, other):
         assert [await one.acquire("a", 0), await other.acquire("a", 0)] == [0, 0]
-        with Redis.from_url(server.url) as redis:
+        with client_of(server) as redis:
             redis.flushall()
         for limiter in (one, other):
             assert [await limiter.acquire("a", 99) for _ in range(2)] == [0, near(60)]
-        with Redis.from_url(server.url) as redis:
+        with client_of(server) as redis:
             redis.flushall()
         assert await one.confirm("a", 0) == 0
     assert {record.levelname for record in caplog.records} == {"INFO"}
@@ -292,7 +301,7 @@ async def test_all_kept_connections_are_lost_at_once(
 ) -> None:
     """A restart ends each of the pool's; that is one outage, and not one for each of them."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(module, "_ASK_AGAIN", 0.0)
+    monkeypatch.setattr(f"{MODULE}._ASK_AGAIN", 0.0)
     async with fleet(server, 1, 99) as [limiter]:
         await asyncio.gather(*(limiter.acquire("a", 0) for _ in range(50)))
         assert connections_of(server) > 1
@@ -308,7 +317,7 @@ async def test_redis_that_hangs_is_asked_once_and_then_not_for_a_while(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is stopped holds its connections open, and says nothing."""
-    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(f"{MODULE}._PATIENCE", 0.1)
     process = server._process
     assert process is not None
     async with fleet(server, 1, 9) as [limiter]:
@@ -327,7 +336,7 @@ async def test_no_call_fails_for_a_redis_that_was_never_there(caplog: pytest.Log
         url = gone.url
     async with (
         WireServer() as api,
-        RedisRateLimiter(url, KEY, 8, workers=2) as limiter,
+        limiter_at(url, KEY, 8, workers=2) as limiter,
         MembershipClient(api.url, "key", rate_limiter=limiter) as client,
     ):
         await asyncio.gather(*(client.call(READ) for _ in range(4)))
@@ -336,10 +345,10 @@ async def test_no_call_fails_for_a_redis_that_was_never_there(caplog: pytest.Log
 
 
 async def test_client_of_the_callers_own_that_fails_is_a_redis_that_is_gone() -> None:
-    def connect() -> AsyncRedis:
+    def connect() -> Any:
         raise LookupError("no master")
 
-    async with RedisRateLimiter(connect, KEY, 8, workers=2) as limiter:
+    async with limiter_at(connect, KEY, 8, workers=2) as limiter:
         assert await limiter.acquire("a", 0) == 0
 
 
@@ -348,7 +357,7 @@ async def test_client_of_the_callers_own_that_fails_is_a_redis_that_is_gone() ->
 
 def test_connections_end_with_their_loop(server: RedisServer) -> None:
     """A limiter as a module global, `asyncio.run` for each task, and never closed: nothing is left open."""
-    limiter = RedisRateLimiter(server.url, KEY, 2, workers=1)
+    limiter = limiter_at(server.url, KEY, 2, workers=1)
 
     async def ask() -> float:
         return (await asyncio.gather(*(limiter.acquire("a", 999) for _ in range(20))))[0]
@@ -371,7 +380,7 @@ async def test_connections_are_few_and_closed(server: RedisServer) -> None:
 
 
 async def test_connections_of_another_loop_are_closed_by_it(server: RedisServer) -> None:
-    limiter = RedisRateLimiter(server.url, KEY, 5, workers=1)
+    limiter = limiter_at(server.url, KEY, 5, workers=1)
     ready = threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -425,7 +434,7 @@ async def test_forked_workers_share_the_budget(server: RedisServer) -> None:
         assert await limiter.acquire("a", 999) == near(60)
 
 
-def _ask_in_child(limiter: RedisRateLimiter, answers: Any) -> None:
+def _ask_in_child(limiter: Any, answers: Any) -> None:
     async def ask() -> list[float]:
         return [await limiter.acquire("a", 999) for _ in range(3)]
 
@@ -437,7 +446,7 @@ def _ask_in_child(limiter: RedisRateLimiter, answers: Any) -> None:
 # -- Settings ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("arguments", "error", "text"),
     [
         ({"redis": "http://localhost"}, ValueError, "redis://"),
@@ -454,7 +463,7 @@ def _ask_in_child(limiter: RedisRateLimiter, answers: Any) -> None:
 def test_settings_are_checked(arguments: dict[str, Any], error: type[Exception], text: str) -> None:
     settings: dict[str, Any] = {"redis": "redis://:hidden@localhost", "key": KEY, "limit": 1, "workers": 1, **arguments}
     with pytest.raises(error, match=text) as caught:
-        RedisRateLimiter(**settings)
+        limiter_at(**settings)
     assert "hidden" not in str(caught.value)
     assert KEY not in str(caught.value)
 

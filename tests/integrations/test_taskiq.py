@@ -13,10 +13,8 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
 
-import aio_pika
 import pytest
 import pytest_asyncio
-from aio_pika.abc import AbstractChannel
 from rabbitmq_server import RabbitMQServer, rabbitmq_server
 from workers import PATIENCE, Studio, WorkerProcess, program, run_killed, worker
 
@@ -44,8 +42,10 @@ async def rabbitmq() -> AsyncIterator[RabbitMQServer]:
 @asynccontextmanager
 async def started(
     rabbitmq: RabbitMQServer, contracts: int
-) -> AsyncIterator[tuple[Studio, WorkerProcess, ModuleType, AbstractChannel]]:
+) -> AsyncIterator[tuple[Studio, WorkerProcess, ModuleType, Any]]:
     """Start a studio and a worker of the example; `tasks` sends, and `channel` looks at the queues."""
+    import aio_pika
+
     async with Studio(contracts) as studio, await aio_pika.connect(rabbitmq.url) as connection:
         environment = {"AMQP_URL": rabbitmq.url, **studio.environment}
         with worker(*COMMAND, environment=environment) as process, program("worker_taskiq", environment) as tasks:
@@ -56,13 +56,13 @@ async def started(
                 await tasks.broker.shutdown()
 
 
-async def ready(channel: AbstractChannel, name: str) -> int:
+async def ready(channel: Any, name: str) -> int:
     """Return how many tasks of a queue no worker holds."""
     queue = await channel.declare_queue(name, passive=True)
     return int(queue.declaration_result.message_count or 0)
 
 
-async def end_of_all(process: WorkerProcess, channel: AbstractChannel) -> None:
+async def end_of_all(process: WorkerProcess, channel: Any) -> None:
     """Stop the worker as a deployment does: it brings to an end what it has begun. Until there is nothing to begin."""
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -75,7 +75,7 @@ async def end_of_all(process: WorkerProcess, channel: AbstractChannel) -> None:
             process.start()
 
 
-async def to_look_into(channel: AbstractChannel) -> list[tuple[str, int]]:
+async def to_look_into(channel: Any) -> list[tuple[str, int]]:
     """Take the tasks that nobody runs again: the name and the contract of each."""
     queue = await channel.get_queue("look-into")
     found = []
@@ -155,6 +155,8 @@ async def test_a_failed_call_is_repeated_only_where_that_does_nothing_twice(rabb
 @pytest.mark.skipif(KILLS <= 2, reason="RabbitMQ takes its time to start")
 async def test_rabbitmq_that_is_started_again_has_each_task_done_once(rabbitmq: RabbitMQServer) -> None:
     """What it had handed out runs on. It hands a workflow out again, which finds it done, and moves a single write."""
+    import aio_pika
+
     async with started(rabbitmq, contracts=2) as (studio, process, tasks, _closed):
         studio.after = 2.0
         await tasks.withdraw.kiq(studio.CUSTOMER_ID, studio.FIRST)

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
-from fastapi import FastAPI, HTTPException
 from wire import STALL, CannedAnswer, WireServer
 
 from cloudcockpit_sdk import CallTimeoutError, CloudCockpitClient, correlation_scope, deadline_scope
@@ -37,7 +36,10 @@ async def sandbox() -> AsyncIterator[CloudCockpitSandbox]:
 
 
 @pytest.fixture
-async def asgi(sandbox: CloudCockpitSandbox) -> AsyncIterator[httpx.AsyncClient]:
+async def asgi(sandbox: CloudCockpitSandbox) -> AsyncIterator[Any]:
+    import httpx
+    from fastapi import FastAPI, HTTPException
+
     client = sandbox.client(correlation_id=lambda: correlation_id.get() or new_correlation_id())
     app = FastAPI()
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Correlation-Id", generator=new_correlation_id)
@@ -61,27 +63,21 @@ async def asgi(sandbox: CloudCockpitSandbox) -> AsyncIterator[httpx.AsyncClient]
         yield http
 
 
-async def test_asgi_correlation_id_binds_all_calls_of_a_request(
-    asgi: httpx.AsyncClient, sandbox: CloudCockpitSandbox
-) -> None:
+async def test_asgi_correlation_id_binds_all_calls_of_a_request(asgi: Any, sandbox: CloudCockpitSandbox) -> None:
     answer = await asgi.get(f"/call/{sandbox.CUSTOMER_ID}", headers={"X-Correlation-Id": ID})
     assert (answer.status_code, answer.headers["X-Correlation-Id"]) == (200, ID)
     assert [request.headers["X-Correlation-Id"] for request in sandbox.requests] == [ID, ID]
 
 
 @pytest.mark.parametrize("given", NO_IDS)
-async def test_asgi_correlation_id_replaces_what_is_no_id(
-    asgi: httpx.AsyncClient, sandbox: CloudCockpitSandbox, given: str
-) -> None:
+async def test_asgi_correlation_id_replaces_what_is_no_id(asgi: Any, sandbox: CloudCockpitSandbox, given: str) -> None:
     answer = await asgi.get(f"/call/{sandbox.CUSTOMER_ID}", headers={"X-Correlation-Id": given.encode()})
     [used] = {request.headers["X-Correlation-Id"] for request in sandbox.requests}
     assert answer.headers["X-Correlation-Id"] == used == str(UUID(used))
     assert used != given
 
 
-async def test_asgi_handlers_leave_alone_what_is_not_the_sdk_s(
-    asgi: httpx.AsyncClient, sandbox: CloudCockpitSandbox
-) -> None:
+async def test_asgi_handlers_leave_alone_what_is_not_the_sdk_s(asgi: Any, sandbox: CloudCockpitSandbox) -> None:
     fault = await asgi.get("/fault")
     assert (fault.status_code, "secret" in fault.text) == (500, False)
     assert (await asgi.get("/sync/1")).status_code == 418

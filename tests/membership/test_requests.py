@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
+from cases import goes_through
 from payloads import payload
 from wire import DROP, STALL, CannedAnswer, WireRequest, WireServer
 
@@ -295,7 +296,7 @@ def test_every_operation_has_a_case() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sdk_core.deprecation.OperationDeprecatedWarning")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.operation)
+@goes_through("case", CASES)
 async def test_request_is_exactly_the_documented_one(case: Case) -> None:
     """Method, path without query, every header, and the body."""
     async with WireServer(CannedAnswer(body=case.answer)) as server, MembershipClient(server.url, KEY) as client:
@@ -429,7 +430,7 @@ async def test_for_tenant_calls_the_tenants_host(mocked: Any) -> None:
     assert call.kwargs["headers"]["Accept-Language"] == "fr"
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "tenant", ["", "-a", "a-", "A", "a.b", "a/b", "evil.example/", "a\n", "ä", "a b", "x" * 64, "a@b", "a:1", "a#"]
 )
 def test_for_tenant_refuses_what_could_lead_to_another_host(tenant: str) -> None:
@@ -449,8 +450,8 @@ async def test_module_cancelation_warns_once() -> None:
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("bad", [0, -1, 2**63], ids=str)
-@pytest.mark.parametrize("name", ["customer_id", "contract_id"])
+@goes_through("bad", [0, -1, 2**63])
+@goes_through("name", ["customer_id", "contract_id"])
 async def test_impossible_ids_are_refused_before_anything_is_sent(name: str, bad: int) -> None:
     """ValueError naming the argument, and no request."""
     async with WireServer() as server, MembershipClient(server.url, KEY) as client:

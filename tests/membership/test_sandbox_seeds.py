@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 
 import pytest
 from attrs import evolve, fields, resolve_types
+from cases import goes_through
 from membership_samples import TODAY
 
 from membership_sdk import (
@@ -22,7 +23,7 @@ from membership_sdk.sandbox import fields as typed
 from membership_sdk.workflows import cancel_contract
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("given", "model"),
     [
         (typed.ContractFields, ContractData),
@@ -88,7 +89,7 @@ WRONG: list[tuple[Callable[[MembershipSandbox], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("add", "problem"), WRONG, ids=[problem for _, problem in WRONG])
+@goes_through(("add", "problem"), WRONG)
 def test_bad_data_is_refused_when_it_is_given(add: Callable[[MembershipSandbox], object], problem: str) -> None:
     sandbox = MembershipSandbox(today=TODAY)
     before = sandbox.show_state()
@@ -100,7 +101,7 @@ def test_bad_data_is_refused_when_it_is_given(add: Callable[[MembershipSandbox],
 GOOD = samples.contract(TODAY, 7, "Basic", "9.90")
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("seed", "problem"),
     [
         ({"contracts": {5: [{"id": 7}]}}, "contract must be a ContractData, not dict"),

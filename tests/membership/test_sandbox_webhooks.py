@@ -10,10 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import uvicorn
 from aiohttp import ClientSession, web
+from cases import goes_through
 
-from examples.webhook_app import Members, aiohttp_app, fastapi_app
 from membership_sdk import (
     BadRequestError,
     CancelationStatus,
@@ -249,7 +248,7 @@ async def test_a_sandbox_that_stops_waits_for_no_receiver() -> None:
     assert not sandbox.webhooks.sent
 
 
-@pytest.mark.parametrize("url", ["http://example.com/webhooks", "ftp://127.0.0.1", "webhooks", ""])
+@goes_through("url", ["http://example.com/webhooks", "ftp://127.0.0.1", "webhooks", ""])
 def test_webhooks_leave_the_machine_by_https_only(url: str) -> None:
     with pytest.raises(ValueError, match="url"):
         MembershipSandbox().webhooks.subscribe(url)
@@ -267,7 +266,11 @@ def test_without_a_receiver_nothing_grows() -> None:
 
 
 @asynccontextmanager
-async def on_fastapi(members: Members) -> AsyncIterator[str]:
+async def on_fastapi(members: Any) -> AsyncIterator[str]:
+    import uvicorn
+
+    from examples.webhook_app import fastapi_app
+
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(fastapi_app(members), log_config=None))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -278,15 +281,19 @@ async def on_fastapi(members: Members) -> AsyncIterator[str]:
             await serving
 
 
-def on_aiohttp(members: Members) -> AbstractAsyncContextManager[str]:
+def on_aiohttp(members: Any) -> AbstractAsyncContextManager[str]:
+    from examples.webhook_app import aiohttp_app
+
     return served(aiohttp_app(members))
 
 
 @pytest.mark.parametrize("serve", [on_fastapi, on_aiohttp])
 async def test_the_example_from_a_cancelation_to_the_studio_s_yes(
-    serve: Callable[[Members], AbstractAsyncContextManager[str]], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[[Any], AbstractAsyncContextManager[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member leaves; the studio agrees; the application hears of it twice and out of order, and asks once each."""
+    from examples.webhook_app import Members
+
     monkeypatch.setitem(os.environ, "MEMBERSHIP_WEBHOOK_KEY", MembershipSandbox.WEBHOOK_KEY)
     async with MembershipSandbox(verification=True, today=TODAY) as sandbox:
         members = Members(sandbox.client())

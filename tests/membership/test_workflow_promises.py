@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from attrs import evolve
+from cases import goes_through
 from timeline import Timeline
 from wire import CannedAnswer, WireServer
 
@@ -429,7 +430,7 @@ async def test_a_verdict_that_is_not_known_is_a_refusal(timeline: Timeline) -> N
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("reason", [0, -1, 2**63, True, "", "\ud800", None])
+@goes_through("reason", [0, -1, 2**63, True, "", "\ud800", None])
 async def test_bad_reasons_are_refused_before_anything_is_sent(reason: Any) -> None:
     async with MembershipSandbox() as sandbox, sandbox.client() as client:
         for run in (

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from cases import goes_through
 from wire import FakeTime
 
 from membership_sdk import (
@@ -357,7 +358,7 @@ async def test_concurrent_purchases_are_one(fake_time: FakeTime) -> None:
         assert len(sandbox.ledger) == 1
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("workflow", "wrong"),
     [
         (cancel_contract, {"contract_id": "a"}),

@@ -28,7 +28,7 @@ CHECKS: list[Any] = [
     content_type_conformance,
     response_schema_conformance,
 ]
-FEW = drawn(4)
+FEW = drawn(2)
 HTTPS_OWN = ("Connection", "Content-Length", "Expect", "Host", "Transfer-Encoding", "Upgrade")
 
 

@@ -25,7 +25,7 @@ from sdk_core.operation import Effect, Operation
 from sdk_core.returns import Empty
 from specs import SPECS, Described, Spec, is_required, snake
 
-BOUNDED = drawn(8)
+BOUNDED = drawn(4)
 NEW = "ZZZ_NEW"
 OTHER_NAMES: dict[str, Any] = {
     "MembershipSelfServiceContractData": membership.ContractData,

@@ -1,7 +1,7 @@
-"""A command line, from its parts to its exit code. A module adds its commands with one more `add_...` in `build`."""
+"""A command line, from its parts to its exit code. A module adds its commands with one more line in `_TOOLS`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ __all__ = ["build", "run"]
 
 
 def build(program: Program, *, named: str | None = None) -> App:
-    """Return the command line of a program; with a name, only that operation or workflow has its options."""
+    """Return the command line of a program; with a name, of only that command, if there is one."""
     app = App(
         name=program.name,
         help=program.about,
@@ -41,19 +41,17 @@ def build(program: Program, *, named: str | None = None) -> App:
         print_error=False,
         exit_on_error=False,
     )
-    add_operations_and_workflows(app, program, named=named)
-    add_bulk(app, BulkCommands(bulk_parts(program)))
-    add_auth(app, program)
-    add_doctor(app, program)
-    add_demo(app, program)
-    add_sandbox(app, program)
-    add_completion(app)
+    if named in _TOOLS:
+        _TOOLS[named](app, program)
+    elif not add_operations_and_workflows(app, program, named=named):
+        for add in dict.fromkeys(_TOOLS.values()):
+            add(app, program)
     return app
 
 
 def run(program: Program, argv: Sequence[str]) -> int:
     """Run a command line and return its exit code: one of `sdk_core.cli.exits`."""
-    # The script of `completion` has the options of all; other commands begin sooner.
+    # The script of `completion` has all commands; another needs only itself, and begins sooner.
     first = argv[0] if argv else ""
     app = build(program, named=None if first == "completion" else first)
     if not argv or argv[0] in app.help_flags:
@@ -89,9 +87,11 @@ def _misuse(program: Program, argv: Sequence[str], error: CycloptsError) -> str:
     return f"`{name}` is missing; see `{help_command}`"
 
 
-def add_demo(app: App, program: Program) -> None:
-    """Add `demo`."""
+def _add_bulk(app: App, program: Program) -> None:
+    add_bulk(app, BulkCommands(bulk_parts(program)))
 
+
+def _add_demo(app: App, program: Program) -> None:
     def demo() -> Exit:
         try:
             asyncio.run(resolve_name(program.demo)())
@@ -103,9 +103,7 @@ def add_demo(app: App, program: Program) -> None:
     app.command(demo, help="Show the main job on a sandbox of the API in this process: no account needed.")
 
 
-def add_sandbox(app: App, program: Program) -> None:
-    """Add `sandbox`."""
-
+def _add_sandbox(app: App, program: Program) -> None:
     async def sandbox(
         *,
         host: Annotated[
@@ -126,20 +124,29 @@ def add_sandbox(app: App, program: Program) -> None:
     app.command(sandbox, help="Serve a sandbox of the API until Ctrl-C, for curl and other languages.")
 
 
-def add_completion(app: App) -> None:
-    """Add `completion`."""
-
+def _add_completion(app: App, program: Program) -> None:
     def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Whose script to print.")]) -> Exit:
         new_console().file.write(app.generate_completion(shell=shell) + "\n")
         return Exit.DONE
 
-    name = app.name[0]
+    name = program.name
     app.command(
         completion,
         help=f"Print the script that completes commands and options in a shell.\n\n"
         f"bash: source <({name} completion bash); zsh: {name} completion zsh > a folder of fpath/_{name}; "
         f"fish: {name} completion fish > ~/.config/fish/completions/{name}.fish",
     )
+
+
+_TOOLS: Mapping[str | None, Callable[[App, Program], None]] = {
+    **dict.fromkeys(("bulk", "status", "report", "worker"), _add_bulk),
+    "auth": add_auth,
+    "doctor": add_doctor,
+    "demo": _add_demo,
+    "sandbox": _add_sandbox,
+    "completion": _add_completion,
+}
+"""What adds the commands that are no operations and no workflows, by their names."""
 
 
 def _notes(program: Program) -> dict[str, list[tuple[str, str]]]:

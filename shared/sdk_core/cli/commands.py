@@ -27,33 +27,34 @@ _EFFECTS: Mapping[Effect, str] = {
 }
 
 
-def add_operations_and_workflows(app: App, program: Program, *, named: str | None = None) -> None:
+def add_operations_and_workflows(app: App, program: Program, *, named: str | None = None) -> bool:
     """Add a command for each operation and for each workflow.
 
     Args:
         app: the program.
         program: what it is made from.
-        named: the one command whose options are needed, if it is only one: the others have none.
+        named: the one command that is needed, if it is only one. If none is called so, all are added.
+
+    Returns:
+        Whether only the command of that name was added.
     """
+    names = {each.name for each in program.operations} | {each.__name__ for each in program.workflows}
+    only = next((name for name in names if _dashed(name) == named), None)
     methods = {operation.name: getattr(program.client, operation.name) for operation in program.operations}
     iterators = {name: iterator for name in methods if (iterator := _iterator(program.client, name)) is not None}
     texts = describe([*methods.values(), *iterators.values(), *program.workflows])
     for operation in program.operations:
-        command: Callable[..., Exit] = _without_options
-        if named in {None, _dashed(operation.name)}:
-            has_pages = operation.name in iterators
-            command = _operation_command(program, operation, texts[operation.name], has_pages=has_pages)
-        group = _READ if operation.effect is Effect.READ else _CHANGE
-        app.command(command, name=_dashed(operation.name), group=group, help=_operation_help(operation, texts))
+        if only in {None, operation.name}:
+            described, has_pages = texts[operation.name], operation.name in iterators
+            command = _operation_command(program, operation, described, has_pages=has_pages)
+            group = _READ if operation.effect is Effect.READ else _CHANGE
+            app.command(command, name=_dashed(operation.name), group=group, help=_operation_help(operation, texts))
     for workflow in program.workflows:
-        described = texts[workflow.__name__]
-        is_needed = named in {None, _dashed(workflow.__name__)}
-        command = _workflow_command(program, workflow, described) if is_needed else _without_options
-        app.command(command, name=_dashed(workflow.__name__), group=_SETTLE, help=_help(described, _time(workflow)))
-
-
-def _without_options() -> Exit:
-    return Exit.USAGE
+        if only in {None, workflow.__name__}:
+            described = texts[workflow.__name__]
+            command = _workflow_command(program, workflow, described)
+            app.command(command, name=_dashed(workflow.__name__), group=_SETTLE, help=_help(described, _time(workflow)))
+    return only is not None
 
 
 def _operation_command(

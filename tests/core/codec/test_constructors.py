@@ -7,6 +7,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import attrs
 import pytest
+from cases import goes_through
 from model_json import exact
 
 from cloudcockpit_sdk import TermDuration
@@ -218,7 +219,7 @@ class FromData(Data):
     count: int
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("shape", "value", "expected"),
     [
         (PairOfInt, {"item": 1, "rest": [1, 2]}, PairOfInt(1, (1, 2))),
@@ -272,7 +273,6 @@ class FromData(Data):
         (tuple[datetime, ...], ["2024-05-04 09:42:00Z"], None),
         (list[dict[str, Any]] | None, [{"a": None}], [{"a": None}]),
     ],
-    ids=str,
 )
 def test_classes_of_others_are_built_as_they_want(shape: Any, value: Any, expected: Any) -> None:
     """A class with a constructor of its own kind is built by it; None: the value is refused."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 import pytest
-from cases import named
+from cases import goes_through, named
 from model_json import ANSWER_SITES, Site, changed, full, of_each_model, tolerated, value_at
 
 from cloudcockpit_sdk import Page, Subscription, SubscriptionListItem
@@ -51,14 +51,14 @@ def test_values_are_not_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("digits", ["", "-7", "7.0", "0x7", "\u0667", " 7", "7" * 20, "1_0"])
+@goes_through("digits", ["", "-7", "7.0", "0x7", "\u0667", " 7", "7" * 20, "1_0"])
 def test_only_digits_are_an_id(digits: str) -> None:
     """The id of a purchase is the only handle there is; anything else would be another one."""
     with pytest.raises(codec.ShapeError):
         codec.load(codec.dump({"id": digits}), AdditionalModuleContract)
 
 
-@pytest.mark.parametrize("text", [b"", b" \n", b"null"])
+@goes_through("text", [b"", b" \n", b"null"])
 def test_nothing_is_an_empty_list(text: bytes) -> None:
     """Where a list is documented, and only there."""
     assert read(text, list[RateCode]) == ([], [("$", "nothing for an empty list")])
@@ -101,7 +101,7 @@ def test_items_that_can_be_read_are_at_hand() -> None:
     assert caught.value.readable == codec.structure(full(IdlePeriodLists), IdlePeriodLists)
 
 
-@pytest.mark.parametrize("answer", [full(Subscription) | {"id": 7}, 7, [7]], ids=["object", "number", "list"])
+@goes_through("answer", [full(Subscription) | {"id": 7}, 7, [7]])
 def test_nothing_is_readable_of_what_is_no_list(answer: Any) -> None:
     """An object without one of its fields would be another one."""
     with pytest.raises(codec.ShapeError) as caught:

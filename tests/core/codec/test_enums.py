@@ -5,8 +5,7 @@ import json
 import pickle
 from enum import Enum
 
-import pytest
-from cases import named
+from cases import goes_through, named
 from model_json import ENUM_SITES, ENUMS, NEW, Site, as_json, changed, of_each_model, value_at
 
 from cloudcockpit_sdk import BillingFrequency, Price, SubscriptionStatus
@@ -14,7 +13,7 @@ from membership_sdk import CancelationStatus
 from sdk_core import codec
 
 
-@pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
+@goes_through("kind", ENUMS)
 def test_enumeration_has_members(kind: type[Enum]) -> None:
     """Python looks no value up, known or not, in an enumeration without any."""
     assert len(kind) > 0
@@ -38,7 +37,7 @@ def test_enum_object_may_grow_too() -> None:
     assert codec.load(b'{"currency": {"name": "EUR", "zzzNew": 1}}', Price).currency == "EUR"
 
 
-@pytest.mark.parametrize("text", [NEW, "", "active", "ä\n\x00", "_value_", "name"])
+@goes_through("text", [NEW, "", "active", "ä\n\x00", "_value_", "name"])
 def test_open_member_behaves_like_its_text(text: str) -> None:
     """Equality, hash, pickle, copy, JSON and format, all as of the str it is; in every enumeration."""
     for kind in ENUMS:
@@ -63,7 +62,7 @@ def _behaves_like(kind: type[codec.OpenEnum], text: str) -> None:
     assert list(kind) == list(kind.__members__.values()), "an unknown value must not become a known one"
 
 
-@pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
+@goes_through("kind", ENUMS)
 def test_known_member_behaves_like_its_text(kind: type[codec.OpenEnum]) -> None:
     """The very same object for the same text, known, and equal to it in sets and dicts."""
     for member in kind:

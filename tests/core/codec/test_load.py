@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from sdk_core.codec.twins import READERS
 SHAPES: list[Any] = [*ROOTS, list[ContractData], int, str, Decimal, datetime, UUID, CancelationStatus, TermDuration]
 
 
-@fuzzed(75)
+@fuzzed(38)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), st.sampled_from(SHAPES))
 @example(b"1e99999999999999999999", Decimal)
 @example(b"1e-99999999999999999999", Decimal)
@@ -49,7 +50,7 @@ def test_what_is_ignored_is_not_looked_at() -> None:
         assert value == codec.load(text, ContractData)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@goes_through("encoding", ENCODINGS)
 def test_lone_object_is_a_list_of_one(encoding: str) -> None:
     """In any encoding; but what is no JSON does not become one by it, and what does not fit is named."""
     lone = json.dumps(full(RateCode), indent=1)

@@ -3,7 +3,7 @@
 from typing import Any, get_origin
 
 import pytest
-from cases import named
+from cases import goes_through, named
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ from membership_sdk import (
 )
 from sdk_core import codec
 
-FEW = fuzzed(30)
+FEW = fuzzed(15)
 
 
 @of_each_model(REQUIRED_SITES)
@@ -54,7 +54,7 @@ def test_required_field_may_be_neither_absent_nor_null(sites: list[Site]) -> Non
 LISTS = [site for site in REQUIRED_SITES if get_origin(site.shape) is tuple and not site.is_nullable]
 
 
-@pytest.mark.parametrize("site", LISTS, ids=str)
+@goes_through("site", LISTS)
 def test_null_for_a_list_is_an_empty_one_and_told(site: Site) -> None:
     """In what is read; not in what an application gives to be sent."""
     told: list[tuple[str, str]] = []

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, get_origin
 from uuid import UUID
 
-import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from membership_sdk import AdditionalModuleContractCancelation, Money
 from sdk_core import codec
 from sdk_core.returns import Empty
 
-FEW = fuzzed(30)
+FEW = fuzzed(15)
 
 
 def test_no_model_is_left_out() -> None:
@@ -28,14 +28,14 @@ def test_no_model_is_left_out() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("root", ROOTS, ids=str)
+@goes_through("root", ROOTS)
 def test_full_model_survives_a_round_trip(root: Any) -> None:
     """Every field is read, and written as it was."""
     value = codec.load(json.dumps(full(root)).encode(), root)
     assert codec.parse(codec.dump(value)) == full(root)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("text", "written"),
     [
         ("0.1", "0.1"),

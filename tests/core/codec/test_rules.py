@@ -9,7 +9,7 @@ import attrs
 import cattrs
 import pytest
 from alone import run_alone
-from cases import named
+from cases import goes_through, named
 from model_json import (
     OPTIONAL_SITES,
     ROOTS,
@@ -28,7 +28,7 @@ from membership_sdk import TimePeriod
 from sdk_core import codec
 
 
-@pytest.mark.parametrize("root", ROOTS, ids=str)
+@goes_through("root", ROOTS)
 def test_unknown_keys_are_ignored_at_every_level(root: Any) -> None:
     """A field the API adds tomorrow is no error, whatever it holds."""
 
@@ -101,7 +101,7 @@ def test_applications_may_have_types_that_the_apis_do_not() -> None:
     assert [problem.partition(":")[0] for problem in caught.value.problems][:2] == ["$.colour", "$.size"]
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("text", "shape"),
     [
         (b"[]", dict),
@@ -147,7 +147,7 @@ def test_raw_json_holds_no_float_either() -> None:
     assert str(subscription.offer_price["costPrice"]["value"]) == "5.10"
 
 
-@pytest.mark.parametrize(
+@goes_through(
     ("text", "moment"),
     [
         ("2024-05-04T09:42:00Z", datetime(2024, 5, 4, 9, 42, tzinfo=UTC)),

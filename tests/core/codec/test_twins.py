@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
 import pytest
+from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -102,7 +103,7 @@ def read_in_detail(text: bytes, shape: Any) -> Any:
     return codec.structure(codec.parse(text), shape, codec.Reading())
 
 
-@fuzzed(100)
+@fuzzed(50)
 @given(damaged_samples())
 @example((ContractData, []))
 @example((Price, ""))
@@ -144,7 +145,7 @@ def damaged_texts(draw: st.DrawFn) -> tuple[Any, bytes]:
     return shape, text
 
 
-@fuzzed(100)
+@fuzzed(50)
 @given(damaged_texts())
 def test_fast_reader_and_converter_read_the_same_texts(answer: tuple[Any, bytes]) -> None:
     """To the byte, except that what is ignored may be no JSON in its encoding or in the size of a number."""
@@ -191,7 +192,7 @@ def test_all_answers_are_read_by_the_fast_reader() -> None:
         assert exact(READERS[shape](text)) == exact(READERS_OF_LARGE[shape](text)) == exact(read_in_detail(text, shape))
 
 
-@pytest.mark.parametrize("root", ANSWERS, ids=str)
+@goes_through("root", ANSWERS)
 def test_what_is_read_is_as_if_it_were_built(root: Any) -> None:
     """Same class, same value, same hash; frozen, copied and pickled alike."""
     value = codec.load(codec.dump(full(root)), root)

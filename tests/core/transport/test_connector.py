@@ -451,23 +451,44 @@ def test_loop_that_stands_still_between_calls_sees_the_end() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("descriptors", ["some left", "none left"])
-def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path, descriptors: str) -> None:
-    """A global loop and client, a call, a fork, and both call on: each gets its own answers."""
-    program = tmp_path / "forks.py"
-    program.write_text(_FORKS)
+def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path) -> None:
+    """A global loop and client, a call, a fork, and both call on: each gets its own answers.
+
+    Also where no descriptor is left.
+    """
+    told = run_for_each(_FORKS, tmp_path, "some left", "none left")
+    assert (told.stdout.split(), told.stderr) == (["child", "60", "parent", "60"] * 2, "")
+
+
+# What is below it is run in a process of its own for each way.
+_FOR_EACH = """
+import os, sys
+for way in sys.argv[1:]:
+    if (one := os.fork()) == 0:
+        break
+    assert os.waitpid(one, 0)[1] == 0, way
+else:
+    os._exit(0)
+"""
+
+
+def run_for_each(program: str, folder: Path, *ways: str) -> "subprocess.CompletedProcess[str]":
+    """Run the text of a program for each `way`; what it imports first is imported once for all."""
+    imports, _, rest = program.partition("\n\n")
+    file = folder / "forks.py"
+    file.write_text(f"{imports}\n{_FOR_EACH}\n{rest}")
     root = Path(__file__).parents[3]
     path = os.pathsep.join(map(str, (root, root / "shared", root / "tests")))
     result = subprocess.run(
-        [sys.executable, "-W", "error", str(program), descriptors],
+        [sys.executable, "-W", "error", str(file), *ways],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.split() == ["child", "60", "parent", "60"], result.stdout
+    assert result.returncode == 0, result.stderr
+    return result
 
 
 _FORKS = """
@@ -515,7 +536,7 @@ async def calls(first):
 loop.run_until_complete(calls(1))
 # Until the thread waits for work again.
 loop.run_until_complete(asyncio.sleep(0.1))
-descriptors = [*taken()] if sys.argv[1] == "none left" else []
+descriptors = [*taken()] if way == "none left" else []
 child = os.fork()
 for descriptor in descriptors:
     os.close(descriptor)
@@ -533,26 +554,14 @@ loop.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("when", ["connecting", "waiting", "importing"])
-def test_call_under_way_is_not_made_by_the_child_too(tmp_path: Path, when: str) -> None:
+def test_call_under_way_is_not_made_by_the_child_too(tmp_path: Path) -> None:
     """Forked while TLS is agreed on, or between two attempts: the loop has the call in both processes.
 
     And forked while a thread imports what retries need: the child would wait for that thread, which it does not have.
     """
-    program = tmp_path / "forks.py"
-    program.write_text(_FORKED_CALL)
-    root = Path(__file__).parents[3]
-    path = os.pathsep.join(map(str, (root, root / "shared", root / "tests")))
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(program), when],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == ["child", "unknown", "7", "parent", "7", "7", "/it/1", "/it/2", "/it/2"]
+    told = ["child", "unknown", "7", "parent", "7", "7", "/it/1", "/it/2", "/it/2"]
+    ended = run_for_each(_FORKED_CALL, tmp_path, "connecting", "waiting", "importing")
+    assert ended.stdout.split() == told * 3
 
 
 _FORKED_CALL = """
@@ -568,14 +577,13 @@ ANSWER, BUSY = (
     b"HTTP/1.1 %b X\\r\\nContent-Length: 1\\r\\nretry-after-ms: 400\\r\\n\\r\\n7" % status
     for status in (b"200", b"429")
 )
-when = sys.argv[1]
 
 class Slow(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "tenacity.retry":
             time.sleep(0.5)
 
-if when == "importing":
+if way == "importing":
     sys.meta_path.insert(0, Slow())
 authority = trustme.CA()
 listening = socket.create_server(("127.0.0.1", 0))
@@ -584,9 +592,9 @@ server = os.fork()
 if server == 0:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    busy = [when != "connecting"]
+    busy = [way != "connecting"]
     def serve(plain):
-        time.sleep(0.3 if when == "connecting" else 0)
+        time.sleep(0.3 if way == "connecting" else 0)
         with context.wrap_socket(plain, server_side=True) as secured:
             while head := secured.recv(65536):
                 if not head.startswith(b"POST"):
@@ -627,7 +635,7 @@ if child == 0:
     os._exit(0)
 os.waitpid(child, 0)
 os.write(1, f"parent {ends[0]} {ends[1]}\\n".encode())
-os.write(1, b"\\n".join(sorted(os.read(seeing, 1000).split())))
+os.write(1, b"\\n".join(sorted(os.read(seeing, 1000).split())) + b"\\n")
 os.kill(server, 9)
 os.waitpid(server, 0)
 os._exit(0)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientRequest, ClientResponse, ClientSession
 from aiohttp.http_parser import HttpResponseParserPy
+from cases import goes_through
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 
 from membership_sdk import (
@@ -151,7 +152,7 @@ async def in_pieces(*pieces: bytes, reset: bool = False) -> AsyncGenerator[str]:
         await ended.wait()
 
 
-@pytest.mark.parametrize("name", NO_HTTP_ANY_MORE)
+@goes_through("name", list(NO_HTTP_ANY_MORE))
 async def test_body_that_is_no_http_ends_the_attempt_at_once(name: str) -> None:
     """Not when the time is over: aiohttp hangs up, and tells nobody who waits for the rest."""
     rest, kind = NO_HTTP_ANY_MORE[name]
@@ -192,8 +193,8 @@ Handler = Callable[[ClientRequest], Awaitable[ClientResponse]]
 FOREIGN = [LookupError(CANARY), ValueError(CANARY), RuntimeError(CANARY), AssertionError(CANARY), MemoryError()]
 
 
-@pytest.mark.parametrize("raised", FOREIGN, ids=lambda raised: type(raised).__name__)
-@pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])
+@goes_through("raised", FOREIGN)
+@goes_through("sent", [False, True])
 async def test_middleware_of_an_injected_session_raises_nothing_foreign(raised: Exception, sent: bool) -> None:
     """What it did before it failed is not known: UNKNOWN, told by its type, and not repeated."""
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import pytest
 import trustme
 from aiohttp import ClientSession
+from cases import goes_through
 from wire import DROP, CannedAnswer, Raw, Step, WireRequest, WireServer, read_request
 
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
@@ -263,7 +264,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("value", MALFORMED)
+@goes_through("value", MALFORMED)
 def test_malformed_proxy_is_refused_where_it_is_given(value: str) -> None:
     """By a ValueError that names the setting, and shows nothing of it."""
     with pytest.raises(ValueError, match=r"^proxy must ") as caught:
@@ -302,7 +303,7 @@ async def test_malformed_proxy_for_the_token_endpoint_is_named(environment: pyte
     assert PASSWORD not in str(error)
 
 
-@pytest.mark.parametrize(
+@goes_through(
     "value", ["http://h:1", "https://h:1", "http://h", "http://h:1/", "http://[::1]:1", "http://u:p%40@h_x.y.:1"]
 )
 def test_proxy_that_can_be_one_is_taken(value: str) -> None:

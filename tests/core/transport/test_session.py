@@ -15,6 +15,7 @@ import pytest
 import trustme
 from aiohttp import ClientSession, CookieJar, TCPConnector, ThreadedResolver
 from alone import run_alone
+from cases import goes_through
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
 from yarl import URL
 
@@ -305,7 +306,7 @@ import asyncio, ssl, sys
 from membership_sdk import MembershipClient
 from sdk_core.transport.connection import Connection
 
-plain, secured, authority, *ways = sys.argv[1:]
+plain, secured, authority = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority)
 
 async def use(client):
@@ -322,20 +323,17 @@ async def use_in_block(client):
 RUNS = {"forget": [use] * 5, "aclose": [use_and_close], "block": [use_in_block]}
 # They are there until the end.
 clients = []
-for way in ways:
+for runs in RUNS.values():
     for url, trust in ((plain, True), (secured, context)):
         clients.append(client := MembershipClient(url, "key", connection=Connection(ssl=trust)))
-        for run in RUNS[way]:
+        for run in runs:
             asyncio.run(run(client))
 """
 
 
-@pytest.mark.parametrize("ways", [("forget",), ("aclose", "block")], ids=["forgotten", "closed"])
-def test_interpreter_exits_without_a_warning(
-    ways: tuple[str, ...], thread_server: WireServer, tls_server: tuple[str, str]
-) -> None:
-    """Plain and over TLS: no ResourceWarning, no "Event loop is closed", no "Unclosed client session"."""
-    run_python(_RUNS, thread_server.url, *tls_server, *ways)
+def test_interpreter_exits_without_a_warning(thread_server: WireServer, tls_server: tuple[str, str]) -> None:
+    """Forgotten or closed, plain and over TLS: no ResourceWarning, no "Event loop is closed", no "Unclosed client"."""
+    run_python(_RUNS, thread_server.url, *tls_server)
 
 
 class _TlsServer(WireServer):
@@ -800,19 +798,23 @@ def _response(body: bytes, *headers: bytes) -> Raw:
     return Raw(b"\r\n".join([b"HTTP/1.1 200 X", *headers, b"", body]))
 
 
-_BOMB = gzip.compress(b"x" * _LIMIT * 16, compresslevel=1)
-LARGE = {
-    "plain": _response(b'"' + b"x" * _LIMIT + b'"', b"Content-Length: %d" % (_LIMIT + 2)),
-    "until-close": _response(b'"' + b"x" * _LIMIT + b'"'),
-    "gzip-bomb": _response(_BOMB, b"Content-Encoding: gzip", b"Content-Length: %d" % len(_BOMB)),
+def _bomb() -> Raw:
+    packed = gzip.compress(b"x" * _LIMIT * 16, compresslevel=1)
+    return _response(packed, b"Content-Encoding: gzip", b"Content-Length: %d" % len(packed))
+
+
+LARGE: dict[str, Callable[[], Raw]] = {
+    "plain": lambda: _response(b'"' + b"x" * _LIMIT + b'"', b"Content-Length: %d" % (_LIMIT + 2)),
+    "until-close": lambda: _response(b'"' + b"x" * _LIMIT + b'"'),
+    "gzip-bomb": _bomb,
 }
 
 
 @pytest.mark.parametrize("step", LARGE.values(), ids=LARGE)
-async def test_large_answers_are_not_taken_in(step: Raw) -> None:
+async def test_large_answers_are_not_taken_in(step: Callable[[], Raw]) -> None:
     """Counted after decompression; the connection is given up, the pool slot given back."""
     async with (
-        WireServer(step, CannedAnswer()) as server,
+        WireServer(step(), CannedAnswer()) as server,
         client_for(server, max_response_bytes=_LIMIT, connection=Connection(limit=1)) as client,
     ):
         error = await failure(client.call(GET))
@@ -842,8 +844,8 @@ CLIENTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("build", CLIENTS.values(), ids=CLIENTS)
-@pytest.mark.parametrize(
+@goes_through("build", CLIENTS)
+@goes_through(
     "url",
     [
         "http://studio.example",
@@ -873,8 +875,8 @@ def test_unsafe_base_urls_are_refused(build: Any, url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("build", CLIENTS.values(), ids=CLIENTS)
-@pytest.mark.parametrize(
+@goes_through("build", CLIENTS)
+@goes_through(
     "url", ["https://studio.example", "https://studio.example:8443/base/", "http://localhost:1", "http://[::1]:1"]
 )
 def test_safe_base_urls_are_taken(build: Any, url: str) -> None:

@@ -75,7 +75,7 @@ ACTIONS = st.lists(
 )
 
 
-@fuzzed(75)
+@fuzzed(38)
 @given(st.integers(1, 3), ACTIONS)
 def test_no_place_is_lost_or_given_twice(places: int, actions: list[Any]) -> None:
     """Visitors come, go and are cancelled in any order, within one turn of the loop or not.

@@ -69,7 +69,7 @@ def run(main: Callable[[Loop, Timer], Awaitable[Any]], resolution: float = 1e-9)
 SECONDS = st.floats(0, 1) | st.floats(0, 0.05) | st.sampled_from([0.0, 0.5, 0.501, 0.509, 0.51])
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(
     st.lists(st.tuples(SECONDS, SECONDS | st.just(-1.0), SECONDS), max_size=20),
     st.sampled_from([1e-9, 0.016]),
@@ -356,7 +356,7 @@ class Record:
                 self.events.append((kind, end, loop.now, task and task.cancelling()))
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(STEPS, st.lists(EIGHTHS, max_size=3))
 def test_limits_do_what_asyncio_timeout_does(steps: list[Any], cancellations: list[int]) -> None:
     """Nested, with cancellations from outside, at the same time or not: only the number of timers differs."""
