@@ -9,7 +9,7 @@ import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from functools import partial
+from functools import cache, partial
 from time import time
 from typing import Final
 
@@ -25,7 +25,6 @@ HUGE: Final = 2**18
 AFTER_ANSWER: Final = frozenset({"closed though kept alive", "408 while idle", "deaf after its answer"})
 """The faults that can meet the next request before it was read."""
 _STALL: Final = 2 * ATTEMPT_TIMEOUT
-_BOMB: Final = gzip.compress(bytes(64 * HUGE), compresslevel=1)
 _BARE: Final = (408, 460, 499, 500, 502, 503, 504, 520, 524)
 """Without the API's envelope, what is between it and us says that it gave up on a request, or failed."""
 _HTML: Final = b"<!doctype html><title>Gateway</title>"
@@ -222,10 +221,15 @@ async def _huge(x: Exchange) -> None:
     await x.send(x.encode(200, b" " * (4 * HUGE)))
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(64 * HUGE), compresslevel=1)
+
+
 async def _gzip_bomb(x: Exchange) -> None:
     await x.read_body()
     x.maybe_apply()
-    await x.send(x.encode(200, _BOMB, "Content-Encoding: gzip", "Content-Type: application/json"))
+    await x.send(x.encode(200, _bomb(), "Content-Encoding: gzip", "Content-Type: application/json"))
 
 
 async def _no_gzip(x: Exchange) -> None:
