@@ -1,13 +1,13 @@
 """An operation is checked when it is declared: what is wrong with it never shows itself in a request."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from types import SimpleNamespace
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypeVar
 from uuid import UUID
 
 import attrs
@@ -134,6 +134,13 @@ class Color(Enum):
     RED = "red"
 
 
+class Rate(Enum):
+    FULL = 0.19
+
+
+ItemNumber = NewType("ItemNumber", int)
+
+
 class Silent(Empty):
     """Has no `from_answer`."""
 
@@ -192,6 +199,10 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("generic of a dataclass", {"returns": Page[DataClass]}, TypeError, "Page.items: DataClass is a dataclass"),
     ("subclass of a generic of a dataclass", {"returns": WrongPage}, TypeError, "WrongPage.items: DataClass is a data"),
     ("subclass that is generic, too", {"returns": Named}, TypeError, r"needs its argument, like Page\[Item\]"),
+    ("keys of numbers", {"returns": dict[int, Item]}, TypeError, r"keys of a JSON object are texts; use dict\[str"),
+    ("keys of amounts", {"returns": Mapping[Decimal, int]}, TypeError, "keys of a JSON object are texts"),
+    ("new type", {"returns": ItemNumber}, TypeError, "ItemNumber can't be read; use what it stands for, int"),
+    ("enumeration of floats", {"returns": list[Rate]}, TypeError, "Rate has a float, .*; use Decimal"),
     ("Empty itself", {"returns": Empty}, TypeError, "from_answer"),
     ("Empty that says nothing", {"returns": Silent}, TypeError, "Silent needs a from_answer"),
     ("query of a list", {"query": [Query("q")]}, TypeError, "query must be a mapping"),
