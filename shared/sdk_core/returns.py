@@ -124,7 +124,8 @@ def _attributes(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
 def _what_to_do(kind: Any) -> str:
     meant = getattr(kind, "__supertype__", None) or getattr(kind, "__value__", None)
     if meant is not None:
-        return f"{kind.__name__} can't be read; use what it stands for, {getattr(meant, '__name__', meant)}"
+        shown = meant if get_args(meant) else getattr(meant, "__name__", meant)
+        return f"{kind.__name__} can't be read; use what it stands for, {shown}"
     if isinstance(kind, TypeVar):
         return "a generic class needs its argument, like Page[Item]"
     if kind is None or kind is NoneType:

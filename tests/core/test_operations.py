@@ -139,6 +139,7 @@ class Rate(Enum):
 
 
 ItemNumber = NewType("ItemNumber", int)
+ItemNumbers = NewType("ItemNumbers", list[int])
 
 
 class Silent(Empty):
@@ -202,6 +203,7 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("keys of numbers", {"returns": dict[int, Item]}, TypeError, r"keys of a JSON object are texts; use dict\[str"),
     ("keys of amounts", {"returns": Mapping[Decimal, int]}, TypeError, "keys of a JSON object are texts"),
     ("new type", {"returns": ItemNumber}, TypeError, "ItemNumber can't be read; use what it stands for, int"),
+    ("new type of a list", {"returns": ItemNumbers}, TypeError, r"use what it stands for, list\[int\]"),
     ("enumeration of floats", {"returns": list[Rate]}, TypeError, "Rate has a float, .*; use Decimal"),
     ("Empty itself", {"returns": Empty}, TypeError, "from_answer"),
     ("Empty that says nothing", {"returns": Silent}, TypeError, "Silent needs a from_answer"),

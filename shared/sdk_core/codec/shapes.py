@@ -5,7 +5,7 @@ A shape is a type as an annotation has it: `str`, an attrs class, `Page[Item]`, 
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Generic, TypeGuard, Union, get_args, get_origin
 
 import attrs
 
@@ -26,8 +26,8 @@ __all__ = [
 
 
 def bare(shape: Any) -> Any:
-    """Return a type without what `Annotated` says of it."""
-    return get_args(shape)[0] if get_origin(shape) is Annotated else shape
+    """Return a type without what `Annotated` or `Final` says of it."""
+    return bare(get_args(shape)[0]) if get_origin(shape) in (Annotated, Final) else shape
 
 
 def is_enum(shape: Any) -> TypeGuard[type[OpenEnum]]:

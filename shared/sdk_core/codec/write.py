@@ -207,7 +207,11 @@ def _object_writer(cls: Any) -> Callable[[Any], Any]:
     def write_object(value: Any) -> dict[str, Any]:
         if not attributes:
             # Late, because a class may hold its own kind.
-            found_ones = [*_attributes(cls)]
+            try:
+                found_ones = [*_attributes(cls)]
+            except (NameError, AttributeError, SyntaxError) as error:
+                what = f"an annotation of {cls.__name__} can't be read ({error}); its module must define the name first"
+                raise TypeError(what) from None
             if len({each.key for each in found_ones}) < len(found_ones):
                 raise TypeError(f"{cls.__name__} can't be sent: two of its attributes have the same JSON key")
             attributes[:] = map(tuple, found_ones)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
-from typing import Annotated, Any, Dict, Generic, Literal, TypeVar  # noqa: UP035  as older code has it
+from typing import Annotated, Any, Dict, Final, Generic, Literal, TypeVar  # noqa: UP035  as older code has it
 from typing import Mapping as OldMapping  # noqa: UP035
 
 import attrs
@@ -114,13 +114,14 @@ class Noted(Generic[T]):
     number: Annotated[int | None, "note"] = 5
     item: Annotated[T | None, "note"] = None
     raw: object = 5
+    last: Final[Annotated[int | None, "note"]] = 5
     kind: Literal["a", None] = "a"  # noqa: PYI061
 
 
 def test_null_is_a_value_where_the_type_has_it() -> None:
     """Also where the type is annotated, any JSON, or a list of values with None in it; elsewhere it is the default."""
-    assert Noted(None, None, None, None, None) == codec.load(
-        b'{"size":null,"number":null,"item":null,"raw":null,"kind":null}', Noted[int]
+    assert Noted(None, None, None, None, None, None) == codec.load(
+        b'{"size":null,"number":null,"item":null,"raw":null,"last":null,"kind":null}', Noted[int]
     )
     assert codec.load(b"{}", Noted[int]) == Noted()
     assert codec.load(b'{"item":7}', Noted[int]) == Noted(item=7)

@@ -405,6 +405,16 @@ def test_lists_declared_by_what_they_offer_are_sent_with_items_of_their_types() 
 
 
 @attrs.frozen
+class Late:
+    of: "NotDefined | None" = None  # type: ignore[name-defined] # noqa: F821
+
+
+def test_body_with_an_annotation_that_can_not_be_read_says_so() -> None:
+    with pytest.raises(TypeError, match=r"an annotation of Late can't be read .*'NotDefined'.* must define the name"):
+        codec.dump(Late())
+
+
+@attrs.frozen
 class Ambiguous:
     end: date | None = attrs.field(default=None, metadata={"json": "endDate"})
     end_date: date | None = None
