@@ -135,9 +135,17 @@ def object_rule(cls: Any, rule_of: Callable[[Any], Rule]) -> Rule:
             raise MisfitError
         if original is not None:
             arguments[original.alias or original.name] = cast("dict[str, Any]", value)
-        return make(**arguments)
+        return _made(make, arguments)
 
     return rule
+
+
+def _made(cls: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return cls(**arguments)
+    except Exception as error:  # noqa: BLE001  as in `structure`
+        # Its text may show a value.
+        raise WrongTypeError(f"refused by {cls.__name__} with {type(error).__name__}") from None
 
 
 def _attribute(attribute: Any, kind: Any, rule_of: Callable[[Any], Rule]) -> _Attribute:

@@ -118,11 +118,14 @@ def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
 
 
 def _member(value: Any, kind: type[Enum]) -> Enum:
-    member = kind(value)
+    try:
+        member = kind(value)
+    except ValueError:
+        raise WrongTypeError(f"expected a value of {kind.__name__}") from None
     # To Python, 1 is True, and 1.0, too.
     found, meant = value.__class__, member.value.__class__
     if found is not meant and (bool in {found, meant} or (found is Decimal and meant is int)):
-        raise WrongTypeError("expected another type of value")
+        raise WrongTypeError(f"expected a value of {kind.__name__}")
     return member
 
 

@@ -178,3 +178,18 @@ def test_subclass_of_a_scalar_is_made_by_the_converter_of_its_attribute() -> Non
     assert exact(codec.load(b'{"name":"x"}', Called)) == exact(Called(Name("x")))
     with pytest.raises(codec.ShapeError):
         codec.load(b'"x"', Name)
+
+
+@attrs.frozen
+class Checked:
+    name: str = attrs.field(validator=attrs.validators.matches_re("[A-Z]+"))
+
+
+def test_who_refuses_a_value_is_named_and_the_value_is_not() -> None:
+    """All its types may be right; and the text of a validator's error shows the value."""
+    with pytest.raises(codec.ShapeError) as caught:
+        codec.load(b'{"a":{"name":"secret"}}', dict[str, Checked])
+    assert caught.value.problems == ("$[*]: refused by Checked with ValueError",)
+    with pytest.raises(codec.ShapeError) as caught:
+        codec.load(b'["secret"]', list[Size])
+    assert caught.value.problems == ("$[0]: expected a value of Size",)
