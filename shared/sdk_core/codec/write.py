@@ -140,7 +140,15 @@ def _write_mapping(write_item: Callable[[Any], Any], value: Any) -> dict[Any, An
     kind = value.__class__
     if kind is not dict and not issubclass(kind, Mapping):
         raise TypeError(f"a {kind.__name__} can't be sent as a JSON object")
-    return {_write_by_class(key): write_item(item) for key, item in value.items()}
+    return {key if key.__class__ is str else _write_key(key): write_item(item) for key, item in value.items()}
+
+
+def _write_key(key: Any) -> Any:
+    if isinstance(key, OpenEnumObject):
+        # Its object is no key.
+        return str(key)
+    # What is no text even then is refused later, by `_key`.
+    return _write_by_class(key) if isinstance(key, Enum | datetime) else key
 
 
 def _unchanged(value: Any) -> Any:

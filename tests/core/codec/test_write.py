@@ -109,6 +109,7 @@ def test_days_moments_and_uuids_are_sent_as_documented(value: object, text: str)
 def test_days_and_uuids_are_keys_in_their_text() -> None:
     """At any depth."""
     value = {date(2026, 1, 31): 1, "a": {UUID(int=1): [{datetime(2026, 1, 31, tzinfo=UTC): 2}]}}
+    assert codec.dump({BillingFrequency.MONTHLY: 1, Colour.RED: 2}) == b'{"Monthly":1,"red":2}'
     assert codec.dump(value) == (
         b'{"2026-01-31":1,"a":{"00000000-0000-0000-0000-000000000001":[{"2026-01-31T00:00:00+00:00":2}]}}'
     )
@@ -135,7 +136,11 @@ def test_declared_type_decides_what_is_sent() -> None:
                 codec.dump(attrs.evolve(Days(moment.date(), moment), **odd))
 
 
-@pytest.mark.parametrize("value", [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}, {("a",): 1}, {Money(amount=Decimal(1), currency="EUR"): 1}],
+    ids=str,
+)
 def test_keys_that_are_no_text_are_not_sent(value: object) -> None:
     """JSON has none: they would make the body unreadable."""
     with pytest.raises(TypeError, match="key"):
