@@ -50,6 +50,7 @@ _VALUES: Final = frozenset({Any, object, str, int, bool, float, Decimal, date, d
 _CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset, abc.Sequence, abc.Mapping})
 _OBJECTS: Final = frozenset[Any]({dict, abc.Mapping})
 _NO_KEYS: Final = frozenset({int, bool, float, Decimal})
+_VALUES_OF_ENUMS: Final = (str, int, Decimal, NoneType)
 _readable: Final[set[Any]] = set()
 """What was found readable: operations share many classes."""
 
@@ -105,8 +106,16 @@ def _parts(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
         yield from _attributes(where, shape)
     elif not (isinstance(kind, type) and issubclass(kind, Enum)):
         raise TypeError(f"{where}: {_what_to_do(kind)}")
-    elif any(isinstance(member.value, float) for member in kind):
-        raise TypeError(f"{where}: {kind.__name__} has a float, which most JSON numbers do not equal; use Decimal")
+    elif not _can_be_found(kind):
+        raise TypeError(
+            f"{where}: {kind.__name__} has a value that no JSON equals; use texts, whole numbers or Decimal"
+        )
+
+
+def _can_be_found(kind: Any) -> bool:
+    """Whether JSON can equal each value of an enumeration, if that does not have a way of its own to find them."""
+    finds_itself = kind._missing_.__func__ is not vars(Enum)["_missing_"].__func__
+    return finds_itself or all(isinstance(member.value, _VALUES_OF_ENUMS) for member in kind)
 
 
 def _attributes(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
