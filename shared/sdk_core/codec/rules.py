@@ -8,6 +8,7 @@ says what was expected.
 
     JSON           is read as            by
     scalar         str, int, Decimal...  scalars.py, by class
+    scalar         Literal, Enum         scalars.py: the very value, as to Python 1 is True
     anything, null X | None              containers.optional_rule: also takes what servers send where they have no value
     object         attrs class           containers.object_rule: made per class, renames keys to attributes
     object         dict, Mapping         containers.dict_rule

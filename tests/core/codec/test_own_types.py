@@ -73,7 +73,7 @@ class Answer(Enum):
         (list[Annotated[datetime | None, "note"]], b'["2024-05-04T09:42:00"]', [None]),
         (Sequence[Sequence[str]], b'[["ab"]]', (("ab",),)),
         (tuple[int], b"[1]", (1,)),
-        (OldDict, b'{"a": 1}', {"a": 1}),
+        (OldDict, b'{"a": 1}', {"a": 1}),  # noqa: UP006
         (OldMapping, b'{"a": 1}', {"a": 1}),
         (float, b"1e308", 1e308),
     ],
