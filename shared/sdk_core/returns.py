@@ -48,6 +48,9 @@ class Checked:
 
 _VALUES: Final = frozenset({Any, object, str, int, bool, float, Decimal, date, datetime, UUID})
 _CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset, abc.Sequence, abc.Mapping})
+_OBJECTS: Final = frozenset[Any]({dict, abc.Mapping})
+_NO_KEYS: Final = frozenset({int, bool, float, Decimal})
+_VALUES_OF_ENUMS: Final = (str, int, Decimal, NoneType)
 _readable: Final[set[Any]] = set()
 """What was found readable: operations share many classes."""
 
@@ -86,6 +89,8 @@ def _parts(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
     arguments = get_args(shape)
     if kind in _VALUES or kind is Literal:
         return
+    if kind in _OBJECTS and arguments and arguments[0] in _NO_KEYS:
+        raise TypeError(f"{where}: {shape} can't be read: the keys of a JSON object are texts; use dict[str, ...]")
     if kind in _CONTAINERS:
         yield from ((where, argument) for argument in arguments if argument is not ...)
     elif kind is Annotated:
@@ -101,6 +106,16 @@ def _parts(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
         yield from _attributes(where, shape)
     elif not (isinstance(kind, type) and issubclass(kind, Enum)):
         raise TypeError(f"{where}: {_what_to_do(kind)}")
+    elif not _can_be_found(kind):
+        raise TypeError(
+            f"{where}: {kind.__name__} has a value that no JSON equals; use texts, whole numbers or Decimal"
+        )
+
+
+def _can_be_found(kind: Any) -> bool:
+    """Whether JSON can equal each value of an enumeration, if that does not have a way of its own to find them."""
+    finds_itself = kind._missing_.__func__ is not vars(Enum)["_missing_"].__func__
+    return finds_itself or all(isinstance(member.value, _VALUES_OF_ENUMS) for member in kind)
 
 
 def _attributes(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
@@ -116,6 +131,10 @@ def _attributes(where: str, shape: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _what_to_do(kind: Any) -> str:
+    meant = getattr(kind, "__supertype__", None) or getattr(kind, "__value__", None)
+    if meant is not None:
+        shown = meant if get_args(meant) else getattr(meant, "__name__", meant)
+        return f"{kind.__name__} can't be read; use what it stands for, {shown}"
     if isinstance(kind, TypeVar):
         return "a generic class needs its argument, like Page[Item]"
     if kind is None or kind is NoneType:

@@ -1,13 +1,13 @@
 """An operation is checked when it is declared: what is wrong with it never shows itself in a request."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from types import SimpleNamespace
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypeVar
 from uuid import UUID
 
 import attrs
@@ -135,6 +135,28 @@ class Color(Enum):
     RED = "red"
 
 
+class Rate(Enum):
+    FULL = 0.19
+
+
+class Holiday(Enum):
+    NEW_YEAR = date(2026, 1, 1)
+
+
+class Band(Enum):
+    """Finds its values itself."""
+
+    LOW = (0, 10)
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Band":
+        return cls.LOW
+
+
+ItemNumber = NewType("ItemNumber", int)
+ItemNumbers = NewType("ItemNumbers", list[int])
+
+
 class Silent(Empty):
     """Has no `from_answer`."""
 
@@ -193,6 +215,12 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("generic of a dataclass", {"returns": Page[DataClass]}, TypeError, "Page.items: DataClass is a dataclass"),
     ("subclass of a generic of a dataclass", {"returns": WrongPage}, TypeError, "WrongPage.items: DataClass is a data"),
     ("subclass that is generic, too", {"returns": Named}, TypeError, r"needs its argument, like Page\[Item\]"),
+    ("keys of numbers", {"returns": dict[int, Item]}, TypeError, r"keys of a JSON object are texts; use dict\[str"),
+    ("keys of amounts", {"returns": Mapping[Decimal, int]}, TypeError, "keys of a JSON object are texts"),
+    ("new type", {"returns": ItemNumber}, TypeError, "ItemNumber can't be read; use what it stands for, int"),
+    ("new type of a list", {"returns": ItemNumbers}, TypeError, r"use what it stands for, list\[int\]"),
+    ("enumeration of floats", {"returns": list[Rate]}, TypeError, "Rate has a value that no JSON equals; use"),
+    ("enumeration of days", {"returns": Holiday}, TypeError, "Holiday has a value that no JSON equals; use"),
     ("Empty itself", {"returns": Empty}, TypeError, "from_answer"),
     ("Empty that says nothing", {"returns": Silent}, TypeError, "Silent needs a from_answer"),
     ("query of a list", {"query": [Query("q")]}, TypeError, "query must be a mapping"),
@@ -241,6 +269,7 @@ def test_wrong_field_is_refused(changes: dict[str, Any], kind: type[Exception], 
         *(Any, object, dict, list, str, int, bool, Decimal, date, datetime, UUID, Color),
         *(Item, Rich, Derived, Page[Item], Page[Any], Loud, VoidResult),
         *(MyPage, Named[Item], Both[Item, int], MyBoth, Twice[int], Mixed, list[MyPage]),
+        Band,
         *(list[Item], list[Any], list[list[Item]], dict[str, Item], tuple[Item, ...], Item | None),
     ],
 )

@@ -7,18 +7,19 @@ at hand.
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import Enum
 from types import NoneType
-from typing import Any, Final, NamedTuple, cast, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, cast, get_args, get_origin
 
 import attrs
 
 from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.problems import EnoughError, MisfitError, NoRuleError, WrongTypeError, current_reading
 from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
-from sdk_core.codec.shapes import is_enum, is_optional, json_name, original_of, typed_attributes
+from sdk_core.codec.shapes import bare, is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.codec.text import as_list, as_object
 
-__all__ = ["dict_rule", "list_rule", "object_rule", "optional_rule"]
+__all__ = ["annotated_rule", "dict_rule", "list_rule", "object_rule", "optional_rule"]
 
 _ABSENT: Final[Any] = object()
 _INT64_DIGITS: Final = 19
@@ -26,12 +27,19 @@ _TEXTS: Final = frozenset({str, object, Any})
 """Of what an empty text is a value."""
 
 
+def annotated_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
+    """Return the rule for `Annotated[X, ...]`, which is that for X."""
+    structure_value = _structuring(bare(shape), rule_of)
+    return lambda value, _shape: structure_value(value)
+
+
 # What may be missing
 
 
 def optional_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
     """Return the rule for `X | None`: what servers send where they have no value is None, and told."""
-    kind: Any = next(member for member in get_args(shape) if member is not NoneType)
+    kind: Any = bare(next(member for member in get_args(shape) if member is not NoneType))
+    is_text = kind in _TEXTS or "" in _choices(kind)
     is_choice = is_enum(kind)
     is_named = is_choice and issubclass(kind, OpenEnumObject)
     structure_value = _structuring(kind, rule_of)
@@ -43,7 +51,7 @@ def optional_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
         if is_choice and as_object(value).get("name") == "":
             current_reading.get().tolerate("an empty name for no value")
             return None
-        if type(value) is str and (why := _why_none(value, kind)) is not None:
+        if type(value) is str and (why := _why_none(value, kind, is_text=is_text)):
             current_reading.get().tolerate(why)
             return None
         return structure_value(value)
@@ -51,9 +59,18 @@ def optional_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
     return rule
 
 
-def _why_none(text: str, kind: Any) -> str | None:
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values that an application's own type lists."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, Enum) and not is_enum(kind):
+        return tuple(member.value for member in kind)
+    return ()
+
+
+def _why_none(text: str, kind: Any, *, is_text: bool) -> str | None:
     """Return what is odd about a text that servers send where they have no value; None if it may be one."""
-    if not text and kind not in _TEXTS:
+    if not text and not is_text:
         return "an empty text for no value"
     if kind is datetime:
         if text.startswith("0001-01-01T"):
@@ -118,14 +135,22 @@ def object_rule(cls: Any, rule_of: Callable[[Any], Rule]) -> Rule:
             raise MisfitError
         if original is not None:
             arguments[original.alias or original.name] = cast("dict[str, Any]", value)
-        return make(**arguments)
+        return _made(make, arguments)
 
     return rule
 
 
+def _made(cls: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return cls(**arguments)
+    except Exception as error:  # noqa: BLE001  as in `structure`
+        # Its text may show a value.
+        raise WrongTypeError(f"refused by {cls.__name__} with {type(error).__name__}") from None
+
+
 def _attribute(attribute: Any, kind: Any, rule_of: Callable[[Any], Rule]) -> _Attribute:
     key, has_default = json_name(attribute), attribute.default is not attrs.NOTHING
-    may_be_null = kind is Any or is_optional(kind)
+    may_be_null = kind in {Any, object} or is_optional(kind) or None in _choices(kind)
     structure_value = _structuring(kind, rule_of)
     if attribute.converter is not None:
         structure_value = _or_unchanged(structure_value)

@@ -8,15 +8,16 @@ says what was expected.
 
     JSON           is read as            by
     scalar         str, int, Decimal...  scalars.py, by class
+    scalar         Literal, Enum         scalars.py: the very value, as to Python 1 is True
     anything, null X | None              containers.optional_rule: also takes what servers send where they have no value
     object         attrs class           containers.object_rule: made per class, renames keys to attributes
     object         dict, Mapping         containers.dict_rule
     list           list, tuple           containers.list_rule: made per type of item
     anything       object, Any           scalars.unchanged
-    anything else  set, Literal, Enum... cattrs, which asks these rules for what is inside
+    anything else  set, Sequence...      cattrs, which asks these rules for what is inside
 
-cattrs is asked last, because it converts ("false" to True, null to "None", 5 to "5"); and it is imported when a class
-of an application's own needs it: no model of the SDKs does, and it takes as long as tens of calls.
+cattrs is asked last, because it converts ("false" to True, null to "None", "ab" to ["a", "b"]); and it is imported
+when a class of an application's own needs it: no model of the SDKs does, and it takes as long as tens of calls.
 
 What is tolerated, and told to `Reading.tolerate`, costs a field at most, never the answer:
 
@@ -28,12 +29,13 @@ What is tolerated, and told to `Reading.tolerate`, costs a field at most, never 
 - digits in a text for a whole number, only where an attribute has `metadata={"digits": True}`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from sdk_core.codec.containers import dict_rule, list_rule, object_rule, optional_rule
+from sdk_core.codec.containers import annotated_rule, dict_rule, list_rule, object_rule, optional_rule
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.problems import (
     MOST_PROBLEMS,
@@ -44,11 +46,8 @@ from sdk_core.codec.problems import (
     WrongTypeError,
     current_reading,
 )
-from sdk_core.codec.scalars import SCALAR_RULES, Rule, exactly, unchanged
-from sdk_core.codec.shapes import has_attrs, is_enum, is_optional, is_uniform
-
-if TYPE_CHECKING:
-    from cattrs import Converter
+from sdk_core.codec.scalars import SCALAR_RULES, Rule, exactly, literal_rule, unchanged
+from sdk_core.codec.shapes import has_attrs, is_optional, is_uniform
 
 __all__ = ["prepare", "structure"]
 
@@ -91,8 +90,8 @@ def structure(value: Any, shape: type[T], reading: Reading | None = None) -> T:
 
 def prepare(shape: Any) -> None:
     """Import now what is needed to read `shape` itself: calls do not wait for an import."""
-    if not (has_attrs(shape) or _own_rule(shape)):
-        _cattrs_converter()
+    if not has_attrs(shape):
+        _rule_of(shape)
 
 
 @cache
@@ -104,18 +103,26 @@ def _own_rule(shape: Any) -> Rule | None:
     """Return our rule for what is read as `shape`; None if there is none."""
     if (rule := _RULES_BY_CLASS.get(shape)) is not None:
         return rule
-    if is_enum(shape):
-        return SCALAR_RULES[OpenEnumObject if issubclass(shape, OpenEnumObject) else OpenEnum]
+    if isinstance(shape, type) and issubclass(shape, Enum):
+        return SCALAR_RULES[next(kind for kind in shape.__mro__ if kind in _ENUMS)]
     origin: Any = get_origin(shape)
+    if origin is Literal:
+        return literal_rule(shape)
+    make_rule: Callable[[Any, Callable[[Any], Rule]], Rule] | None = None
     if origin in {list, tuple} and is_uniform(shape):
-        return list_rule(shape, _rule_of)
-    if origin in {dict, Mapping}:
-        return dict_rule(shape, _rule_of)
-    if is_optional(shape):
-        return optional_rule(shape, _rule_of)
-    return object_rule(shape, _rule_of) if has_attrs(shape) else None
+        make_rule = list_rule
+    elif origin in {dict, Mapping} and get_args(shape):
+        make_rule = dict_rule
+    elif origin is Annotated:
+        make_rule = annotated_rule
+    elif is_optional(shape):
+        make_rule = optional_rule
+    elif has_attrs(shape):
+        make_rule = object_rule
+    return None if make_rule is None else make_rule(shape, _rule_of)
 
 
+_ENUMS = frozenset({Enum, OpenEnum, OpenEnumObject})
 _RULES_BY_CLASS: Mapping[Any, Rule] = {
     **SCALAR_RULES,
     **dict.fromkeys((Any, object), unchanged),
@@ -128,16 +135,28 @@ _RULES_BY_CLASS: Mapping[Any, Rule] = {
 
 
 def _cattrs_rule(shape: Any) -> Rule:
-    from cattrs import StructureHandlerNotFoundError  # noqa: PLC0415  see the module's docstring
+    from cattrs import Converter, StructureHandlerNotFoundError  # noqa: PLC0415  see the module's docstring
 
-    structure_by_cattrs, form = _cattrs_converter().structure, _form_of(get_origin(shape) or shape)
+    # Of its own for each shape: all else, whatever it holds, is left to our rules.
+    converter, form = Converter(detailed_validation=False), _form_of(get_origin(shape) or shape)
+
+    def inside(value: Any, kind: Any) -> Any:
+        if kind == shape:
+            # A subclass of a scalar: to cattrs the same as the scalar.
+            raise NoRuleError("nothing can read this type")
+        return _rule_of(kind)(value, kind)
+
+    # By class, too: cattrs asks the rules for classes first, and has its own ones.
+    for kind in SCALAR_RULES:
+        converter.register_structure_hook(kind, inside)
+    converter.register_structure_hook_factory(lambda kind: kind != shape, _rule_of)
 
     def rule(value: Any, kind: Any) -> Any:
         # cattrs takes whatever can be iterated over: of a text its letters, of an object its keys.
         if form is not None and type(value) is not form:
             raise WrongTypeError("expected an object" if form is dict else "expected a list")
         try:
-            return structure_by_cattrs(value, kind)
+            return converter.structure(value, kind)
         except StructureHandlerNotFoundError:
             raise NoRuleError("nothing can read this type") from None
 
@@ -149,16 +168,3 @@ def _form_of(kind: Any) -> type | None:
     if not isinstance(kind, type) or not issubclass(kind, Collection) or issubclass(kind, str | bytes):
         return None
     return dict if issubclass(kind, Mapping) else list
-
-
-@cache
-def _cattrs_converter() -> "Converter":
-    """Return the one converter, which asks our rules for all that they know."""
-    from cattrs import Converter  # noqa: PLC0415  see the module's docstring
-
-    converter = Converter(detailed_validation=False)
-    # By class, not by predicate: cattrs asks the rules for classes first, and has one of its own for every Enum.
-    for kind, rule in SCALAR_RULES.items():
-        converter.register_structure_hook(kind, rule)
-    converter.register_structure_hook_factory(lambda shape: _own_rule(shape) is not None, _rule_of)
-    return converter

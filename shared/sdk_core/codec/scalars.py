@@ -1,17 +1,20 @@
 """The rules for JSON values that hold no others. They convert nothing: a value is of the documented type or refused."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
-from typing import Any
+from math import isfinite
+from typing import Any, get_args
 from uuid import UUID
 
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
 from sdk_core.codec.problems import WrongTypeError, current_reading
 from sdk_core.codec.text import as_object
 
-__all__ = ["SCALAR_RULES", "NaiveError", "Rule", "as_datetime", "as_decimal", "exactly", "unchanged"]
+__all__ = ["SCALAR_RULES", "NaiveError", "Rule", "as_datetime", "as_decimal", "exactly", "literal_rule", "unchanged"]
 
 Rule = Callable[[Any, Any], Any]
 """Takes a JSON value and the shape, and returns the value as that shape."""
@@ -40,7 +43,11 @@ def as_decimal(value: Any, _shape: Any) -> Decimal:
 
 def _as_float(value: Any, _shape: Any) -> float:
     if type(value) in {Decimal, int}:
-        return float(value)
+        # Of a number too large for it, float() makes infinity or an error.
+        with suppress(OverflowError):
+            if isfinite(number := float(value)):
+                return number
+        raise WrongTypeError("expected a number that a float can hold")
     raise WrongTypeError("expected a number")
 
 
@@ -110,6 +117,34 @@ def _enum_object(value: Any, kind: type[OpenEnumObject]) -> OpenEnumObject:
     raise WrongTypeError('expected an object {"name": "..."}')
 
 
+def _member(value: Any, kind: type[Enum]) -> Enum:
+    try:
+        member = kind(value)
+    except ValueError:
+        raise WrongTypeError(f"expected a value of {kind.__name__}") from None
+    # To Python, 1 is True, and 1.0, too.
+    found, meant = value.__class__, member.value.__class__
+    if found is not meant and (bool in {found, meant} or (found is Decimal and meant is int)):
+        raise WrongTypeError(f"expected a value of {kind.__name__}")
+    return member
+
+
+def literal_rule(shape: Any) -> Rule:
+    """Return the rule for `Literal[...]`: one of its values, and of the same type."""
+    members: dict[Any, Any] = {}
+    for member in get_args(shape):
+        value: Any = member.value if isinstance(member, Enum) else member
+        members[value.__class__, value] = member
+
+    def rule(value: Any, _shape: Any) -> Any:
+        try:
+            return members[value.__class__, value]
+        except (KeyError, TypeError):
+            raise WrongTypeError("expected one of the declared values") from None
+
+    return rule
+
+
 def unchanged(value: Any, _shape: Any) -> Any:
     """Return any JSON value as it is."""
     return value
@@ -126,4 +161,6 @@ SCALAR_RULES: Mapping[type, Rule] = {
     UUID: _uuid,
     OpenEnum: _enum,
     OpenEnumObject: _enum_object,
+    # An application's own.
+    Enum: _member,
 }

@@ -5,7 +5,7 @@ A shape is a type as an annotation has it: `str`, an attrs class, `Page[Item]`, 
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, Generic, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Generic, TypeGuard, Union, get_args, get_origin
 
 import attrs
 
@@ -13,6 +13,7 @@ from sdk_core.codec.enums import OpenEnum
 
 __all__ = [
     "LazyDict",
+    "bare",
     "has_attrs",
     "is_enum",
     "is_factory",
@@ -22,6 +23,11 @@ __all__ = [
     "original_of",
     "typed_attributes",
 ]
+
+
+def bare(shape: Any) -> Any:
+    """Return a type without what `Annotated` or `Final` says of it."""
+    return bare(get_args(shape)[0]) if get_origin(shape) in (Annotated, Final) else shape
 
 
 def is_enum(shape: Any) -> TypeGuard[type[OpenEnum]]:
@@ -38,7 +44,7 @@ def is_optional(shape: Any) -> bool:
 def is_uniform(shape: Any) -> bool:
     """Whether a list or tuple with arguments holds items of one type."""
     args = get_args(shape)
-    return len(args) == 1 or args[1:] == (...,)
+    return args[1:] == (...,) or (len(args) == 1 and get_origin(shape) is not tuple)
 
 
 def has_attrs(shape: Any) -> bool:
@@ -53,8 +59,8 @@ def is_factory(default: Any) -> bool:
 
 
 def json_name(attribute: "attrs.Attribute[Any]") -> str:
-    """Return the JSON key of an attribute: `metadata["json"]`, or its name in camelCase."""
-    head, *rest = attribute.name.split("_")
+    """Return the JSON key of an attribute: `metadata["json"]`, or its name in camelCase; of `_name`, `name`."""
+    head, *rest = attribute.name.lstrip("_").split("_")
     return attribute.metadata.get("json") or head + "".join(word.capitalize() for word in rest)
 
 
@@ -71,9 +77,11 @@ def typed_attributes(shape: Any) -> "list[tuple[attrs.Attribute[Any], Any]]":
     cls = get_origin(shape) or shape
     attributes = attrs.fields(attrs.resolve_types(cls))
     if Generic not in cls.__mro__:
-        return [(attribute, attribute.type) for attribute in attributes]
+        return [(attribute, bare(attribute.type)) for attribute in attributes]
     arguments, owners = dict(_arguments(shape)), _owners(cls)
-    return [(attribute, _substituted(attribute.type, arguments[owners[attribute.name]])) for attribute in attributes]
+    return [
+        (attribute, bare(_substituted(attribute.type, arguments[owners[attribute.name]]))) for attribute in attributes
+    ]
 
 
 def _arguments(shape: Any) -> Iterator[tuple[type, Mapping[Any, Any]]]:

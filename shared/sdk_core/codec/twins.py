@@ -38,7 +38,7 @@ from decimal import Decimal
 from functools import cache, partial
 from operator import attrgetter
 from types import NoneType, SimpleNamespace
-from typing import Any, NamedTuple, NoReturn, get_args, get_origin
+from typing import Any, Generic, NamedTuple, NoReturn, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -48,6 +48,7 @@ from sdk_core.codec.enums import OpenEnumObject
 from sdk_core.codec.scalars import as_datetime, as_decimal
 from sdk_core.codec.shapes import LazyDict, has_attrs, is_enum, is_factory, json_name, original_of, typed_attributes
 from sdk_core.codec.text import decimal
+from sdk_core.value import Shown, Value
 
 __all__ = ["READERS", "READERS_OF_LARGE"]
 
@@ -229,6 +230,9 @@ _BUILT_ANOTHER_WAY = (
     "__dataclass_fields__",
 )
 
+_BASES = frozenset({object, Generic, Shown, Value})
+"""Those whose `__init_subclass__` may be told of a twin."""
+
 
 @cache
 def _standard_setattrs() -> tuple[Any, ...]:
@@ -247,6 +251,8 @@ def _only_stores(cls: Any) -> bool:
         and slots - {"__weakref__"} == {a.name for a in fields}
         and all(a.init and a.validator is a.converter is None and not is_factory(a.default) for a in fields)
         and not any(hasattr(cls, name) for name in _BUILT_ANOTHER_WAY)
+        # An application's base that is told of its subclasses, to list them perhaps, would be told of the twin.
+        and all("__init_subclass__" not in vars(base) for base in cls.__mro__ if base not in _BASES)
         and cls.__new__ is object.__new__
         and cls.__setattr__ in _standard_setattrs()
         and type(cls) is type

@@ -13,7 +13,7 @@ cattrs is not used: it would have to be imported before the first request with a
 tens of such requests do.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableSequence, Sequence, Sized
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -108,7 +108,7 @@ def _writer(shape: Any) -> Callable[[Any], Any]:
         return lambda value: None if value is None else write_value(value)
     if not isinstance(kind, type) or kind in _ANY_CLASS:
         return _write_by_class
-    if issubclass(kind, list | tuple):
+    if issubclass(kind, list | tuple) or kind in _LISTS:
         # Of a tuple such as tuple[int, str], each item is written by its own class.
         return partial(_write_list, _TO_JSON_VALUE[args[0]] if is_uniform(shape) else _write_by_class)
     if issubclass(kind, Mapping):
@@ -118,7 +118,8 @@ def _writer(shape: Any) -> Callable[[Any], Any]:
     return next((partial(_write_scalar, kind, write) for base, write in _SCALARS if issubclass(kind, base)), _unchanged)
 
 
-_ANY_CLASS = frozenset({Any, object, Sequence, Union, UnionType, Annotated})
+_LISTS = frozenset({Sequence, MutableSequence, Collection, Iterable})
+_ANY_CLASS = frozenset({Any, object, Union, UnionType, Annotated})
 """What does not say of which class a value is."""
 
 
@@ -139,7 +140,15 @@ def _write_mapping(write_item: Callable[[Any], Any], value: Any) -> dict[Any, An
     kind = value.__class__
     if kind is not dict and not issubclass(kind, Mapping):
         raise TypeError(f"a {kind.__name__} can't be sent as a JSON object")
-    return {_write_by_class(key): write_item(item) for key, item in value.items()}
+    return {key if key.__class__ is str else _write_key(key): write_item(item) for key, item in value.items()}
+
+
+def _write_key(key: Any) -> Any:
+    if isinstance(key, OpenEnumObject):
+        # Its object is no key.
+        return str(key)
+    # What is no text even then is refused later, by `_key`.
+    return _write_by_class(key) if isinstance(key, Enum | datetime) else key
 
 
 def _unchanged(value: Any) -> Any:
@@ -150,6 +159,24 @@ def _write_scalar(kind: type, write: Callable[[Any], Any], value: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"a {type(value).__name__} can't be sent where a {kind.__name__} is declared")
     return write(value)
+
+
+_TAKEN: Mapping[Any, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    bool: (bool,),
+    # Of a float, `_exact` says what to pass.
+    Decimal: (Decimal, int, float),
+    float: (Decimal, int, float),
+}
+"""What may be given where a text, a number, or true or false is declared."""
+
+
+def _write_plain(kind: type, taken: tuple[type, ...], value: Any) -> Any:
+    # To isinstance(), True is an int.
+    if not isinstance(value, taken) or (type(value) is bool and kind is not bool):
+        raise TypeError(f"a {type(value).__name__} can't be sent where a {kind.__name__} is declared")
+    return value
 
 
 _SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
@@ -188,7 +215,14 @@ def _object_writer(cls: Any) -> Callable[[Any], Any]:
     def write_object(value: Any) -> dict[str, Any]:
         if not attributes:
             # Late, because a class may hold its own kind.
-            attributes[:] = map(tuple, _attributes(cls))
+            try:
+                found_ones = [*_attributes(cls)]
+            except (NameError, AttributeError, SyntaxError) as error:
+                what = f"an annotation of {cls.__name__} can't be read ({error}); its module must define the name first"
+                raise TypeError(what) from None
+            if len({each.key for each in found_ones}) < len(found_ones):
+                raise TypeError(f"{cls.__name__} can't be sent: two of its attributes have the same JSON key")
+            attributes[:] = map(tuple, found_ones)
         found: dict[str, Any] = {}
         for name, key, is_always_written, default, unchanged, write in attributes:
             item = getattr(value, name)
@@ -212,7 +246,11 @@ def _attributes(cls: Any) -> Iterator[_Attribute]:
             default = _default_of(attribute)
             is_empty = default is None or (isinstance(default, Sized) and not len(default))
             write = _TO_JSON_VALUE[Any if kind is None else kind]
-            unchanged = kind if kind in _PLAIN else None
+            members: tuple[Any, ...] = get_args(kind) if is_optional(kind) else (kind,)
+            bare: Any = next((member for member in members if member is not NoneType), kind)
+            unchanged = bare if bare in _PLAIN or bare is Decimal else None
+            if bare in _TAKEN:
+                write = partial(_write_plain, bare, (*_TAKEN[bare], *members))
             yield _Attribute(attribute.name, json_name(attribute), not is_empty, default, unchanged, write)
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, MutableSequence, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -108,6 +108,7 @@ def test_days_moments_and_uuids_are_sent_as_documented(value: object, text: str)
 def test_days_and_uuids_are_keys_in_their_text() -> None:
     """At any depth."""
     value = {date(2026, 1, 31): 1, "a": {UUID(int=1): [{datetime(2026, 1, 31, tzinfo=UTC): 2}]}}
+    assert codec.dump({BillingFrequency.MONTHLY: 1, Colour.RED: 2}) == b'{"Monthly":1,"red":2}'
     assert codec.dump(value) == (
         b'{"2026-01-31":1,"a":{"00000000-0000-0000-0000-000000000001":[{"2026-01-31T00:00:00+00:00":2}]}}'
     )
@@ -134,7 +135,10 @@ def test_declared_type_decides_what_is_sent() -> None:
                 codec.dump(attrs.evolve(Days(moment.date(), moment), **odd))
 
 
-@goes_through("value", [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}])
+@goes_through(
+    "value",
+    [{1: 2}, {"a": {None: 1}}, {"a": [{b"k": 1}]}, {("a",): 1}, {Money(amount=Decimal(1), currency="EUR"): 1}],
+)
 def test_keys_that_are_no_text_are_not_sent(value: object) -> None:
     """JSON has none: they would make the body unreadable."""
     with pytest.raises(TypeError, match="key"):
@@ -342,6 +346,86 @@ def test_types_that_leave_a_choice_are_written_by_the_class_of_the_value() -> No
     assert codec.dump(value) == (
         b'{"alternative":{"name":"Monthly"},"annotated":{"name":"Monthly"},"several":{"amount":5,"currency":"EUR"}}'
     )
+
+
+@attrs.frozen
+class Plain:
+    """With what any JSON value could stand for."""
+
+    text: str = ""
+    number: int = 0
+    is_so: bool = False
+    amount: Decimal = Decimal(0)
+    share: float = Decimal(0)  # type: ignore[assignment]
+    note: str | None = None
+    limit: Annotated[Decimal | None, "in euros"] = None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"text": odd} for odd in (5, None, UUID(int=1), date(2026, 1, 31))),
+        *({"number": odd} for odd in ("5", None, Decimal("5.5"), True)),
+        *({"is_so": odd} for odd in ("false", None, 1)),
+        *({"amount": odd} for odd in ("5.10", None, True)),
+        *({"share": odd} for odd in ("5.10", None)),
+        *({"note": 5}, {"limit": "5.10"}),
+    ],
+    ids=str,
+)
+def test_text_or_number_of_another_class_than_declared_is_refused(odd: dict[str, Any]) -> None:
+    """An amount is not sent as text, nor null where something must be."""
+    with pytest.raises(TypeError, match="can't be sent where a"):
+        codec.dump(Plain(**odd))
+
+
+def test_numbers_may_be_whole_and_texts_of_subclasses() -> None:
+    value = Plain(BillingFrequency.MONTHLY, 5, True, 5, Decimal("0.5"), "x", Decimal("5.10"))  # type: ignore[arg-type]
+    assert codec.dump(value) == (
+        b'{"text":"Monthly","number":5,"isSo":true,"amount":5,"share":0.5,"note":"x","limit":5.10}'
+    )
+
+
+@attrs.frozen
+class Many:
+    """Lists by what they offer."""
+
+    units: Iterable[BillingFrequency] = ()
+    more: Collection[Money] = ()
+    changing: MutableSequence[date] = attrs.field(factory=list)
+    terms: Sequence[Notice] = ()
+
+
+def test_lists_declared_by_what_they_offer_are_sent_with_items_of_their_types() -> None:
+    value = Many([BillingFrequency.MONTHLY], (Money(amount=Decimal(5), currency="EUR"),), [date(2026, 1, 31)])
+    assert codec.dump(value) == (
+        b'{"units":[{"name":"Monthly"}],"more":[{"amount":5,"currency":"EUR"}],"changing":["2026-01-31"]}'
+    )
+    for odd in ({"units": ["Monthly"]}, {"units": BillingFrequency.MONTHLY}, {"terms": "text"}, {"terms": ["text"]}):
+        with pytest.raises(TypeError, match="can't be sent"):
+            codec.dump(Many(**odd))  # type: ignore[arg-type]
+
+
+@attrs.frozen
+class Late:
+    of: "NotDefined | None" = None  # type: ignore[name-defined] # noqa: F821
+
+
+def test_body_with_an_annotation_that_can_not_be_read_says_so() -> None:
+    with pytest.raises(TypeError, match=r"an annotation of Late can't be read .*'NotDefined'.* must define the name"):
+        codec.dump(Late())
+
+
+@attrs.frozen
+class Ambiguous:
+    end: date | None = attrs.field(default=None, metadata={"json": "endDate"})
+    end_date: date | None = None
+
+
+def test_two_values_for_one_key_are_not_sent() -> None:
+    """One of them would be lost."""
+    with pytest.raises(TypeError, match="Ambiguous can't be sent: two of its attributes have the same JSON key"):
+        codec.dump(Ambiguous(end=date(2026, 1, 31)))
 
 
 @attrs.frozen
