@@ -28,7 +28,7 @@ reads the text again: only that one names what is wrong, and reads what is toler
 
     enums, problems, text <- scalars <- containers <- rules
     enums <- shapes <- containers
-    problems, rules, shapes <- write
+    exact, problems, rules, shapes <- write
     scalars, shapes, text <- twins
     problems <- lists
 """

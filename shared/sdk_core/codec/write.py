@@ -1,13 +1,10 @@
 """attrs instances and JSON values to JSON text.
 
-    value --> _TO_JSON_VALUE -------> _exact ----------------> msgspec --> bytes
+    value --> _TO_JSON_VALUE -------> exact -----------------> msgspec --> bytes
               attrs instances become  what JSON does not know
               dicts with JSON keys;   is refused; Decimals are
               None and empty          written digit by digit
               defaults are left out
-
-msgspec writes fastest, and would write much that no API documents: sets, bytes, dataclasses, `Decimal` as a string.
-`_exact` therefore lets through only what is written as the documentation has it.
 
 cattrs is not used: it would have to be imported before the first request with a body is sent, which takes as long as
 tens of such requests do.
@@ -27,6 +24,7 @@ import attrs
 import msgspec
 
 from sdk_core.codec.enums import OpenEnum, OpenEnumObject
+from sdk_core.codec.exact import DATES, PLAIN, exact
 from sdk_core.codec.problems import Reading
 from sdk_core.codec.rules import structure
 from sdk_core.codec.shapes import (
@@ -51,7 +49,7 @@ def dump(value: Any) -> bytes:
         ValueError: a number is not finite, a text holds half of a surrogate pair, or objects are nested too deeply.
     """
     try:
-        return _ENCODER.encode(_exact(_TO_JSON_VALUE[value.__class__](value)))
+        return _ENCODER.encode(exact(_TO_JSON_VALUE[value.__class__](value)))
     except UnicodeEncodeError:
         problem = ValueError("a text holds half of a surrogate pair, which JSON can't carry")
     except RecursionError:
@@ -67,7 +65,7 @@ def to_builtins(value: Any) -> Any:
         TypeError, ValueError: as `dump` does.
     """
     dump(value)
-    return msgspec.to_builtins(_with_decimals(_exact(_TO_JSON_VALUE[value.__class__](value))), builtin_types=(Decimal,))
+    return msgspec.to_builtins(_with_decimals(exact(_TO_JSON_VALUE[value.__class__](value))), builtin_types=(Decimal,))
 
 
 def _with_decimals(value: Any) -> Any:
@@ -89,11 +87,6 @@ def encode_datetime(name: str, value: datetime) -> str:
 
 
 _ENCODER = msgspec.json.Encoder()
-_DATES = frozenset({date.__mro__[-2]})
-"""The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
-_PLAIN = _DATES | {str, int, bool, NoneType, UUID}
-"""What msgspec writes as the APIs document it, if it is of exactly such a class."""
-_TEXT = frozenset({str})
 
 
 # attrs instances to JSON values
@@ -125,7 +118,7 @@ _ANY_CLASS = frozenset({Any, object, Union, UnionType, Annotated})
 
 def _write_by_class(value: Any) -> Any:
     kind = value.__class__
-    # A bare object() is refused later, by `_exact`. To write it by its class would be to come back here.
+    # A bare object() is refused later, by `exact`. To write it by its class would be to come back here.
     return value if kind is object else _TO_JSON_VALUE[kind](value)
 
 
@@ -147,7 +140,7 @@ def _write_key(key: Any) -> Any:
     if isinstance(key, OpenEnumObject):
         # Its object is no key.
         return str(key)
-    # What is no text even then is refused later, by `_key`.
+    # What is no text even then is refused later, by `exact`.
     return _write_by_class(key) if isinstance(key, Enum | datetime) else key
 
 
@@ -165,7 +158,7 @@ _TAKEN: Mapping[Any, tuple[type, ...]] = {
     str: (str,),
     int: (int,),
     bool: (bool,),
-    # Of a float, `_exact` says what to pass.
+    # Of a float, `exact` says what to pass.
     Decimal: (Decimal, int, float),
     float: (Decimal, int, float),
 }
@@ -182,7 +175,7 @@ def _write_plain(kind: type, taken: tuple[type, ...], value: Any) -> Any:
 _SCALARS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (datetime, lambda value: encode_datetime("datetime", value)),
     # A date or UUID of exactly that class stays: msgspec writes the same text, and faster. Of subclasses it knows none.
-    (date, lambda value: value if type(value) in _DATES else date.isoformat(value)),
+    (date, lambda value: value if type(value) in DATES else date.isoformat(value)),
     (UUID, lambda value: value if type(value) is UUID else UUID.__str__(value)),
     (OpenEnumObject, lambda value: {"name": str(value)}),
     (OpenEnum, str),
@@ -215,14 +208,7 @@ def _object_writer(cls: Any) -> Callable[[Any], Any]:
     def write_object(value: Any) -> dict[str, Any]:
         if not attributes:
             # Late, because a class may hold its own kind.
-            try:
-                found_ones = [*_attributes(cls)]
-            except (NameError, AttributeError, SyntaxError) as error:
-                what = f"an annotation of {cls.__name__} can't be read ({error}); its module must define the name first"
-                raise TypeError(what) from None
-            if len({each.key for each in found_ones}) < len(found_ones):
-                raise TypeError(f"{cls.__name__} can't be sent: two of its attributes have the same JSON key")
-            attributes[:] = map(tuple, found_ones)
+            attributes[:] = map(tuple, _checked_attributes(cls))
         found: dict[str, Any] = {}
         for name, key, is_always_written, default, unchanged, write in attributes:
             item = getattr(value, name)
@@ -240,6 +226,17 @@ def _object_writer(cls: Any) -> Callable[[Any], Any]:
     return write
 
 
+def _checked_attributes(cls: Any) -> list[_Attribute]:
+    try:
+        attributes = [*_attributes(cls)]
+    except (NameError, AttributeError, SyntaxError) as error:
+        what = f"an annotation of {cls.__name__} can't be read ({error}); its module must define the name first"
+        raise TypeError(what) from None
+    if len({attribute.key for attribute in attributes}) < len(attributes):
+        raise TypeError(f"{cls.__name__} can't be sent: two of its attributes have the same JSON key")
+    return attributes
+
+
 def _attributes(cls: Any) -> Iterator[_Attribute]:
     for attribute, kind in typed_attributes(cls):
         if attribute.init and not attribute.metadata.get("original"):
@@ -248,7 +245,7 @@ def _attributes(cls: Any) -> Iterator[_Attribute]:
             write = _TO_JSON_VALUE[Any if kind is None else kind]
             members: tuple[Any, ...] = get_args(kind) if is_optional(kind) else (kind,)
             bare: Any = next((member for member in members if member is not NoneType), kind)
-            unchanged = bare if bare in _PLAIN or bare is Decimal else None
+            unchanged = bare if bare in PLAIN or bare is Decimal else None
             if bare in _TAKEN:
                 write = partial(_write_plain, bare, (*_TAKEN[bare], *members))
             yield _Attribute(attribute.name, json_name(attribute), not is_empty, default, unchanged, write)
@@ -276,57 +273,3 @@ def _sent_back(value: object, name: str, write: Callable[[Any], dict[str, Any]])
     before = write(structure(original, value.__class__, Reading()))
     kept = {key: item for key, item in original.items() if key in now or key not in before}
     return kept | {key: item for key, item in now.items() if item != before.get(key)}
-
-
-# JSON values to text
-
-
-def _exact(value: Any) -> Any:
-    """Return a JSON value in a form that msgspec writes unchanged.
-
-    Raises:
-        TypeError, ValueError: something in it is no JSON value, though msgspec might write it.
-    """
-    kind = value.__class__
-    # Most bodies end here: an object without lists or objects in it is not copied.
-    if kind is dict and _PLAIN.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value)):
-        return value
-    if issubclass(kind, dict):
-        return {_key(key): item if type(item) in _PLAIN else _exact(item) for key, item in value.items()}
-    if issubclass(kind, list | tuple):
-        return [item if type(item) in _PLAIN else _exact(item) for item in value]
-    return value if kind in _PLAIN else _exact_scalar(value, kind)
-
-
-def _exact_scalar(value: Any, kind: type) -> Any:
-    if issubclass(kind, str):
-        return str.__str__(value)
-    if issubclass(kind, int):
-        return int.__int__(value)
-    if issubclass(kind, float):
-        raise TypeError("pass Decimal, not float: a float can't hold most decimal amounts")
-    if not issubclass(kind, Decimal):
-        raise TypeError(f"a {kind.__name__} can't be sent as JSON")
-    if not Decimal.is_finite(value):
-        raise ValueError("a JSON number must be finite")
-    return msgspec.Raw(_decimal_text(value).encode())
-
-
-_MOST_ZEROS = 40
-"""No amount has as many; some parsers don't know exponents."""
-
-
-def _decimal_text(value: Decimal) -> str:
-    """Return a Decimal digit by digit; with an exponent if that would be long: a server's 1E+999999999 may go back."""
-    text = Decimal.__str__(value)
-    return Decimal.__format__(value, "f") if "E" in text and abs(Decimal.adjusted(value)) <= _MOST_ZEROS else text
-
-
-def _key(key: object) -> str:
-    if isinstance(key, UUID):
-        return UUID.__str__(key)
-    if isinstance(key, date) and not isinstance(key, datetime):
-        return date.isoformat(key)
-    if not isinstance(key, str):
-        raise TypeError(f"a JSON key must be a str, not {type(key).__name__}")
-    return str.__str__(key)
