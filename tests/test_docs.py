@@ -78,6 +78,23 @@ def test_what_is_to_be_installed_is_there() -> None:
     ]
 
 
+def test_what_contributors_are_sent_to_is_there() -> None:
+    """Names "in" a file; and each file of the core is named, but for the command line's and the sandboxes'."""
+    text, core = (ROOT / "CONTRIBUTING.md").read_text(), ROOT / "shared" / "sdk_core"
+    found = re.findall(r"((?:`[\w.]+`(?:, | and )?)+) in `([\w/]+\.py)`", text)
+    assert len(found) > 5
+    for names, file in found:
+        source = (core / file).read_text()
+        for name in re.findall(r"`([\w.]+)`", names):
+            defined = rf"^ *(?:async def|def|class) {name.rpartition('.')[2]}\b|^{name}\b"
+            assert re.search(defined, source, re.MULTILINE), f"{name} in {file}"
+    rows = dict(re.findall(r"^\| `(\w+)/` \| (.*) \|$", text, re.MULTILINE))
+    assert rows.keys() == {"transport", "codec", "integrations", "bulk"}
+    for folder, listing in {"": text, **rows}.items():
+        files = {file.stem for file in (core / folder).glob("*.py")} - {"__init__", "version"}
+        assert files <= set(re.findall(r"`(\w+)`", listing)), folder
+
+
 SOURCES = (ROOT / "shared" / "sdk_core", ROOT / "membership_sdk", ROOT / "cloudcockpit_sdk")
 ERRORS = "reference/errors.md"
 
