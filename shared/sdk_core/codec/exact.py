@@ -14,9 +14,9 @@ import msgspec
 
 __all__ = ["DATES", "PLAIN", "exact"]
 
-DATES = frozenset({date.__mro__[-2]})
+DATES: frozenset[type] = frozenset({date.__mro__[-2]})
 """The class of dates, in a set: libraries that freeze time put a subclass of it in the place of a module's names."""
-PLAIN = DATES | {str, int, bool, NoneType, UUID}
+PLAIN: frozenset[type] = DATES | {str, int, bool, NoneType, UUID}
 """What msgspec writes as the APIs document it, if it is of exactly such a class."""
 _TEXT = frozenset({str})
 
