@@ -33,28 +33,36 @@ def add_operations_and_workflows(app: App, program: Program, *, named: str | Non
     Args:
         app: the program.
         program: what it is made from.
-        named: the one command that is needed, if it is only one. If none is called so, all are added.
+        named: the one command that is needed, if it is only one. If none is called so, all are added without their
+            options: an overview has none, and begins sooner.
 
     Returns:
         Whether only the command of that name was added.
     """
     names = {each.name for each in program.operations} | {each.__name__ for each in program.workflows}
     only = next((name for name in names if _dashed(name) == named), None)
+    is_overview = named is not None and only is None
     methods = {operation.name: getattr(program.client, operation.name) for operation in program.operations}
     iterators = {name: iterator for name in methods if (iterator := _iterator(program.client, name)) is not None}
     texts = describe([*methods.values(), *iterators.values(), *program.workflows])
     for operation in program.operations:
         if only in {None, operation.name}:
             described, has_pages = texts[operation.name], operation.name in iterators
-            command = _operation_command(program, operation, described, has_pages=has_pages)
+            command = _without_options
+            if not is_overview:
+                command = _operation_command(program, operation, described, has_pages=has_pages)
             group = _READ if operation.effect is Effect.READ else _CHANGE
             app.command(command, name=_dashed(operation.name), group=group, help=_operation_help(operation, texts))
     for workflow in program.workflows:
         if only in {None, workflow.__name__}:
             described = texts[workflow.__name__]
-            command = _workflow_command(program, workflow, described)
+            command = _without_options if is_overview else _workflow_command(program, workflow, described)
             app.command(command, name=_dashed(workflow.__name__), group=_SETTLE, help=_help(described, _time(workflow)))
     return only is not None
+
+
+def _without_options() -> Exit:
+    return Exit.USAGE
 
 
 def _operation_command(
