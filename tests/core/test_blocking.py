@@ -251,8 +251,8 @@ def test_other_threads_go_on_while_a_large_answer_is_read(name: str) -> None:
     """A call into msgspec that calls nothing back holds the interpreter's lock, and so holds up the loop's thread."""
     text, shape = GIVING_WAY[name]
     body = text().encode("utf-16" if "UTF-16" in name else "utf-8")
-    # 0.1 to 0.4, and more beside other work; 0.98 to 1 where the lock is held.
-    assert any(_longest_share_without_us(partial(codec.load, body, shape)) < 0.7 for _ in range(3))
+    # Other work on the machine adds to a measurement; where the lock is held, each of them is 0.98 or more.
+    assert any(_longest_share_without_us(partial(codec.load, body, shape)) < 0.4 for _ in range(10))
 
 
 def _longest_share_without_us(read: Callable[[], object]) -> float:

@@ -148,9 +148,13 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _refusal(value: object, declared: type) -> TypeError:
+    return TypeError(f"a {type(value).__name__} can't be sent where a {declared.__name__} is declared")
+
+
 def _write_scalar(kind: type, write: Callable[[Any], Any], value: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"a {type(value).__name__} can't be sent where a {kind.__name__} is declared")
+        raise _refusal(value, kind)
     return write(value)
 
 
@@ -168,7 +172,7 @@ _TAKEN: Mapping[Any, tuple[type, ...]] = {
 def _write_plain(kind: type, taken: tuple[type, ...], value: Any) -> Any:
     # To isinstance(), True is an int.
     if not isinstance(value, taken) or (type(value) is bool and kind is not bool):
-        raise TypeError(f"a {type(value).__name__} can't be sent where a {kind.__name__} is declared")
+        raise _refusal(value, kind)
     return value
 
 
@@ -221,7 +225,7 @@ def _object_writer(cls: Any) -> Callable[[Any], Any]:
             return write_object(value) if original is None else _sent_back(value, original.name, write_object)
         if isinstance(value, cls):
             return _write_by_class(value)
-        raise TypeError(f"a {type(value).__name__} can't be sent where a {cls.__name__} is declared")
+        raise _refusal(value, cls)
 
     return write
 
@@ -244,10 +248,10 @@ def _attributes(cls: Any) -> Iterator[_Attribute]:
             is_empty = default is None or (isinstance(default, Sized) and not len(default))
             write = _TO_JSON_VALUE[Any if kind is None else kind]
             members: tuple[Any, ...] = get_args(kind) if is_optional(kind) else (kind,)
-            bare: Any = next((member for member in members if member is not NoneType), kind)
-            unchanged = bare if bare in PLAIN or bare is Decimal else None
-            if bare in _TAKEN:
-                write = partial(_write_plain, bare, (*_TAKEN[bare], *members))
+            declared: Any = next((member for member in members if member is not NoneType), kind)
+            unchanged = declared if declared in PLAIN or declared is Decimal else None
+            if declared in _TAKEN:
+                write = partial(_write_plain, declared, (*_TAKEN[declared], *members))
             yield _Attribute(attribute.name, json_name(attribute), not is_empty, default, unchanged, write)
 
 
