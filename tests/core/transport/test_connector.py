@@ -6,7 +6,6 @@ import gc
 import os
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import pytest
 import trustme
 from aiohttp import ClientRequest, ClientSession, ClientTimeout, TCPConnector
 from aiohttp.tracing import Trace
+from alone import run_alone
 from payloads import payload
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer, read_request
 
@@ -451,13 +451,12 @@ def test_loop_that_stands_still_between_calls_sees_the_end() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_child_that_goes_on_with_an_inherited_loop_starts_over(tmp_path: Path) -> None:
+def test_child_that_goes_on_with_an_inherited_loop_starts_over() -> None:
     """A global loop and client, a call, a fork, and both call on: each gets its own answers.
 
     Also where no descriptor is left.
     """
-    told = run_for_each(_FORKS, tmp_path, "some left", "none left")
-    assert (told.stdout.split(), told.stderr) == (["child", "60", "parent", "60"] * 2, "")
+    assert run_for_each(_FORKS, "some left", "none left") == ["child", "60", "parent", "60"] * 2
 
 
 # What is below it is run in a process of its own for each way.
@@ -472,23 +471,10 @@ else:
 """
 
 
-def run_for_each(program: str, folder: Path, *ways: str) -> "subprocess.CompletedProcess[str]":
-    """Run the text of a program for each `way`; what it imports first is imported once for all."""
+def run_for_each(program: str, *ways: str) -> list[str]:
+    """Return the words that a program prints, run for each `way`; what it imports first is imported once for all."""
     imports, _, rest = program.partition("\n\n")
-    file = folder / "forks.py"
-    file.write_text(f"{imports}\n{_FOR_EACH}\n{rest}")
-    root = Path(__file__).parents[3]
-    path = os.pathsep.join(map(str, (root, root / "shared", root / "tests")))
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(file), *ways],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result
+    return run_alone(f"{imports}\n{_FOR_EACH}\n{rest}", *ways).split()
 
 
 _FORKS = """
@@ -554,14 +540,13 @@ loop.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_call_under_way_is_not_made_by_the_child_too(tmp_path: Path) -> None:
+def test_call_under_way_is_not_made_by_the_child_too() -> None:
     """Forked while TLS is agreed on, or between two attempts: the loop has the call in both processes.
 
     And forked while a thread imports what retries need: the child would wait for that thread, which it does not have.
     """
     told = ["child", "unknown", "7", "parent", "7", "7", "/it/1", "/it/2", "/it/2"]
-    ended = run_for_each(_FORKED_CALL, tmp_path, "connecting", "waiting", "importing")
-    assert ended.stdout.split() == told * 3
+    assert run_for_each(_FORKED_CALL, "connecting", "waiting", "importing") == told * 3
 
 
 _FORKED_CALL = """
