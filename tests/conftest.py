@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,8 +32,8 @@ sys.dont_write_bytecode = False
 # No test trusts an authority of this machine; to read them all is a fifth of what importing aiohttp takes.
 os.environ["SSL_CERT_FILE"] = os.devnull
 
-_LAST = ("specs", "deviations", "transport", "core", "cloudcockpit", "membership", "codec")
-"""Folders."""
+_BUSY = ("specs", "deviations", "transport", "core", "cloudcockpit", "membership", "codec")
+"""Folders whose tests start no programs and wait for little, those with the shortest files last."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -40,9 +41,32 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return (os.cpu_count() or 1) + 2 if config.option.numprocesses == "auto" else None
 
 
+class _Turned(pytest.Dir):
+    """A folder that each process begins at another place: what one has compiled, the others find there."""
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        """All of it."""
+        found = list(super().collect())
+        start = len(found) * int(os.environ["PYTEST_XDIST_WORKER"][2:]) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        return found[start:] + found[:start]
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Dir | None:
+    """Only where several processes collect."""
+    return _Turned.from_parent(parent, path=path) if "PYTEST_XDIST_WORKER" in os.environ else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is short and waits for nothing comes last, folder by folder: all processes end at about the same time."""
-    items.sort(key=lambda item: _LAST.index(folder) if (folder := item.path.parent.name) in _LAST else -1)
+    """Two files that wait for programs and time, then one that does not: so there is always something to compute.
+
+    What takes longest comes first and what is shortest last: all processes end at about the same time.
+    """
+    files = sorted({item.path for item in items}, key=lambda path: path.parts)
+    waiting = sorted((it for it in files if it.parent.name not in _BUSY), key=lambda path: path.parent.name != "tests")
+    busy = sorted((it for it in files if it.parent.name in _BUSY), key=lambda path: _BUSY.index(path.parent.name))
+    places = {path: place + place // 2 for place, path in enumerate(waiting)}
+    places |= {path: 3 * place + 2 for place, path in enumerate(busy)}
+    items.sort(key=lambda item: places[item.path])
 
 
 def pytest_sessionstart() -> None:
