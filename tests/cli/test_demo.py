@@ -1,5 +1,6 @@
 """The demos, which prove what they tell; and the two programs as they are started."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -163,6 +164,18 @@ def test_the_version_can_be_asked_for(
     monkeypatch.setattr(sys, "argv", [program, "--version"])
     assert package.main() == 0
     assert capsys.readouterr().out == f"{program} {__version__}\n"
+
+
+@MAINS
+def test_what_a_command_has_imported_is_not_looked_through_again(
+    package: ModuleType, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the garbage collector, which does so at the end of a process at the latest."""
+    monkeypatch.setattr(sys, "argv", [program, "--version"])
+    before = gc.get_freeze_count()
+    imported = [[number] for number in range(1000)]
+    package.main()
+    assert gc.get_freeze_count() >= before + len(imported)
 
 
 @MAINS
