@@ -62,6 +62,12 @@ Step = Any
 """A CannedAnswer, DROP, STALL, Raw, or a (maybe async) function of the WireRequest that returns one of them."""
 
 
+def patience(step: Step) -> float:
+    """Return an `attempt_timeout` that only who stalls reaches, however busy the machine is."""
+    stalls = step is STALL or (isinstance(step, Raw) and not step.close)
+    return 0.05 if stalls else 30
+
+
 class WireServer:
     """`async with WireServer(step, step, ...) as server:` answers request n with step n, the last one for ever."""
 

@@ -17,7 +17,7 @@ from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
-from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer, patience
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import MembershipClient
@@ -383,7 +383,10 @@ async def test_budget_is_per_policy(fake_time: FakeTime) -> None:
 )
 async def test_no_foreign_exception_escapes(step: Step, fake_time: FakeTime) -> None:
     """Neither the error nor its causes, nor what a traceback prints, come from tenacity, aiohttp or cattrs."""
-    async with WireServer(step) as server, membership(server, policy(fake_time), attempt_timeout=0.03) as client:
+    async with (
+        WireServer(step) as server,
+        membership(server, policy(fake_time), attempt_timeout=patience(step)) as client,
+    ):
         error = await failure(client.call(READ))
     chain: list[BaseException] = []
     link: BaseException | None = error

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 from cases import goes_through
-from wire import DROP, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer
+from wire import DROP, CannedAnswer, FakeTime, Raw, Step, WireRequest, WireServer, patience
 
 from cloudcockpit_sdk import CloudCockpitClient
 from membership_sdk import (
@@ -225,7 +225,7 @@ def test_outcomes_are_the_same_on_uvloop(step: Step, kind: type[SdkError], outco
 
     async def main() -> None:
         assert "uvloop" in type(asyncio.get_running_loop()).__module__
-        async with MembershipClient(server.url, "key", retry=AT_ONCE, attempt_timeout=0.1) as client:
+        async with MembershipClient(server.url, "key", retry=AT_ONCE, attempt_timeout=patience(step)) as client:
             with pytest.raises(kind) as caught:
                 await client.call(WRITE)
             assert (caught.value.outcome, len(caught.value.attempts)) == (outcome, requests)

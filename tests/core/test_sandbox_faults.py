@@ -118,7 +118,7 @@ async def test_a_truncated_read_is_read_again(fake_time: FakeTime) -> None:
 
 
 async def test_a_late_answer_is_late_only_for_who_waits_for_it() -> None:
-    async with MembershipSandbox(today=TODAY) as sandbox, sandbox.client(attempt_timeout=0.05) as client:
+    async with MembershipSandbox(today=TODAY) as sandbox, sandbox.client(attempt_timeout=0.2) as client:
         sandbox.fail(Fault.delay(600))
         with pytest.raises(CallTimeoutError) as caught:
             await client.create_contract_cancelation_amendment(**CONTRACT, **OFFERED)

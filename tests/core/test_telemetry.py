@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from watched import BUSY, IDS, READ, UPLOAD, WRITE, arrival, client_for, cloudcockpit
-from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer, patience
 from yarl import URL
 
 import cloudcockpit_sdk
@@ -164,7 +164,10 @@ async def test_hooks_are_told_of_a_failed_call(
 ) -> None:
     """A status ends an attempt without an error; what is raised ends the call."""
     notes = Notes()
-    async with WireServer(step) as server, client_for(server, notes, fake_time, attempt_timeout=0.02) as client:
+    async with (
+        WireServer(step) as server,
+        client_for(server, notes, fake_time, attempt_timeout=patience(step)) as client,
+    ):
         with pytest.raises(error):
             await client.call(WRITE, body={})
     assert notes.told == [

@@ -17,7 +17,7 @@ from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from watched import BUSY, IDS, READ, SEARCH, UPLOAD, WRITE, arrival, client_for, cloudcockpit
-from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Step, WireServer, patience
 from yarl import URL
 
 from cloudcockpit_sdk import ClientCredentials, CloudCockpitClient
@@ -144,7 +144,7 @@ async def test_spans_tell_of_a_failure(
     """Its kind on both, its text and what it did on the call's; an HTTP status speaks for itself."""
     async with (
         WireServer(step) as server,
-        client_for(server, traces.telemetry, fake_time, attempt_timeout=0.02) as client,
+        client_for(server, traces.telemetry, fake_time, attempt_timeout=patience(step)) as client,
     ):
         with pytest.raises(SdkError) as caught:
             await client.call(WRITE, body={})

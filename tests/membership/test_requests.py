@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 from cases import goes_through
 from payloads import payload
-from wire import DROP, STALL, CannedAnswer, WireRequest, WireServer
+from wire import DROP, STALL, CannedAnswer, WireRequest, WireServer, patience
 
 from membership_sdk import (
     CallTimeoutError,
@@ -412,7 +412,7 @@ async def test_verify_api_key_does_not_guess(step: object, error: type[SdkError]
     """A failure that says nothing of the key is neither True nor False."""
     async with (
         WireServer(step) as server,
-        MembershipClient(server.url, KEY, retry=RetryPolicy.none(), attempt_timeout=0.05) as client,
+        MembershipClient(server.url, KEY, retry=RetryPolicy.none(), attempt_timeout=patience(step)) as client,
     ):
         with pytest.raises(error):
             await client.verify_api_key()
