@@ -271,12 +271,26 @@ async def stalled(request: pytest.FixtureRequest) -> AsyncIterator[tuple[WireSer
         yield server, client
 
 
+async def pass_once_under_way(limit: asyncio.Timeout, server: WireServer) -> None:
+    """Let a timeout pass when the server has got a request, however long that takes."""
+    while not server.requests:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    limit.reschedule(asyncio.get_running_loop().time())
+
+
+async def limited(call: Coroutine[Any, Any, Any], server: WireServer) -> None:
+    """Put a timeout around a call."""
+    async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+        group.create_task(pass_once_under_way(limit, server))
+        await call
+
+
 async def test_timeout_around_a_call_is_the_callers_own(stalled: tuple[WireServer, Client]) -> None:
     """`asyncio.timeout()` raises its plain TimeoutError; one request, and the only connection is free again."""
     server, client = stalled
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(0.2):
-            await client.call(READ)
+        await limited(client.call(READ), server)
     assert not isinstance(caught.value, SdkError)
     await assert_nothing_is_held(server, client, 1)
 

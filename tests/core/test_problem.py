@@ -36,12 +36,13 @@ from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.outcome import Outcome
 
 MARK = "Erika Mustermann"
-MEMBER: dict[str, Any] = {"customer_id": 1001, "contract_id": 2002}
+MEMBER: dict[str, Any] = {"customer_id": 7700112233445566, "contract_id": 8800112233445566}
+"""Too long to be in a random id."""
 ENVELOPE = {"errorMessage": MARK, "errorCode": "SOME_CODE", "traceId": "t-1", "reference": "contract.id"}
 
 
 async def read(client: MembershipClient) -> object:
-    return await client.get_contract_data(customer_id=1001)
+    return await client.get_contract_data(customer_id=MEMBER["customer_id"])
 
 
 async def write(client: MembershipClient) -> object:
@@ -98,7 +99,7 @@ async def test_what_the_api_said_becomes_an_answer(
         assert (body["operation"], body["correlation_id"]) == (error.operation, error.correlation_id)
         assert body["title"]
         assert body["detail"]
-        for private in (MARK, "t-1", "127.0.0.1", "scope", "key", "1001", "2002", "v1/"):
+        for private in (MARK, "t-1", "127.0.0.1", "scope", "key", *map(str, MEMBER.values()), "v1/"):
             assert private not in problem.body.decode()
 
 

@@ -146,7 +146,7 @@ async def test_the_event_loop_is_kept_from_task_to_task(running: Running) -> Non
 
 async def test_a_connection_that_was_closed_meanwhile_is_not_written_on(running: Running) -> None:
     """Between tasks the loop stands still, and does not learn of it; a write on it would be one of unknown outcome."""
-    running.studio.hang_up_after = 0.02
+    running.studio.hang_up_after = 0.1
     try:
         for contract in range(5010, 5014):
             running.studio.hung_up.clear()

@@ -144,16 +144,20 @@ async def test_outcomes_of_calls(metrics: Metrics, fake_time: FakeTime) -> None:
     assert metrics.points(REQUESTS)[-1] == (canceled, 1)
 
 
+MEMBER = 7700112233445000
+"""Too long to be in a time."""
+
+
 async def test_series_do_not_grow_with_ids(metrics: Metrics, fake_time: FakeTime) -> None:
     """Hundred members, queries and correlation ids are one series; no server is named."""
     async with WireServer() as server, client_for(server, metrics.telemetry, fake_time) as client:
         for number in range(1, 101):
             with correlation_scope(f"canary-{number}"):
-                await client.call(SEARCH, customer_id=7331000 + number, name=f"canary {number}", q="canary", body={})
+                await client.call(SEARCH, customer_id=MEMBER + number, name=f"canary {number}", q="canary", body={})
     assert [count for _, count in metrics.points(REQUESTS)] == [100]
     assert [count for _, count in metrics.points(CALLS)] == [100]
     told = str(metrics.read())
-    assert not [canary for canary in ("canary", "7331", "127.0.0.1") if canary in told]
+    assert not [canary for canary in ("canary", str(MEMBER)[:-3], "127.0.0.1") if canary in told]
 
 
 async def test_server_is_named_only_when_asked(fake_time: FakeTime) -> None:
