@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cases import goes_through
-from wire import DROP, STALL, CannedAnswer, WireServer
+from wire import DROP, STALL, CannedAnswer, WireServer, patience
 
 import cloudcockpit_sdk
 import membership_sdk
@@ -87,7 +87,7 @@ async def test_what_the_api_said_becomes_an_answer(
     step: Any, call: Call, status: int, outcome: Outcome, after: str | None
 ) -> None:
     """Live, and after a queue."""
-    options: dict[str, Any] = {"retry": RetryPolicy.none(), "attempt_timeout": 0.05 if step is STALL else 9}
+    options: dict[str, Any] = {"retry": RetryPolicy.none(), "attempt_timeout": patience(step)}
     async with WireServer(step) as server, MembershipClient(server.url, "key", **options) as client:
         error = await error_of(call(client))
     assert isinstance(error, SdkError)

@@ -239,7 +239,7 @@ FAILURES: dict[str, Step] = {
 async def test_policy_none_sends_exactly_once(operation: Operation[Any], step: Step) -> None:
     """For workers whose queue retries: one request whatever happens, a 401 that a new token could cure included."""
     async with WireServer(step) as server:
-        options = {"attempt_timeout": 0.1 if step is STALL else 10.0}
+        options = {"attempt_timeout": patience(step)}
         async with membership(server, RetryPolicy.none(), **options) as client:
             error = await failure(client.call(operation))
         assert (len(error.attempts), len(server.requests)) == (1, 1)
