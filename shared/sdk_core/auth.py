@@ -24,6 +24,7 @@ from multidict import istr
 from yarl import URL
 
 from sdk_core.arguments import bearer_token, header_text
+from sdk_core.deadline import leave_scope
 from sdk_core.errors import AuthenticationError, SdkError
 from sdk_core.fork import reset_in_child
 from sdk_core.hooks import is_cancelled
@@ -133,7 +134,7 @@ class BearerToken:
 
     There is one fetch at a time per event loop, however many calls wait for it. A call that is cancelled does not
     cancel the fetch. If the fetch fails, all calls that wait for it fail. A token is replaced shortly before it
-    expires, and when the server refuses it, unless another call has replaced it already.
+    expires, while calls go on with it, and when the server refuses it, unless another call has replaced it already.
     """
 
     constant: Mapping[str, str] = MappingProxyType({})
@@ -153,11 +154,14 @@ class BearerToken:
 
     @property
     def headers(self) -> Mapping[str, str] | None:
-        """The headers to send; None if the token is missing or about to expire."""
+        """The headers to send; None if the token is missing, or it is time to fetch the next."""
         return self._headers if time.monotonic() < self._stale_at else None
 
     async def fetch(self, token_session: TokenSession) -> Mapping[str, str]:
-        """Join the fetch under way on this loop, or start it, and return the headers to send."""
+        """Join the fetch under way on this loop, or start it, and return the headers to send.
+
+        As long as the old token is good, nobody waits for the next: its endpoint may be slow, or hang.
+        """
         if self._failure is not None and time.monotonic() < self._failure_until:
             raise self._known_failure(self._failure)
         loop = asyncio.get_running_loop()
@@ -166,6 +170,8 @@ class BearerToken:
             fetching = loop.create_task(self._replace(token_session))
             self._fetching[loop] = fetching
             fetching.add_done_callback(self._forget)
+        if (headers := self._headers) is not None and time.monotonic() < self._expires_at:
+            return headers
         # Shielded: a call that is cancelled must not cancel the fetch that others wait for.
         result = await asyncio.shield(fetching)
         if isinstance(result, SdkError):
@@ -191,6 +197,8 @@ class BearerToken:
 
     async def _replace(self, token_session: TokenSession) -> Mapping[str, str] | SdkError:
         """Fetch a token and return its headers, or why there are none."""
+        # It is for all calls, and the one that has started it may have little time left.
+        leave_scope()
         token = await self._ask_source(token_session)
         if isinstance(token, Token):
             return self._keep(token)

@@ -7,7 +7,7 @@ from time import monotonic
 
 from sdk_core import arguments
 
-__all__ = ["deadline_scope", "end_of_scope", "within_scope"]
+__all__ = ["deadline_scope", "end_of_scope", "leave_scope", "within_scope"]
 
 _scope: ContextVar[float | None] = ContextVar("sdk_deadline", default=None)
 """When it ends, on the monotonic clock."""
@@ -33,6 +33,11 @@ def deadline_scope(seconds: float) -> Generator[None]:
         yield
     finally:
         _scope.reset(token)
+
+
+def leave_scope() -> None:
+    """Have no scope any more in this task, which was started inside of one and is for others, too."""
+    _scope.set(None)
 
 
 end_of_scope: Callable[[], float | None] = _scope.get

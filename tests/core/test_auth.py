@@ -19,10 +19,11 @@ from cases import goes_through
 from fuzz import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
-from wire import DROP, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
+from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireRequest, WireServer
 
 from cloudcockpit_sdk import (
     AuthenticationError,
+    CallTimeoutError,
     ClientCredentials,
     CloudCockpitClient,
     ConfigurationError,
@@ -35,6 +36,7 @@ from cloudcockpit_sdk import (
 )
 from membership_sdk import MembershipClient
 from sdk_core.auth import BearerToken, Token, TokenSession, jwt_expiry
+from sdk_core.deadline import deadline_scope, end_of_scope
 from sdk_core.operation import Effect, Operation
 from sdk_core.transport.connection import Connection
 
@@ -120,6 +122,12 @@ class Source:
         if self.error is not None:
             raise self.error
         return Token(f"token-{self.fetches}", self.lifetime)
+
+
+async def fetched() -> None:
+    """Let a fetch that was begun end: a `Source` gives way once."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 # One fetch for all (R-21)
@@ -254,7 +262,9 @@ async def test_token_is_replaced_before_it_expires(auth_time: FakeTime) -> None:
     assert auth.headers is headers
     auth_time.now = started + 3451
     assert auth.headers is None
-    assert await auth.fetch(LEND) == {"Authorization": "Bearer token-2"}
+    assert await auth.fetch(LEND) is headers
+    await fetched()
+    assert auth.headers == {"Authorization": "Bearer token-2"}
 
 
 async def test_short_token_is_used_for_most_of_its_life(auth_time: FakeTime) -> None:
@@ -287,7 +297,43 @@ async def test_failed_refresh_is_not_repeated_by_each_call(auth_time: FakeTime) 
     auth_time.now += 3500
     for _ in range(10):
         assert (auth.headers or await auth.fetch(LEND)) is headers
+        await fetched()
     assert source.fetches == 2
+
+
+async def test_nobody_waits_for_an_endpoint_that_hangs_while_the_old_token_is_good(
+    setup: Setup, auth_time: FakeTime
+) -> None:
+    """The next token is fetched early for that very reason; after the old one has expired, calls wait for it."""
+    setup.login.script = [token(expires_in=3600), STALL]
+    await setup.read()
+    auth_time.now += 3451
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(setup.read() for _ in range(10)))
+    assert (setup.requests, set(setup.tokens_seen)) == ((2, 11), {"token-1"})
+    auth_time.now += 150
+    with pytest.raises(CallTimeoutError, match="no token"):
+        await setup.client.with_options(total_timeout=0.05).list_subscriptions()
+
+
+async def test_deadline_of_whoever_starts_a_fetch_is_not_everybodys() -> None:
+    """A broker of tokens may be called by an SDK, too: its call is for all, and keeps its own time."""
+    left: list[float | None] = []
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def broker(_lend: TokenSession) -> Token:
+        left.append(end_of_scope())
+        asked.set()
+        await go_on.wait()
+        return Token("token", 3600.0)
+
+    auth = BearerToken(broker)
+    with deadline_scope(0.5):
+        first = asyncio.create_task(auth.fetch(LEND))
+        await asked.wait()
+    go_on.set()
+    assert await first == await auth.fetch(LEND)
+    assert left == [None]
 
 
 async def test_refused_token_is_no_fallback(auth_time: FakeTime) -> None:
