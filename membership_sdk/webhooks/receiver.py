@@ -14,7 +14,7 @@ from membership_sdk.webhooks.events import Delivery, UnreadableDeliveryError, We
 from membership_sdk.webhooks.store import DeliveryStore, RecentDeliveries
 from sdk_core.arguments import function, header_text, mapping, non_empty, of_type, seconds
 from sdk_core.errors import ConfigurationError
-from sdk_core.hooks import answer_of
+from sdk_core.hooks import answer_of, notify
 
 __all__ = ["WebhookReceiver"]
 
@@ -113,7 +113,7 @@ class WebhookReceiver:
 
     async def _process(self, delivery: Delivery) -> HTTPStatus:
         unsure = partial(_note, "whether delivery %s was handled is not known: it is handled now", delivery.id)
-        known = self._store.is_known(delivery.id)
+        known = self._is_known(delivery.id)
         if await answer_of(known, otherwise=False, patience=_STORE_TIMEOUT, on_failure=unsure):
             return HTTPStatus.OK
         try:
@@ -122,12 +122,19 @@ class WebhookReceiver:
         except Exception:  # noqa: BLE001  whatever the application's code raises, the platform is to be told
             _log.exception("the handler of delivery %s failed", delivery.id)
             return HTTPStatus.INTERNAL_SERVER_ERROR
+        except asyncio.CancelledError:
+            # What the handler waited for, or this task: when the program ends, perhaps after the answer.
+            _log.error("the handler of delivery %s was cancelled before its end", delivery.id)
+            raise
         unsure = partial(
             _note, "delivery %s was handled, which could not be stored: it may be handled again", delivery.id
         )
-        added = self._store.add(delivery.id)
-        await answer_of(added, otherwise=None, patience=_STORE_TIMEOUT, on_failure=unsure)
+        await notify(self._store.add, delivery.id, patience=_STORE_TIMEOUT, on_failure=unsure)
         return HTTPStatus.OK
+
+    async def _is_known(self, delivery_id: UUID) -> bool:
+        # A store may raise where it is called, too, and not only where it is waited for.
+        return await self._store.is_known(delivery_id)
 
 
 def _note(what: str, delivery_id: UUID, error: BaseException) -> None:

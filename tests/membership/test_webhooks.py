@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -279,6 +279,20 @@ async def test_a_handler_that_is_cancelled_has_failed() -> None:
     assert await WebhookReceiver(KEYS, handle).receive(KEY, reading(body())) == 500
 
 
+async def test_a_handler_whose_pool_was_closed_has_failed_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It waited for what somebody else has cancelled. After the answer, the log is all that tells of the delivery."""
+    pool = asyncio.get_running_loop().create_future()
+
+    async def handle(event: WebhookEvent) -> None:
+        await pool
+
+    receiver = WebhookReceiver(KEYS, handle, answer_within=0.02)
+    assert await receiver.receive(KEY, reading(body())) == 200
+    pool.cancel()
+    await receiver.aclose()
+    assert caplog.messages[-1] == f"the handler of delivery {ID} was cancelled before its end"
+
+
 async def test_a_handler_that_is_slow_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
     """The platform waits 5 s: it is answered before, and the handler goes on. A repetition does not start it again."""
     handler = Handler()
@@ -319,9 +333,20 @@ class Broken:
         raise ConnectionError
 
 
-async def test_a_store_that_fails_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+class BrokenAtOnce:
+    """A store that raises where it is called: what it asks for a connection is not async."""
+
+    def is_known(self, delivery_id: UUID) -> Coroutine[Any, Any, bool]:
+        raise ConnectionError
+
+    def add(self, delivery_id: UUID) -> Coroutine[Any, Any, None]:
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("store", [Broken(), BrokenAtOnce()], ids=lambda store: type(store).__name__)
+async def test_a_store_that_fails_loses_nothing(store: DeliveryStore, caplog: pytest.LogCaptureFixture) -> None:
     handler = Handler()
-    receiver = WebhookReceiver(KEYS, handler, store=Broken())
+    receiver = WebhookReceiver(KEYS, handler, store=store)
     assert [await receiver.receive(KEY, reading(body())) for _ in range(2)] == [200, 200]
     assert len(handler.events) == 2
     assert [message.partition(str(ID))[2] for message in caplog.messages] == [
