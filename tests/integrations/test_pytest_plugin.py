@@ -63,7 +63,7 @@ def ended(process: "subprocess.Popen[str]", *, status: int = 0) -> str:
 
 @pytest.mark.endurance
 def test_a_project_of_its_own(project: Path) -> None:
-    """Blocking tests, FastAPI's TestClient, pytest-asyncio in both modes, anyio, xdist, coverage, stopped time."""
+    """Blocking tests, FastAPI's TestClient, pytest-asyncio in both modes, anyio, xdist, coverage, time, reruns."""
     together = pytest_in(
         project,
         "-n2",
@@ -73,12 +73,15 @@ def test_a_project_of_its_own(project: Path) -> None:
     )
     strictly = pytest_in(project, "--asyncio-mode=strict", "strict_tests.py")
     wrongly = pytest_in(project, "--asyncio-mode=auto", "unused_tests.py")
+    again = pytest_in(project, "-p", "rerun", "rerun_tests.py")
 
     out = ended(together)
     assert "11 passed" in out
     # A line that had run before coverage began would be missing.
     assert re.findall(r"^(?:app|.*operations)\.py +\d+ +\d+ +(\d+)%", out, re.MULTILINE) == ["100", "100"], out
     assert "3 passed" in ended(strictly)
+    # What the first run left unused is not held against the second.
+    assert "1 passed" in ended(again)
 
     out = ended(wrongly, status=1)
     assert "3 failed" in out

@@ -133,6 +133,8 @@ def _served(sandbox: S, item: pytest.Item) -> Generator[S]:
         finally:
             asyncio.run_coroutine_threadsafe(sandbox.__aexit__(), loop).result(_PATIENCE)
     finally:
+        # A test that is run again (pytest-rerunfailures) must not be held against what this run left unused.
+        item.stash[_SANDBOXES].remove(sandbox)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_PATIENCE)
         loop.close()
