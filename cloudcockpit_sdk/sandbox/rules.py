@@ -4,7 +4,7 @@ The API publishes neither. The status codes 400 and 409 are documented, the erro
 """
 
 from collections.abc import Callable, Collection
-from datetime import date
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -30,8 +30,8 @@ _LARGEST_QUANTITY: Final = 2**31 - 1
 _SORT_KEYS: Final[dict[str, Callable[[Subscription], Any]]] = {
     "Offer.Name": lambda subscription: subscription.offer["name"],
     "Status": lambda subscription: subscription.status,
-    "StartDate": lambda subscription: subscription.start_date,
-    "EndDate": lambda subscription: subscription.end_date,
+    "StartDate": lambda subscription: _missing_first(subscription.start_date),
+    "EndDate": lambda subscription: _missing_first(subscription.end_date),
 }
 """The documented properties that lists can be sorted by."""
 
@@ -47,6 +47,10 @@ def sort_key(name: str) -> Callable[[Subscription], Any]:
         return _SORT_KEYS[name]
     except KeyError:
         raise _invalid("sortPropertyName", f"Sort by one of {', '.join(_SORT_KEYS)}.") from None
+
+
+def _missing_first(moment: datetime | None) -> tuple[bool, datetime | None]:
+    return moment is not None, moment
 
 
 def check_update(body: dict[str, Any]) -> None:

@@ -103,6 +103,9 @@ class Seeding(State):
         subscription = _checked(subscription)
         with self.lock:
             self.subscriptions[subscription.id] = subscription
+            # What was asked for the one that was there before is not about this one.
+            for owned in (self.budgets, self.owners, self._pending, self._migrations):
+                owned.pop(subscription.id, None)
         return subscription
 
     def _put_entitlement(self, plan_id: UUID, entitlement: Subscription) -> Subscription:
@@ -115,9 +118,8 @@ class Seeding(State):
         return entitlement
 
     def _clear_subscriptions(self) -> None:
-        self.subscriptions.clear()
-        self._pending.clear()
-        self._migrations.clear()
+        for each in (self.subscriptions, self.budgets, self.owners, self._pending, self._migrations):
+            each.clear()
 
 
 def _checked(subscription: Subscription) -> Subscription:
@@ -126,4 +128,6 @@ def _checked(subscription: Subscription) -> Subscription:
     offer = codec.as_object(subscription.offer)
     if not all(isinstance(offer.get(name), str) for name in ("id", "name")):
         raise ValueError('subscription: offer: expected a mapping with texts "id" and "name"')
+    if "offerType" in offer and not isinstance(codec.as_object(offer["offerType"]).get("name"), str):
+        raise ValueError('subscription: offer: expected an "offerType" like {"name": "AzurePlan"}')
     return subscription

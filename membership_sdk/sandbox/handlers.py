@@ -166,7 +166,11 @@ class Handlers(State):
     def withdraw_idle_period(self, *, contract_id: int, idle_period_id: int) -> VoidResult:
         """Remove an idle period or amendment at once; whether a studio may verify that first is not documented."""
         period = self.get_idle_period_by_id(contract_id=contract_id, idle_period_id=idle_period_id)
-        del self.idle_periods[contract_id][period.id]
+        periods = self.idle_periods[contract_id]
+        # With a period end its amendments, which would bring it back.
+        for ended in (period.id, *(number for number, amended in self._amended.items() if amended == period.id)):
+            periods.pop(ended, None)
+            self._amended.pop(ended, None)
         if period.state == IdlePeriodState.ACCEPTED:
             self._tell(WebhookEventType.CONTRACT_IDLE_PERIOD_CANCELLED, contract_id, idlePeriodId=period.id)
         return VoidResult()

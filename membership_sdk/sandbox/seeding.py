@@ -136,7 +136,7 @@ class Seeding(State):
                 IdlePeriod,
                 self.add_idle_period,
                 lambda: _flat("contract_id", self.idle_periods),
-                self.idle_periods.clear,
+                self._clear_idle_periods,
                 keys={"contract_id": int64_id},
             ),
             "cancelationReasons": Seeds(
@@ -152,6 +152,10 @@ class Seeding(State):
                 self.additional_modules.clear,
             ),
         }
+
+    def _clear_idle_periods(self) -> None:
+        self.idle_periods.clear()
+        self._amended.clear()
 
     def _fill(
         self,

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import Any, get_type_hints
 from uuid import UUID, uuid4
 
 import pytest
 from attrs import evolve, fields, resolve_types
 from cases import goes_through
-from cloudcockpit_samples import CUSTOMER
+from cloudcockpit_samples import CUSTOMER, send
 
 from cloudcockpit_sdk import Subscription, SubscriptionStatus
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox, samples
@@ -36,6 +37,27 @@ async def test_own_data_in_a_line_each() -> None:
         assert len(sandbox.subscriptions) == 8
 
 
+async def test_what_takes_the_place_of_another_has_nothing_of_it() -> None:
+    """Neither a change or migration that is under way, nor a budget or an owner."""
+    async with CloudCockpitSandbox(today=TODAY) as sandbox, sandbox.client() as client:
+        ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": sandbox.ACTIVE_SUBSCRIPTION_ID}
+        await client.suspend_subscription(**ids)
+        sandbox.budgets[sandbox.ACTIVE_SUBSCRIPTION_ID] = Decimal(5)
+        sandbox.add_subscription(id=sandbox.ACTIVE_SUBSCRIPTION_ID, status=SubscriptionStatus.ACTIVE)
+        assert [(await client.get_subscription(**ids)).status for _ in range(5)] == [SubscriptionStatus.ACTIVE] * 5
+        assert sandbox.budgets == {}
+        sandbox.owners[sandbox.ACTIVE_SUBSCRIPTION_ID] = {"a@example.com"}
+        await send(sandbox, "/_sandbox/state", method="PUT", data=b"{}")
+        assert (sandbox.subscriptions, sandbox.owners) == ({}, {})
+
+
+@pytest.mark.parametrize("name", ["StartDate", "EndDate"])
+async def test_lists_are_sorted_by_dates_that_may_be_missing(name: str) -> None:
+    async with CloudCockpitSandbox(today=TODAY) as sandbox, sandbox.client() as client:
+        dateless = sandbox.add_subscription(start_date=None, end_date=None)
+        assert (await client.list_subscriptions(sort_property_name=name)).items[0].id == dateless.id
+
+
 WRONG: list[tuple[Callable[[CloudCockpitSandbox], object], str]] = [
     (lambda s: s.add_subscription(state="x"), "state"),
     (lambda s: s.add_subscription(id="x"), "id"),
@@ -43,6 +65,8 @@ WRONG: list[tuple[Callable[[CloudCockpitSandbox], object], str]] = [
     (lambda s: s.add_subscription(quantity="5"), "quantity"),
     (lambda s: s.add_subscription(offer=None), "offer: expected a mapping"),
     (lambda s: s.add_subscription(offer={"id": 5, "name": "x"}), "offer: expected a mapping"),
+    (lambda s: s.add_subscription(offer={"id": "x", "name": "x", "offerType": "License"}), "offerType"),
+    (lambda s: s.add_subscription(offer={"id": "x", "name": "x", "offerType": {"name": 5}}), "offerType"),
     (lambda s: s.add_entitlement(plan_id=UUID(int=1)), "there is no subscription 00000000"),
 ]
 

@@ -128,6 +128,18 @@ async def test_it_may_stop_while_somebody_connects(caplog: pytest.LogCaptureFixt
     assert caplog.messages == []
 
 
+async def test_a_request_that_breaks_off_is_no_error_of_the_server_s(caplog: pytest.LogCaptureFixture) -> None:
+    """Like an upload that was cancelled: there is nobody to answer, and nothing to log."""
+    async with MembershipSandbox() as sandbox:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write(b"POST /v1/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nhalf")
+        async with sandbox.client() as client:
+            await read_contract(client)
+            writer.transport.abort()
+            await read_contract(client)
+    assert caplog.messages == []
+
+
 async def test_serving_ends_when_it_is_cancelled_and_stops_the_server() -> None:
     sandbox, lines = MembershipSandbox(), list[str]()
     task = asyncio.create_task(serve(sandbox, port=0, tell=lines.append))

@@ -1,12 +1,13 @@
 """The Membership sandbox's rules for idle periods."""
 
 import asyncio
+import json
 from datetime import date
 from typing import Any
 
 import pytest
 from attrs import evolve
-from membership_samples import MARCH, MARCH_AND_APRIL, TODAY
+from membership_samples import MARCH, MARCH_AND_APRIL, TODAY, send
 
 from membership_sdk import (
     BadRequestError,
@@ -81,6 +82,32 @@ async def test_a_verifying_studio_makes_idle_periods_and_their_changes_wait() ->
         assert (await client.get_idle_periods(**IDLE)).current_and_upcoming_idle_periods == (accepted, amendment)
         preview = await client.idle_period_update_preview(**IDLE, idle_period_id=accepted.id, **shorter)
         assert preview.validation_status == STATUS.IDLEPERIOD_PENDING_VERIFICATION
+
+
+async def test_amendments_end_with_the_period_they_would_change() -> None:
+    """Verified later, they would bring it back; and one that is withdrawn itself leaves nothing."""
+    async with MembershipSandbox(today=TODAY, verification=True) as sandbox, sandbox.client() as client:
+        period = await client.create_idle_period_amendment(**IDLE, **MARCH_AND_APRIL)
+        sandbox.agree(contract_id=sandbox.CONTRACT_ID)
+        for withdrawn in (1, 0):
+            shorter = {"start_date": period.start_date, "reason_id": 21, "end_date": date(2026, 3, 31)}
+            amendment = await client.update_idle_period(**IDLE, idle_period_id=period.id, **shorter)
+            await client.withdraw_idle_period(**IDLE, idle_period_id=(period, amendment)[withdrawn].id)
+            with pytest.raises(ValueError, match="nothing of this contract waits"):
+                sandbox.agree(contract_id=sandbox.CONTRACT_ID)
+        assert (await client.get_idle_periods(**IDLE)).current_and_upcoming_idle_periods == ()
+
+
+async def test_a_new_state_has_nothing_of_the_old_amendments() -> None:
+    async with MembershipSandbox(today=TODAY, verification=True) as sandbox, sandbox.client() as client:
+        period = await client.create_idle_period_amendment(**IDLE, **MARCH_AND_APRIL)
+        sandbox.agree(contract_id=sandbox.CONTRACT_ID)
+        shorter = {"start_date": period.start_date, "reason_id": 21, "end_date": date(2026, 3, 31)}
+        amendment = await client.update_idle_period(**IDLE, idle_period_id=period.id, **shorter)
+        _, state = await send(sandbox, "GET", "/_sandbox/state")
+        assert (await send(sandbox, "PUT", "/_sandbox/state", data=json.dumps(state).encode()))[0] == 200
+        sandbox.agree(contract_id=sandbox.CONTRACT_ID)
+        assert amendment.id in sandbox.idle_periods[sandbox.CONTRACT_ID]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ class Server:
     @staticmethod
     def application() -> web.Application:
         """Return an application that refuses what a web page of somebody else's may send."""
-        return web.Application(client_max_size=_LARGEST_BODY, middlewares=[_refuse_strangers])
+        return web.Application(client_max_size=_LARGEST_BODY, middlewares=[_let_go, _refuse_strangers])
 
 
 def _accept_no_more(loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
@@ -147,6 +147,17 @@ async def _refuse_strangers(
     else:
         return await handler(request)
     return web.json_response({"error": problem}, status=HTTPStatus.FORBIDDEN)
+
+
+@web.middleware
+async def _let_go(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """End a request whose sender has hung up in the middle of it: that is no error of the server's, to be logged."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response(status=HTTPStatus.BAD_REQUEST)
 
 
 def _opens_page(request: web.Request) -> bool:
