@@ -275,7 +275,7 @@ async def test_a_workflow_is_run_once_and_finds_nothing_to_do_the_second_time(
         waited = await run_beside(MEMBERSHIP, *arguments, "--wait-only", "--timeout", "0.05")
         done = await run_beside(MEMBERSHIP, *arguments, "--yes")
         again = await run_beside(MEMBERSHIP, *arguments, "--yes")
-    assert (waited.code, json.loads(waited.out)["error"]["type"]) == (1, "NotSettledError")
+    assert (waited.code, json.loads(waited.out)["error"]["type"]) == (6, "NotSettledError")
     assert (done.code, json.loads(done.out)["change"]) == (0, "acknowledged")
     assert json.loads(done.out)["state"]["cancelationStatus"] == "CANCELED"
     assert (again.code, json.loads(again.out)["change"]) == (0, "none")

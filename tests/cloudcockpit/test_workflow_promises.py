@@ -242,11 +242,11 @@ async def test_what_can_not_be_read_to_the_end_is_unknown(operation: str, run: R
 
 @each
 async def test_waiting_sends_nothing(operation: str, run: Run, timeline: Timeline) -> None:
-    """`ask=False` goes on waiting for what was asked for before, reads on, and may be repeated."""
+    """`ask=False` goes on waiting for what was asked for before, which may have happened, and reads on."""
     async with CloudCockpitSandbox() as sandbox, client_of(sandbox, timeline) as client:
         with pytest.raises(NotSettledError, match="nothing was sent") as caught:
             await run(client, ask=False)
-        assert (caught.value.outcome, caught.value.retryable) == (Outcome.NOT_SENT, True)
+        assert (caught.value.outcome, caught.value.retryable) == (Outcome.UNKNOWN, False)
         assert timeline.passed == pytest.approx(600)
 
         timeline.at(timeline.passed + 300, do(sandbox, operation))
@@ -453,14 +453,14 @@ async def test_a_run_pauses_before_anything_was_sent(timeline: Timeline) -> None
 
 @each
 async def test_closing_the_client_before_anything_is_sent(operation: str, run: Run, timeline: Timeline) -> None:
-    """Also of a run that only waits: nothing happened."""
+    """Of a run that only waits, nothing is known of what it waits for."""
     async with CloudCockpitSandbox() as sandbox:
         client = client_of(sandbox, timeline)
         await client.aclose()
-        for ask in (True, False):
+        for ask, outcome in ((True, Outcome.NOT_SENT), (False, Outcome.UNKNOWN)):
             with pytest.raises(ClientClosedError) as caught:
                 await run(client, ask=ask)
-            assert caught.value.outcome is Outcome.NOT_SENT
+            assert caught.value.outcome is outcome
     assert timeline.passed == 0
     assert operation
 

@@ -14,6 +14,7 @@ from timeline import Timeline
 from wire import CannedAnswer, WireServer
 
 from membership_sdk import (
+    AuthenticationError,
     BadRequestError,
     CancelationStatus,
     Change,
@@ -212,11 +213,15 @@ async def test_timeout_is_the_whole_of_it(operation: str, run: Run, timeline: Ti
 
 @each
 async def test_waiting_sends_nothing(operation: str, run: Run, timeline: Timeline) -> None:
-    """`ask=False` goes on waiting for what a run before has asked for; that it waited may be repeated."""
+    """`ask=False` goes on waiting for what a run before has asked for: it never says that nothing happened."""
     async with prepared(operation) as sandbox, client_of(sandbox, timeline) as client:
         with pytest.raises(NotSettledError, match="nothing was sent") as caught:
             await run(client, ask=False)
-        assert (caught.value.outcome, caught.value.retryable) == (Outcome.NOT_SENT, True)
+        assert (caught.value.outcome, caught.value.retryable) == (Outcome.UNKNOWN, False)
+        sandbox.fail(Fault.status(401))
+        with pytest.raises(AuthenticationError) as refused:
+            await run(client, ask=False)
+        assert (refused.value.outcome, refused.value.retryable) == (Outcome.UNKNOWN, False)
         assert sent(sandbox, operation) == []
     async with late(timeline, operation, 504, 20) as sandbox, client_of(sandbox, timeline) as client:
         with pytest.raises(NotSettledError, match="ask=False"):

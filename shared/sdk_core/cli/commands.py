@@ -103,7 +103,7 @@ def _workflow_command(program: Program, workflow: Callable[..., Any], described:
             return await workflow(client, ask=not wait_only, **arguments, **more)
 
         name = _dashed(workflow.__name__)
-        task = Task(name=name, arguments=arguments, changes=not wait_only, call=call)
+        task = Task(name=name, arguments=arguments, changes=True, only_waits=wait_only, call=call)
         return perform(program, task, options)
 
     return _signed(command, own)

@@ -107,7 +107,7 @@ class Output:
         facts = (
             error.to_dict() if isinstance(error, SdkError) else {"type": type(error).__name__, "message": str(error)}
         )
-        said = _CODE.sub(self._as_command, str(error))
+        said = _CODE.sub(self._as_command, str(error)).replace("ask=False", "--wait-only")
         self.say(f"failed: {type(error).__name__}: {said}", "red")
         if isinstance(error, AnsweredError) and error.details.message and self.stderr.is_terminal:
             # Not into a file: a server may write a member's data into its message.

@@ -42,7 +42,9 @@ class Task:
     arguments: Mapping[str, object]
     """Its options, as they were understood: for the question."""
     changes: bool
-    """Whether it may change something."""
+    """Whether it may change something, or waits for what may have been changed."""
+    only_waits: bool = False
+    """Whether it sends nothing, but waits for a change that was asked for before."""
     follow_up: str = ""
     """Which command tells when it has happened, if it takes effect later."""
     call: Callable[[Any], Awaitable[object]]
@@ -80,7 +82,7 @@ def _broken(error: Exception, output: Output, watch: Watch) -> Exit:
 
 def _perform(program: Program, task: Task, options: CallOptions, output: Output, watch: Watch) -> Exit:
     settings = None if options.sandbox else _client_settings(program, options)
-    if task.changes and settings is not None and not (options.yes or options.dry_run):
+    if task.changes and settings is not None and not (options.yes or options.dry_run or task.only_waits):
         confirm(output, task.name, task.arguments, _where(program, settings))
 
     async def run() -> object:
