@@ -41,7 +41,6 @@ from sdk_core.transport.multipart import Document
 __all__ = ["MembershipClient"]
 
 _TENANT: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOCUMENT_TYPES: Final = frozenset({"image/jpeg", "image/png", "application/pdf", "image/heic"})
 RATE_LIMIT: Final = 1000
 """Requests a minute and endpoint: the documented default (general information)."""
 _RATE_LIMIT_WAIT: Final = 60.0
@@ -269,7 +268,7 @@ class MembershipClient(Client):
             unlimited=unlimited,
         )
         return await self.call(
-            operations.CREATE_IDLE_PERIOD_AMENDMENT, contract_id=contract_id, body=body, document=_proof(document)
+            operations.CREATE_IDLE_PERIOD_AMENDMENT, contract_id=contract_id, body=body, document=document
         )
 
     async def get_idle_period_by_id(self, *, contract_id: int, idle_period_id: int) -> IdlePeriod:
@@ -317,7 +316,7 @@ class MembershipClient(Client):
             contract_id=contract_id,
             idle_period_id=idle_period_id,
             body=body,
-            document=_proof(document),
+            document=document,
         )
 
     async def withdraw_idle_period(self, *, contract_id: int, idle_period_id: int) -> VoidResult:
@@ -505,9 +504,3 @@ class MembershipClient(Client):
             contract_id=contract_id,
             additional_module_contract_id=additional_module_contract_id,
         )
-
-
-def _proof(document: Document | None) -> Document | None:
-    if document is not None and instance("document", document, Document).content_type not in _DOCUMENT_TYPES:
-        raise ValueError(f"document must be one of {', '.join(sorted(_DOCUMENT_TYPES))}")
-    return document

@@ -55,6 +55,7 @@ __all__ = [
 _CONCURRENT: Final = True
 _IDLE_PERIODS: Final = "/v1/memberships/{contract_id:int}/self-service/idle-periods"
 _MODULES: Final = "/v1/memberships/{contract_id:int}/self-service/additional-modules"
+_DOCUMENT_TYPES: Final = ("application/pdf", "image/heic", "image/jpeg", "image/png")
 _DOCS: Final = "Membership Self-service API 1.11.0, "
 
 GET_CONTRACT_DATA: Final = Operation(
@@ -146,6 +147,7 @@ CREATE_IDLE_PERIOD_AMENDMENT: Final = Operation(
     path=_IDLE_PERIODS,
     body=IdlePeriodCreateRequest,
     multipart=True,
+    document_types=_DOCUMENT_TYPES,
     returns=IdlePeriod,
     effect=Effect.WRITE,
     retry_conflict=_CONCURRENT,
@@ -170,6 +172,7 @@ UPDATE_IDLE_PERIOD: Final = Operation(
     path=_IDLE_PERIODS + "/{idle_period_id:int}",
     body=IdlePeriodUpdateRequest,
     multipart=True,
+    document_types=_DOCUMENT_TYPES,
     returns=IdlePeriod,
     # It is a PUT, but each request may create another amendment.
     effect=Effect.WRITE,

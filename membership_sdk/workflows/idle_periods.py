@@ -14,7 +14,6 @@ from membership_sdk.models import (
     IdlePeriodValidationRequest,
 )
 from membership_sdk.workflows.common import POLL, TIMEOUT, check_ids, check_reason, choose, of_studio
-from sdk_core.arguments import of_type
 from sdk_core.call import Reply
 from sdk_core.settling import settle
 from sdk_core.transport.multipart import Document
@@ -80,8 +79,7 @@ def idle_period_request(
     """Return what `request_idle_period` runs, its arguments checked."""
     check_ids({"contract_id": contract_id})
     check_reason(reason)
-    if document is not None:
-        of_type(Document)("document", document)
+    operations.CREATE_IDLE_PERIOD_AMENDMENT.checked_document(document)
     # The request checks its own values; the unit comes with the configuration.
     wanted = IdlePeriodValidationRequest(start_date=start_date, term_value=term_value, unlimited=unlimited)
     return _IdlePeriodRequest(contract_id, wanted, reason, document)

@@ -136,6 +136,8 @@ class Operation(Shown, Generic[T]):
     """Class of the argument `body`, sent as JSON: an attrs class, `dict`, `list`, `str`, `UUID`; None: no body."""
     multipart: bool = field(default=False, validator=valid(of_type(bool)))
     """Whether the body goes as part `data` of multipart/form-data, with an optional argument `document`."""
+    document_types: tuple[str, ...] = field(default=(), validator=valid(_texts))
+    """The MIME types that a document may have; empty: any."""
     retry_conflict: bool | frozenset[str] = field(default=False, validator=valid(_conflicts))
     """Whether the API documents 409 as "changed by somebody else, try again": always, or for these error codes."""
     lone_item: bool = field(default=False, validator=valid(of_type(bool)))
@@ -196,8 +198,16 @@ class Operation(Shown, Generic[T]):
         body = codec.dump(instance("body", arguments["body"], self.body))
         if not self.multipart:
             return path, query, body
-        document = arguments.get("document")
-        return path, query, Multipart(body, None if document is None else instance("document", document, Document))
+        return path, query, Multipart(body, self.checked_document(arguments.get("document")))
+
+    def checked_document(self, document: object) -> Document | None:
+        """Return the argument `document`; TypeError or ValueError if it can't be sent along."""
+        if document is None:
+            return None
+        found = instance("document", document, Document)
+        if self.document_types and found.content_type not in self.document_types:
+            raise ValueError(f"document must be one of {', '.join(self.document_types)}")
+        return found
 
     def _missing(self, argument: str) -> TypeError:
         return TypeError(f"{self.name}() needs the argument {argument!r}")

@@ -1,11 +1,13 @@
 """Workflows end in the state they name, with one effect on the server, however the connection behaves."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from cases import goes_through
 from wire import FakeTime
 
@@ -15,6 +17,8 @@ from membership_sdk import (
     Change,
     ConnectionFailedError,
     Document,
+    IdlePeriodCreateRequest,
+    InvalidResponseError,
     MembershipClient,
     NotFoundError,
     NotOfferedError,
@@ -23,6 +27,7 @@ from membership_sdk import (
     RetryPolicy,
     Settled,
     WorkflowError,
+    operations,
 )
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from membership_sdk.workflows import (
@@ -271,6 +276,8 @@ async def test_purchase_that_would_be_refused_is_not_sent(fake_time: FakeTime) -
         with pytest.raises(NotOfferedError) as caught:
             await purchase_module(client, **order)
         assert caught.value.state == "ADDITIONAL_MODULE_NOT_FOUND"
+        # A member of an enumeration would be no plain JSON.
+        assert type(caught.value.to_dict()["state"]) is str
         assert sandbox.ledger == []
 
 
@@ -419,3 +426,58 @@ async def test_what_is_not_offered_is_told_with_what_lists_it() -> None:
         "on is not one of the dates the API offers; `get_additional_module_contract` lists them",
         "reason is not one of those the API offers; `get_idle_period_config` lists them",
     ]
+
+
+class Odd(MembershipSandbox):
+    """Shows the first of each list of days, and the first idle period, in a form that can't be read."""
+
+    def _apply(self, operation: Any, request: Any, body: bytes) -> web.Response:
+        answer = super()._apply(operation, request, body)
+        shown = json.loads(answer.body) if isinstance(answer.body, bytes) and answer.body else None
+        if operation is operations.GET_CONTRACT_DATA:
+            for contract in shown:
+                contract["availableCancelationDates"][0] += "T00:00:00"
+        elif operation is operations.GET_IDLE_PERIODS:
+            for period in shown["currentAndUpcomingIdlePeriods"]:
+                period["id"] = None
+        else:
+            return answer
+        return web.json_response(shown, status=answer.status)
+
+
+async def pause_once_more(client: MembershipClient, sandbox: MembershipSandbox) -> Settled[Any]:
+    start = first_of_next_month(sandbox.today)
+    sandbox.add_idle_period(contract_id=MembershipSandbox.CONTRACT_ID, start_date=start)
+    ids: dict[str, Any] = {"contract_id": MembershipSandbox.CONTRACT_ID, "start_date": start}
+    return await request_idle_period(client, **ids, term_value=1, reason=MembershipSandbox.IDLE_REASON_ID)
+
+
+@pytest.mark.parametrize("run", [cancel, pause_once_more])
+async def test_nothing_is_decided_by_a_list_that_was_read_in_part(run: Run, fake_time: FakeTime) -> None:
+    """`skip_unreadable_items` is for lists that are shown: the earliest of the days that are left is none, and a period
+    that can't be read is there all the same.
+    """
+    async with Odd() as sandbox, sandbox.client(retry=policy(fake_time), skip_unreadable_items=True) as client:
+        with pytest.raises(InvalidResponseError):
+            await run(client, sandbox)
+        assert sandbox.ledger == []
+
+
+async def test_document_of_another_type_is_refused_before_anything_is_sent() -> None:
+    """By the workflow as by the method: a refusal of the API's would come after the request."""
+    async with MembershipSandbox() as sandbox, sandbox.client() as client:
+        period: dict[str, Any] = {"contract_id": sandbox.CONTRACT_ID, "start_date": first_of_next_month(sandbox.today)}
+        document = Document(source=b"MZ", content_type="application/x-msdownload")
+        with pytest.raises(ValueError, match="document must be one of application/pdf, image/heic"):
+            await request_idle_period(client, **period, term_value=1, reason=sandbox.IDLE_REASON_ID, document=document)
+        body = IdlePeriodCreateRequest(
+            start_date=period["start_date"], reason_id=sandbox.IDLE_REASON_ID, unlimited=True
+        )
+        with pytest.raises(ValueError, match="document must be one of"):
+            await client.call(
+                operations.CREATE_IDLE_PERIOD_AMENDMENT,
+                contract_id=sandbox.CONTRACT_ID,
+                body=body,
+                document=document,
+            )
+        assert sandbox.requests == []
