@@ -94,7 +94,7 @@ class _Reasons:
     """Puts ids in place of the names of cancelation reasons; they are read once, when the first name comes."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self._client = client._for_decisions()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
         self._lock = Lock()
         self._offered: list[ContractCancelationReason] | None = None
 

@@ -139,6 +139,10 @@ class Client:
         more.update(headers)
         return self._view(self._options.but(headers=more))
 
+    def _for_decisions(self) -> Self:
+        """Return a client that leaves nothing out of lists: what is decided by the rest may be wrong."""
+        return self._view(self._options.but(skip_unreadable_items=False))
+
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
         view._options = options  # noqa: SLF001  our own copy

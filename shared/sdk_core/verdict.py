@@ -161,6 +161,7 @@ def _is_still_an_answer(call: Call[Any], content: bytes, misfit: codec.ShapeErro
     """Return whether the answer without its unreadable items is one: it fulfils all that any answer has to.
 
     If a list of it lost all its items, it is none: the list would look empty, and the iteration over pages would end.
+    (A list inside of an item takes that item with it: see `codec.containers`.)
     """
     left: Any = misfit.readable
     kind: Any = type(misfit.readable)

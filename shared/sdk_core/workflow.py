@@ -131,7 +131,7 @@ class Run:
 
     def __init__(self, client: Client, timeout: float) -> None:
         """Start the clock: the client's, as its retry policy has it."""
-        self._client = client
+        self._client = client._for_decisions()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
         self._policy = client.retry_policy
         self.timeout: float = within_scope(timeout)
         self._started = self._policy.clock()
@@ -231,7 +231,8 @@ class Procedure(ABC, Generic[S]):
 
 def shown(state: str) -> str:
     """Return a state as errors may tell it: one that this release does not know may be any text of the server's."""
-    return safe_code(state) or "a text that is not shown"
+    # A member of an enumeration would stay one in what is to be plain JSON.
+    return str(safe_code(state) or "a text that is not shown")
 
 
 def cannot(kind: type[E], what: str, *, state: str | None = None, **facts: Any) -> E:

@@ -200,6 +200,15 @@ async def test_iteration_does_not_end_at_a_page_that_lost_all_its_items() -> Non
     assert (paginator.next_page, paginator.items_read) == (2, 1)
 
 
+async def test_item_in_which_a_list_lost_all_its_items_is_left_out() -> None:
+    """A contract that seems to offer no day to cancel on: an app would tell its member that there is none."""
+    offers = [["2027-01-31"], [SECRET], [SECRET, "2027-01-31"], []]
+    body = [CONTRACT | {"id": number, "availableCancelationDates": days} for number, days in enumerate(offers)]
+    async with WireServer(CannedAnswer(body=body)) as server, SKIPPING["membership"](server.url) as client:
+        read = await client.get_contract_data(customer_id=1)
+    assert [(contract.id, len(contract.available_cancelation_dates)) for contract in read] == [(0, 1), (2, 1), (3, 0)]
+
+
 @frozen
 class Strange(Checked):
     """One of the caller's, which knows more than its types."""

@@ -5,22 +5,23 @@ million misfits, for minutes. An item that does not fit is noted and left out of
 at hand.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from enum import Enum
 from types import NoneType
-from typing import Any, Final, Literal, NamedTuple, cast, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import attrs
 
 from sdk_core.codec.enums import OpenEnumObject
-from sdk_core.codec.problems import EnoughError, MisfitError, NoRuleError, WrongTypeError, current_reading
+from sdk_core.codec.problems import ANY_ITEM, EnoughError, MisfitError, NoRuleError, WrongTypeError, current_reading
 from sdk_core.codec.scalars import NaiveError, Rule, as_datetime
 from sdk_core.codec.shapes import bare, is_enum, is_optional, json_name, original_of, typed_attributes
 from sdk_core.codec.text import as_list, as_object
 
 __all__ = ["annotated_rule", "dict_rule", "list_rule", "object_rule", "optional_rule"]
 
+C = TypeVar("C", bound=Collection[Any])
 _ABSENT: Final[Any] = object()
 _INT64_DIGITS: Final = 19
 _TEXTS: Final = frozenset({str, object, Any})
@@ -221,7 +222,7 @@ def list_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
             except Exception as error:  # noqa: BLE001  as in `structure`
                 reading.note(error)
         reading.path.pop()
-        return items if make is list else make(items)
+        return _not_emptied(given, items if make is list else make(items))
 
     return rule
 
@@ -233,11 +234,11 @@ def dict_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
     def rule(value: Any, _shape: Any) -> Any:
         if type(value) is not dict:
             raise WrongTypeError("expected an object")
-        reading = current_reading.get()
+        given, reading = as_object(value), current_reading.get()
         items: dict[Any, Any] = {}
         # A key that no model knows may be somebody's name.
-        reading.path.append("[*]")
-        for key, item in cast("dict[str, Any]", value).items():
+        reading.path.append(ANY_ITEM)
+        for key, item in given.items():
             try:
                 items[structure_key(key)] = structure_item(item)
             except EnoughError:
@@ -245,6 +246,17 @@ def dict_rule(shape: Any, rule_of: Callable[[Any], Rule]) -> Rule:
             except Exception as error:  # noqa: BLE001  as in `structure`
                 reading.note(error)
         reading.path.pop()
-        return items
+        return _not_emptied(given, items)
 
     return rule
+
+
+def _not_emptied(given: Collection[Any], found: C) -> C:
+    """Return the items that could be read; if that is none of those given, what they are a part of may not fit.
+
+    The list would look empty. An item that it is a part of is left out then; if it is a part of none, whoever reads
+    the answer decides.
+    """
+    if given and not found and current_reading.get().is_inside_item:
+        raise MisfitError
+    return found

@@ -13,19 +13,29 @@ twenty.
 from contextvars import ContextVar
 from typing import Final
 
-__all__ = ["MOST_PROBLEMS", "EnoughError", "MisfitError", "Reading", "ShapeError", "WrongTypeError", "current_reading"]
+__all__ = [
+    "ANY_ITEM",
+    "MOST_PROBLEMS",
+    "EnoughError",
+    "MisfitError",
+    "Reading",
+    "ShapeError",
+    "WrongTypeError",
+    "current_reading",
+]
 
 MOST_PROBLEMS: Final = 20
 _MOST_DEVIATIONS: Final = 100
 """Of one answer. They are told by path without indices, of which no model has as many."""
-_ANY_ITEM: Final = "[*]"
+ANY_ITEM: Final = "[*]"
 
 
 class ShapeError(ValueError):
     """The JSON is not of the documented shape; `problems` are (JSON path, what was expected), at most 20.
 
     `readable` is the value without those items of its lists that can't be read; None if something else does not fit,
-    or if there are too many problems. `raw` is the JSON value, if it was read from a text.
+    or if there are too many problems. An item in which a list would lose all of its own can't be read either. `raw` is
+    the JSON value, if it was read from a text.
     """
 
     def __init__(self, problems: tuple[str, ...], readable: object = None, raw: object = None) -> None:
@@ -44,7 +54,7 @@ class NoRuleError(Exception):
 
 
 class MisfitError(Exception):
-    """An object does not fit; what is wrong with it was noted already."""
+    """A value does not fit; what is wrong with it was noted already."""
 
 
 class EnoughError(Exception):
@@ -60,6 +70,11 @@ class Reading:
         self.problems: list[str] = []
         self.deviations: dict[tuple[str, str], None] = {}
         """Path and kind of what was tolerated, each once: the items of a list have one path, `$.items[*].endDate`."""
+
+    @property
+    def is_inside_item(self) -> bool:
+        """Whether the value in hand is a part of an item of a list or a mapping."""
+        return any(isinstance(step, int) or step == ANY_ITEM for step in self.path)
 
     def note(self, error: Exception) -> None:
         """Note why the value in hand does not fit.
@@ -82,7 +97,7 @@ class Reading:
     def tolerate(self, kind: str) -> None:
         """Note that the value in hand was read although it is not as documented."""
         if len(self.deviations) < _MOST_DEVIATIONS:
-            path = "".join(step if isinstance(step, str) else _ANY_ITEM for step in self.path)
+            path = "".join(step if isinstance(step, str) else ANY_ITEM for step in self.path)
             self.deviations[f"${path}", kind] = None
 
 
