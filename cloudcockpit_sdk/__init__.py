@@ -1,4 +1,4 @@
-"""Async SDK for the CloudCockpit subscription API: list, read, suspend and reactivate subscriptions."""
+"""Async SDK for the CloudCockpit subscription API: read, change, suspend, cancel and migrate subscriptions."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -1,9 +1,9 @@
-"""Changes of a subscription that are followed until they have happened; each is safe to run twice.
+"""Changes of a subscription that are followed until they have happened.
 
 The API takes such a change and works on it later. These read the state, ask only if needed, and read on until the state
-is reached. A request whose answer was lost is not sent again: its effect may come late. A second run may send a second
-request, unless it is told to wait only (`ask=False`); that the API then refuses to start the same change twice is an
-assumption, which its documentation does not state.
+is reached. A request whose answer was lost is not sent again: its effect may come late. A second run sends a second
+request if the effect of the first does not show yet, unless it is told to wait only (`ask=False`); that the API then
+refuses to start the same change twice is an assumption, which its documentation does not state.
 
 The API documents its audit log as the way to follow such work. It is not used here: the log has no filter by
 correlation id, and the fields of its entries are not documented, so that nothing true could be read from it.

@@ -1,4 +1,4 @@
-"""Async SDK for the Membership Self-service API: contracts, cancelations and their withdrawal, additional modules."""
+"""Async SDK for the Membership Self-service API: contracts, cancelations, modules, idle periods."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -1,8 +1,9 @@
-"""Procedures on contracts, modules and idle periods that end in a known state; each is safe to run twice.
+"""Procedures on contracts, modules and idle periods that end in a known state.
 
 They read the state, act only if needed, and read on until it shows. A request whose answer was lost is not sent again:
-its effect may come late. A second run may send a second request, unless it is told to wait only (`ask=False`); that the
-API then refuses to cancel, withdraw or buy the same twice is an assumption, which its documentation does not state.
+its effect may come late. A second run sends a second request if the effect of the first does not show yet, unless it is
+told to wait only (`ask=False`); that the API then refuses to cancel, withdraw or buy the same twice is an assumption,
+which its documentation does not state.
 """
 
 from membership_sdk.workflows.cancelations import (

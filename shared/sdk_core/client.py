@@ -149,7 +149,10 @@ class Client:
         return view
 
     async def aclose(self) -> None:
-        """Close the sessions the client opened. Calls made afterwards raise ClientClosedError."""
+        """Close the sessions the client opened. Calls made afterwards raise ClientClosedError.
+
+        Requests that are under way are broken off, and a write is then UNKNOWN: wait for your calls first.
+        """
         await self._sessions.aclose()
 
     async def __aenter__(self) -> Self:

@@ -140,7 +140,7 @@ class ConfigurationError(SdkError, ValueError):
 
 
 class ClientClosedError(SdkError):
-    """The client, or the session it was given, is closed; nothing was sent."""
+    """The client, or the session it was given, is closed; `outcome` tells whether an attempt may have had an effect."""
 
 
 class ConnectionFailedError(SdkError, ConnectionError):
@@ -219,7 +219,7 @@ class ApiError(AnsweredError):
 
     @property
     def maybe_own_previous_attempt(self) -> bool:
-        """Whether this 404 or 409 may be the echo of an earlier attempt of this very call that did take effect."""
+        """Whether this 404 or 409 may be due to an earlier attempt of this very call, which did take effect."""
         return bool(self._facts.get("maybe_own_previous_attempt", False))
 
     @classmethod

@@ -58,6 +58,8 @@ _DETAILS: Final[Mapping[Outcome, str]] = {
     Outcome.UNKNOWN: "It is not known whether this took effect: look at the current state before doing it again.",
     Outcome.APPLIED: "This took effect, but its result could not be read: do not do it again.",
 }
+_REPEATABLE: Final = "No answer came. It can be tried again: nothing is done twice."
+"""Instead, of a read or what is IDEMPOTENT."""
 
 
 class Problem(NamedTuple):
@@ -136,7 +138,7 @@ def _facts(error: Exception) -> dict[str, Any]:
     if not isinstance(error, SdkError):
         return {"detail": str(error), "outcome": Outcome.NOT_SENT.value, "retryable": False}
     facts: dict[str, Any] = {
-        "detail": _DETAILS[error.outcome],
+        "detail": _REPEATABLE if error.outcome is Outcome.UNKNOWN and error.retryable else _DETAILS[error.outcome],
         "outcome": error.outcome.value,
         "retryable": error.retryable,
         "operation": error.operation,

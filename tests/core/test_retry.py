@@ -454,7 +454,7 @@ async def test_mistake_in_the_injected_sleep_is_not_hidden() -> None:
         assert len(server.requests) == 1
 
 
-# -- The echo of our own attempt (R-03) --------------------------------------------------------------------------------
+# -- Refusals that our own earlier attempt has caused (R-03) -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", [DROP, CannedAnswer(500)], ids=["dropped", "500"])
@@ -530,7 +530,7 @@ async def test_withdrawal_that_did_not_arrive_is_repeated(answer: Step, fake_tim
 
 
 async def test_withdrawal_of_nothing_is_a_plain_404(fake_time: FakeTime) -> None:
-    """Without an earlier attempt there is nothing it could be the echo of."""
+    """Without an earlier attempt there is nothing that could have caused it."""
     api = IdlePeriods(CannedAnswer(body={}), applied=True)
     async with WireServer(api) as server, membership(server, policy(fake_time)) as client:
         error = await failure(client.withdraw_idle_period(contract_id=1, idle_period_id=3))
@@ -577,7 +577,7 @@ async def test_replay_after_a_refusal_is_no_echo(first: Step, fake_time: FakeTim
 
 
 async def test_reading_leaves_no_echo(fake_time: FakeTime) -> None:
-    """A READ has no effect that a 404 could be the echo of."""
+    """A READ has no effect that could cause a 404."""
     async with WireServer(DROP, CannedAnswer(404)) as server, membership(server, policy(fake_time)) as client:
         error = await failure(client.call(READ))
     assert isinstance(error, NotFoundError)

@@ -68,7 +68,8 @@ class Document(Value):
     source: Path | BinaryIO = field(repr=False, converter=_as_file)
     """Bytes; the path of a regular file, opened for each attempt; or an open binary file, sent from where it stands
     and not closed. A path that can't be opened is an OSError, and a pipe or device a ValueError, of the first attempt:
-    nothing was sent. At a later attempt it is an SdkError, whose outcome is that of the earlier ones."""
+    nothing was sent. At a later attempt it is an SdkError: UNKNOWN if an earlier one may have had an effect, else
+    NOT_SENT."""
     content_type: str = field(validator=valid(header_text))
     """MIME type, like `application/pdf`."""
     filename: str = field(default="document", repr=False, validator=valid(_filename))
