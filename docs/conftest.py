@@ -2,7 +2,7 @@
 
 A page's blocks share their names, an event loop for `await` outside of functions, and a fresh sandbox of each API. A
 page names the sandboxes as a reader starts them: `membership-sdk sandbox --port 8080` and `cloudcockpit-sdk sandbox
---port 8081`; their addresses are put in place of those. The environment names them as well: MEMBERSHIP_BASE_URL and so on.
+--port 8081`; their addresses are put in place of those. The environment names them as well: MEMBERSHIP_BASE_URL etc.
 What readers need not see is a comment: `<!-- invisible-code-block: python ... -->`. The names `membership_sandbox` and
 `cloudcockpit_sandbox` are there, for such comments. `console` blocks run as well (terminal.py says how). Files are
 shown with `literalinclude`, saved in the folder of the page, and run there or by the tests.
