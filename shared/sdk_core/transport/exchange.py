@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from aiohttp import ClientResponse, hdrs
 from multidict import CIMultiDict
-from yarl import URL
 
 from sdk_core import fork
 from sdk_core.backend import Backend
@@ -41,6 +40,9 @@ _NO_CONTENT_TYPE: Final = (hdrs.CONTENT_TYPE,)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Where aiohttp names a Content-Type even if there is no content."""
 
+
+_AS_IT_COMES: Final = {"allow_redirects": False, "raise_for_status": False}
+"""Redirects and error statuses are answers like all others."""
 _NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -79,7 +81,7 @@ class Exchange:
         Raises:
             SdkError: nothing came back that could be judged; the attempt is recorded.
         """
-        body, options = call.body, call.options
+        body, options, method = call.body, call.options, call.operation.method
         # With telemetry all of them are ours to send, so that no hook can put others in their place.
         headers = here.headers_beside(options.headers, credential, all_of_them=call.info is not None)
         if self._correlation_header is not None:
@@ -87,18 +89,23 @@ class Exchange:
         if added:
             headers = _joined(added, headers)
         url = self._base_url.with_path(self._base_path + call.path, encoded=True)
-        if call.query:
-            url = url.with_query(call.query)
-        data: CheckedPayload | None = None
+        request: dict[str, Any] = {
+            **_AS_IT_COMES,
+            "method": method,
+            "url": url.with_query(call.query) if call.query else url,
+            "headers": headers,
+        }
         if type(body) is bytes:
-            data = CheckedBody(body, content_type=_JSON)
+            request["data"] = CheckedBody(body, content_type=_JSON)
             # An injected session may have a Content-Type for all its requests, which would go before that of the body.
             headers.update(_JSON_HEADER if here.is_injected else ())
+        elif body is None and method in _METHODS_WITH_BODY:
+            request["skip_auto_headers"] = _NO_CONTENT_TYPE
         while True:
             try:
                 if isinstance(body, Multipart):
-                    return await self._transfer_opened(call, body, here, url, headers)
-                return await self._transfer(call, here, url, headers, data)
+                    return await self._transfer_opened(call, body, here, request)
+                return await self._transfer(call, here, request)
             except DisturbedError:
                 # Nothing was sent: that was no attempt, and another connection is taken.
                 continue
@@ -108,16 +115,14 @@ class Exchange:
                 raise (failure if call.forks == fork.forks else call.inherited()) from failure.__cause__
 
     async def _transfer_opened(
-        self, call: Call[Any], body: Multipart, here: LoopSession, url: URL, headers: CIMultiDict[str]
+        self, call: Call[Any], body: Multipart, here: LoopSession, request: Mapping[str, Any]
     ) -> Answer:
         """Like `_transfer`, with a body that is opened for one attempt."""
         async with AsyncExitStack() as stack:
             parts = await _opened(call, body, here, stack)
-            return await self._transfer(call, here, url, headers, parts)
+            return await self._transfer(call, here, {**request, "data": parts})
 
-    async def _transfer(
-        self, call: Call[Any], here: LoopSession, url: URL, headers: CIMultiDict[str], data: CheckedPayload | None
-    ) -> Answer:
+    async def _transfer(self, call: Call[Any], here: LoopSession, request: Mapping[str, Any]) -> Answer:
         """Send the request and read the answer; the connection is given back in any case.
 
         The limit of connecting passes first, so that a timeout tells whether anything was sent. (aiohttp's own total
@@ -137,23 +142,12 @@ class Exchange:
         head: ClientResponse | None = None
         content: bytes | None = None
         use = Use.__new__(Use)
-        use.connect, use.body = allowed, data
-        method = call.operation.method
-        sender = here.sender(method) if here.is_injected else here.session
+        use.connect, use.body = allowed, request.get("data")
+        sender = here.sender(request["method"]) if here.is_injected else here.session
         try:
             call.is_under_way = True
             with Limit(here.timer, allowed + _CONNECT_GRACE):
-                # Redirects and error statuses are answers like all others.
-                head = await sender.request(
-                    method,
-                    url,
-                    headers=headers,
-                    data=data,
-                    skip_auto_headers=_NO_CONTENT_TYPE if data is None and method in _METHODS_WITH_BODY else None,
-                    timeout=use,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                )
+                head = await sender.request(timeout=use, **request)
                 if use.was_refused:
                     raise _closed(head)
                 content = await read_at_most(head, call.options.max_response_bytes)
