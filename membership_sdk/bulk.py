@@ -94,7 +94,8 @@ class _Reasons:
     """Puts ids in place of the names of cancelation reasons; they are read once, when the first name comes."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client._for_decisions()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
+        # What is decided by a list that was read in part may be wrong.
+        self._client = client.with_options(skip_unreadable_items=False)
         self._lock = Lock()
         self._offered: list[ContractCancelationReason] | None = None
 

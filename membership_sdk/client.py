@@ -106,13 +106,19 @@ class MembershipClient(Client):
         retry: RetryPolicy | None = None,
         attempt_timeout: float | None = None,
         total_timeout: float | None = None,
+        skip_unreadable_items: bool | None = None,
         language: str | None = None,
     ) -> Self:
         """Return a client with other options, `language` among them, that shares connections; this one is unchanged."""
+        view = self
         if language is not None:
-            other = self._with_headers({"Accept-Language": header_text("language", language)})
-            return other.with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
-        return super().with_options(retry=retry, attempt_timeout=attempt_timeout, total_timeout=total_timeout)
+            view = self._with_headers({"Accept-Language": header_text("language", language)})
+        return super(MembershipClient, view).with_options(
+            retry=retry,
+            attempt_timeout=attempt_timeout,
+            total_timeout=total_timeout,
+            skip_unreadable_items=skip_unreadable_items,
+        )
 
     async def verify_api_key(self) -> bool:
         """Return whether the API accepts the key; it says nothing about scopes or ids.

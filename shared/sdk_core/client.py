@@ -3,7 +3,7 @@
 import copy
 import logging
 from asyncio import CancelledError, get_running_loop
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -99,7 +99,7 @@ class Client:
         self._sessions = Sessions(connection or Connection(), session, self._options.headers, backend.base_url)
         self._admission = Admission(self._sessions, backend.auth, rate_limiter, self._observer)
         exchange = Exchange(backend, self._sessions)
-        self._send = exchange.send if self._observer is None else _observed_attempts(exchange, self._observer)
+        self._send = exchange.send if self._observer is None else partial(_send_observed, exchange, self._observer)
         self._deprecations = Deprecations(type(self).__module__)
 
     def with_options(
@@ -108,6 +108,7 @@ class Client:
         retry: RetryPolicy | None = None,
         attempt_timeout: float | None = None,
         total_timeout: float | None = None,
+        skip_unreadable_items: bool | None = None,
     ) -> Self:
         """Return a client with other options that shares connections and credential; nothing is changed here.
 
@@ -120,6 +121,8 @@ class Client:
             changes["attempt_timeout"] = seconds("attempt_timeout", attempt_timeout)
         if total_timeout is not None:
             changes["total_timeout"] = seconds("total_timeout", total_timeout)
+        if skip_unreadable_items is not None:
+            changes["skip_unreadable_items"] = instance("skip_unreadable_items", skip_unreadable_items, bool)
         return self._view(self._options.but(**changes))
 
     @property
@@ -138,10 +141,6 @@ class Client:
         more = self._options.headers.copy()
         more.update(headers)
         return self._view(self._options.but(headers=more))
-
-    def _for_decisions(self) -> Self:
-        """Return a client that leaves nothing out of lists: what is decided by the rest may be wrong."""
-        return self._view(self._options.but(skip_unreadable_items=False))
 
     def _view(self, options: Options) -> Self:
         view = copy.copy(self)
@@ -291,15 +290,10 @@ class Client:
         return True
 
 
-def _observed_attempts(
-    exchange: Exchange, observer: Observer
-) -> Callable[[Call[Any], LoopSession, Mapping[str, str]], Awaitable[Answer]]:
-    """Return what sends an attempt, and tells the observer of it."""
-
-    async def send(call: Call[Any], here: LoopSession, credential: Mapping[str, str]) -> Answer:
-        if call.info is None:  # for the type checker: where there is an observer, there is this
-            return await exchange.send(call, here, credential)
-        number = len(call.attempts) + 1
-        return await observer.attempt(call.info, number, partial(exchange.send, call, here, credential))
-
-    return send
+async def _send_observed(
+    exchange: Exchange, observer: Observer, call: Call[Any], here: LoopSession, credential: Mapping[str, str]
+) -> Answer:
+    """Send an attempt, and tell the observer of it."""
+    send = partial(exchange.send, call, here, credential)
+    # For the type checker: where there is an observer, there is an info.
+    return await (send() if call.info is None else observer.attempt(call.info, len(call.attempts) + 1, send))

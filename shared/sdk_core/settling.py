@@ -56,8 +56,7 @@ async def settle(
         procedure: how to read and change the state.
         timeout: seconds for the whole run, with all its calls and pauses.
         poll: seconds between reads; grows by half each time, up to ten times as long.
-        ask: whether to send the request if it is needed. If False, nothing is sent: the run only waits for the state,
-            which a run before may have asked for.
+        ask: whether to send the request if it is needed. If False, nothing is sent: the run only waits for the state.
         resend_after: seconds after which the effect of a request can be read, if it had one. A request whose outcome is
             UNKNOWN is sent once more if the state is still the same after that time. If None, it is never sent again.
         confirm: False: once the API said yes to the request, nothing is read any more.
@@ -71,8 +70,7 @@ async def settle(
         SdkError: a call failed, or the client was closed.
 
     All errors carry the state that was read last, and the correlation ids of all calls. `outcome` is that of the
-    request. If none was sent, it is REJECTED after a read that was refused, and else NOT_SENT; but with `ask=False` it
-    is UNKNOWN.
+    request. If none was sent: with `ask=False` UNKNOWN, after a read that was refused REJECTED, and else NOT_SENT.
     """
     instance("client", client, Client)
     timeout, poll = seconds("timeout", timeout), seconds("poll", poll)
@@ -152,7 +150,7 @@ class _Settling(Generic[S]):
 
     @property
     def _may_have_effect(self) -> bool:
-        return self._outcome in {Outcome.UNKNOWN, Outcome.APPLIED}
+        return self._outcome in {Outcome.UNKNOWN, Outcome.APPLIED} or not self._ask  # a run before has asked
 
     async def settle(self) -> Settled[S]:
         pause = self._poll
@@ -271,7 +269,7 @@ class _Settling(Generic[S]):
         }[self._outcome]
         what = "was not reached" if self._read_failure is None else "could not be read"
         text = f"{sent}, and the state asked for {what} within {self._run.timeout:g} s"
-        if self._may_have_effect or not self._ask:
+        if self._may_have_effect:
             text += "; ask=False goes on waiting"
         retry_after = None if self._read_failure is None else self._read_failure.retry_after
         error = cannot(NotSettledError, text, retryable=True, retry_after=retry_after)
@@ -285,9 +283,6 @@ class _Settling(Generic[S]):
         if self.was_sent:
             # The error reports the request, even if a later read failed.
             told |= {**self._sent, "outcome": self._outcome.value}
-        elif not self._ask:
-            # A run before may have sent it: that nothing happened is not for this one to say.
-            told |= {"outcome": Outcome.UNKNOWN.value, "retryable": False}
         elif error.outcome is not Outcome.REJECTED:
             # Only reads were made, and they change nothing.
             told["outcome"] = Outcome.NOT_SENT.value

@@ -131,7 +131,8 @@ class Run:
 
     def __init__(self, client: Client, timeout: float) -> None:
         """Start the clock: the client's, as its retry policy has it."""
-        self._client = client._for_decisions()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
+        # What is decided by a list that was read in part may be wrong.
+        self._client = client.with_options(skip_unreadable_items=False)
         self._policy = client.retry_policy
         self.timeout: float = within_scope(timeout)
         self._started = self._policy.clock()

@@ -200,6 +200,18 @@ async def test_iteration_does_not_end_at_a_page_that_lost_all_its_items() -> Non
     assert (paginator.next_page, paginator.items_read) == (2, 1)
 
 
+async def test_views_skip_or_not() -> None:
+    """What is shown may lack something, what is decided by must not."""
+    async with WireServer(CannedAnswer(body=BROKEN)) as server, MembershipClient(server.url, "key") as client:
+        showing = client.with_options(skip_unreadable_items=True)
+        assert len(await showing.get_contract_data(customer_id=1)) == 2
+        for deciding in (client, showing.with_options(skip_unreadable_items=False, language="de")):
+            with pytest.raises(InvalidResponseError):
+                await deciding.get_contract_data(customer_id=1)
+    with pytest.raises(TypeError, match="skip_unreadable_items"):
+        client.with_options(skip_unreadable_items=1)  # type: ignore[arg-type]
+
+
 async def test_item_in_which_a_list_lost_all_its_items_is_left_out() -> None:
     """A contract that seems to offer no day to cancel on: an app would tell its member that there is none."""
     offers = [["2027-01-31"], [SECRET], [SECRET, "2027-01-31"], []]
