@@ -103,6 +103,13 @@ async def test_last_state_seen_is_on_the_error(fake_time: FakeTime) -> None:
         assert fake_time.now - started <= 20
 
 
+async def test_a_suspended_subscription_can_be_canceled(fake_time: FakeTime) -> None:
+    """Who does not pay is suspended first."""
+    async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:
+        settled = await cancel_and_wait(client, **SUSPENDED)
+        assert (settled.changed, settled.state.status) == (True, SubscriptionStatus.DELETED)
+
+
 async def test_open_status_strings(fake_time: FakeTime) -> None:
     """A status this release does not know can be waited for."""
     async with CloudCockpitSandbox() as sandbox, sandbox.client(retry=policy(fake_time)) as client:

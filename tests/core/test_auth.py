@@ -336,6 +336,22 @@ async def test_deadline_of_whoever_starts_a_fetch_is_not_everybodys() -> None:
     assert left == [None]
 
 
+async def test_attempt_that_was_refused_with_401_is_told_as_that() -> None:
+    """The server has seen it, and said no."""
+    tokens = iter(("old", "new"))
+
+    async def token_of_now() -> str:
+        return next(tokens)
+
+    async with (
+        WireServer(CannedAnswer(401), CannedAnswer(body=[])) as server,
+        CloudCockpitClient("t.example", token_of_now, base_url=server.url) as client,
+    ):
+        with pytest.raises(InvalidResponseError) as caught:
+            await client.get_subscription(customer_id=CUSTOMER, subscription_id=SUBSCRIPTION)
+    assert [attempt.outcome for attempt in caught.value.attempts] == [Outcome.REJECTED, Outcome.REJECTED]
+
+
 async def test_refused_token_is_no_fallback(auth_time: FakeTime) -> None:
     """What the server answered 401 to is not sent again, however long it is still valid."""
     source = Source()

@@ -9,9 +9,10 @@ import json
 import socket
 from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from aiohttp import ClientSession
 from attrs import frozen
 from both_apis import APIS, Api, valid_arguments
 from wire import DROP, STALL, CannedAnswer, FakeTime, Raw, WireServer
@@ -167,7 +168,7 @@ CASES = (
     Case("large-head", _LARGE_HEAD, InvalidResponseError, UNKNOWN, 1, 1),
     Case("stalled", STALL, CallTimeoutError, UNKNOWN, 3, 1, stalls=True),
     Case("stalled-in-body", Raw(_HALF_A_BODY, close=False), CallTimeoutError, UNKNOWN, 3, 1, stalls=True),
-    # Refusals. Each API documents its own reasons to try again, and only its own envelope proves it spoke.
+    # Over HTTP. Refusals: each API documents its own reasons to try again, and only its own envelope proves it spoke.
     _status(400, BadRequestError, REJECTED, 1, 1),
     _status(400, BadRequestError, REJECTED, 1, 1, body=PAGE),
     _status(401, AuthenticationError, REJECTED, 1, 1),
@@ -210,6 +211,9 @@ CASES = (
 )
 
 
+_BELOW_HTTP: Final = [case.name for case in CASES].index("large-head")
+
+
 def _kind(operation: Operation[Any]) -> tuple[object, ...]:
     """What decides how a failure is treated, besides the API."""
     body = "multipart" if operation.multipart else operation.body is not None
@@ -247,14 +251,24 @@ async def test_the_table_holds(case: Case) -> None:
             await _assert_rows_hold(api, operations, case)
 
 
-async def _assert_rows_hold(api: Api, operations: Iterable[Operation[Any]], case: Case) -> None:
+@pytest.mark.parametrize("case", CASES[:_BELOW_HTTP], ids=lambda case: case.name)
+async def test_the_table_holds_for_a_session_of_the_caller_s(case: Case) -> None:
+    """Of its connections nothing is known but what aiohttp's errors tell."""
+    async with ClientSession() as session:
+        for api in APIS:
+            kinds = _representatives(api.operations)
+            tried = [operation for operation in api.operations if operation.name in kinds]
+            await _assert_rows_hold(api, tried, case, session=session)
+
+
+async def _assert_rows_hold(api: Api, operations: Iterable[Operation[Any]], case: Case, **options: Any) -> None:
     fake_time = FakeTime()
     policy = RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
     limit = 0.2 if case.stalls else 30
     with _nobody() as nobody:
         async with WireServer(_step(api, case)) as server:
             url = nobody if case.step is REFUSED else server.url
-            async with api.client(url, retry=policy, attempt_timeout=limit, total_timeout=1000) as client:
+            async with api.client(url, retry=policy, attempt_timeout=limit, total_timeout=1000, **options) as client:
                 for operation in operations:
                     server.requests.clear()
                     await _assert_row_holds(client, operation, case, server)

@@ -37,6 +37,18 @@ from sdk_core.operation import Effect, Operation
 READ = Operation(name="read_it", method="GET", path="/it", returns=VoidResult, effect=Effect.READ)
 
 
+async def test_429_that_names_no_delay_is_told_as_it_is() -> None:
+    """CloudCockpit documents none. The limiter can't be told how long to pause."""
+    limiter, retry = LocalRateLimiter(100), RetryPolicy.none()
+    async with (
+        WireServer(CannedAnswer(429)) as server,
+        CloudCockpitClient("t.example", "token", base_url=server.url, rate_limiter=limiter, retry=retry) as client,
+    ):
+        with pytest.raises(RateLimitError) as caught:
+            await client.list_subscriptions()
+    assert (caught.value.retry_after, limiter.acquire("list_subscriptions", 0.0)) == (None, 0.0)
+
+
 def test_one_slot_is_not_given_to_two_threads() -> None:
     """The other thread asks while the first has seen that there is a slot, and has not yet taken it."""
     limiter = LocalRateLimiter(1)

@@ -333,6 +333,25 @@ class Broken:
         raise ConnectionError
 
 
+class Distant(RecentDeliveries):
+    """A store that takes a moment, as all do that are somewhere else."""
+
+    async def is_known(self, delivery_id: UUID) -> bool:
+        await asyncio.sleep(0.01)
+        return await super().is_known(delivery_id)
+
+    async def add(self, delivery_id: UUID) -> None:
+        await asyncio.sleep(0.01)
+        await super().add(delivery_id)
+
+
+async def test_a_store_has_time(caplog: pytest.LogCaptureFixture) -> None:
+    handler = Handler()
+    receiver = WebhookReceiver(KEYS, handler, store=Distant())
+    assert [await receiver.receive(KEY, reading(body())) for _ in range(2)] == [200, 200]
+    assert (len(handler.events), caplog.messages) == (1, [])
+
+
 class BrokenAtOnce:
     """A store that raises where it is called: what it asks for a connection is not async."""
 

@@ -825,6 +825,15 @@ async def test_large_answers_are_not_taken_in(step: Callable[[], Raw]) -> None:
         await client.with_options(total_timeout=1).call(GET)
 
 
+async def test_answer_that_comes_in_one_piece_is_measured_too() -> None:
+    """With its head, as small ones do."""
+    async with (
+        WireServer(CannedAnswer(body='"12345678"')) as server,
+        client_for(server, max_response_bytes=9) as client,
+    ):
+        assert "larger than 9 bytes" in str(await failure(client.call(GET)))
+
+
 async def test_answer_of_the_allowed_size_is_taken() -> None:
     """The limit itself is allowed, plain and compressed."""
     body = b'"' + b"x" * (_LIMIT - 2) + b'"'
