@@ -35,8 +35,8 @@ class WorkflowLie(Enum):
     NOT_SO = "said settled, but it was not so"
     """Within the time that reads may be behind."""
     OUTCOME = "said another outcome than it had"
-    """NOT_SENT or REJECTED, and something was accepted; APPLIED, and nothing was; UNKNOWN, and nothing was sent. Also:
-    it offered to be repeated, and something was accepted."""
+    """NOT_SENT or REJECTED, and something was accepted; APPLIED, and nothing was; UNKNOWN, and nothing was sent. A run
+    that was only to wait: anything but UNKNOWN. Also: it offered to be repeated, and something was accepted."""
     GAVE_UP = "did not read on until its deadline"
     """A request that is in doubt, or was refused as if somebody else had done it. Of a cancellation, 404 is an end."""
     MISREAD = "told of a state that it did not read, or named another request"
@@ -51,7 +51,7 @@ def judge_world(story: Story) -> Iterator[tuple[WorkflowLie, str]]:
     world, accounts = story
     for account, run in zip(accounts, world.plan.runs, strict=True):
         record = world.record(account.number)
-        for lie in {*_deeds(account, record, world, run), *_words(account, record, world)}:
+        for lie in {*_deeds(account, record, world, run), *_words(account, record, world, run)}:
             yield lie, _tell(world, account, record, run)
     for request in world.strangers:
         yield WorkflowLie.STRAYED, request
@@ -91,18 +91,19 @@ def _is_early(record: RunRecord, resend_after: float) -> bool:
     return False
 
 
-def _words(account: RunAccount, record: RunRecord, world: World) -> Iterator[WorkflowLie]:
+def _words(account: RunAccount, record: RunRecord, world: World, run: RunPlan) -> Iterator[WorkflowLie]:
     """Look at what it said."""
     false_changes = {
         Change.ACKNOWLEDGED: not record.accepted,
         Change.NONE: bool(record.accepted),
         Change.UNKNOWN: not record.sent,
     }
+    # Who only waits can't know what a run before has done.
     false_outcomes = {
-        Outcome.NOT_SENT: bool(record.accepted),
-        Outcome.REJECTED: bool(record.accepted),
+        Outcome.NOT_SENT: bool(record.accepted) or not run.asks,
+        Outcome.REJECTED: bool(record.accepted) or not run.asks,
         Outcome.APPLIED: not record.accepted,
-        Outcome.UNKNOWN: not record.sent,
+        Outcome.UNKNOWN: not record.sent and run.asks,
     }
     if account.change is not None:
         if false_changes[account.change]:
