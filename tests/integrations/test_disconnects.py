@@ -340,6 +340,53 @@ async def test_a_body_comes_whole_and_a_view_may_ask_for_its_browser() -> None:
     assert said == [False, True, True]
 
 
+async def test_a_body_that_a_middleware_outside_refuses_ends_the_request() -> None:
+    """As a limit of its size does; whoever reads is told, as often as they read."""
+    from fastapi import FastAPI, Request
+    from fastapi.responses import JSONResponse
+
+    class TooLargeError(Exception):
+        pass
+
+    class Limit:
+        def __init__(self, app: Any) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async def limited() -> Any:
+                message = await receive()
+                if len(message.get("body", b"")) > 100:
+                    raise TooLargeError
+                return message
+
+            try:
+                await self._app(scope, limited, send)
+            except TooLargeError:
+                await JSONResponse("too large", 413)(scope, receive, send)
+
+    app, errors = FastAPI(), list[str]()
+
+    @app.post("/")
+    async def view(request: Request) -> int:
+        for _ in range(2):
+            try:
+                await request.receive()
+            except TooLargeError as error:
+                errors.append(type(error).__name__)
+        return len(await request.body())
+
+    app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(Limit)
+    async with (
+        uvicorn_with(app) as running,
+        ClientSession() as browser,
+        asyncio.timeout(5),
+        browser.post(f"http://127.0.0.1:{running.port}/", data=b"x" * 101) as answer,
+    ):
+        assert (answer.status, await answer.json()) == (413, "too large")
+    assert errors == ["TooLargeError", "TooLargeError"]
+
+
 async def test_a_cancellation_that_is_not_the_browser_s_is_passed_on() -> None:
     """The server's own, at a shutdown that can't wait."""
     arrived = asyncio.Event()

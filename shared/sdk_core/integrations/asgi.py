@@ -77,15 +77,19 @@ class _Exchange:
         self._task = asyncio.current_task()
         self._is_safe = scope["method"] in _SAFE
         # Of one, so that no more of a large body is read ahead.
-        self._messages: asyncio.Queue[Message] = asyncio.Queue(1)
+        self._messages: asyncio.Queue[Message | Exception] = asyncio.Queue(1)
         self._status: int | None = None
         self._is_answered = False
         self._is_gone = False
 
     async def watch(self) -> None:
-        """Read ahead until the browser is gone."""
-        while (message := await self._receive())["type"] != "http.disconnect":
-            await self._messages.put(message)
+        """Read ahead until the browser is gone, or a middleware outside lets nobody read on."""
+        try:
+            while (message := await self._receive())["type"] != "http.disconnect":
+                await self._messages.put(message)
+        except Exception as error:  # noqa: BLE001  raised where the app reads
+            await self._messages.put(error)
+            return
         # Servers say the same once the answer is complete; what then still runs is no longer the browser's.
         if not self._is_answered:
             self._is_gone = True
@@ -94,8 +98,11 @@ class _Exchange:
         await self._messages.put(message)
 
     async def receive(self) -> Message:
-        """Return the next message; after the last one, the same for ever."""
+        """Return the next message, or raise why there is none; after the last one, the same for ever."""
         message = await self._messages.get()
+        if isinstance(message, Exception):
+            self._messages.put_nowait(message)
+            raise message
         if message["type"] == "http.disconnect":
             self._messages.put_nowait(message)
         return message
