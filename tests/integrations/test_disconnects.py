@@ -115,6 +115,7 @@ async def fastapi_app(world: World) -> AsyncIterator[Running]:
         return await call_next(request)
 
     app.add_middleware(DisconnectMiddleware)
+    app.middleware("http")(another)  # one inside of it, and one outside
     add_problem_handlers(app)
 
     @app.get("/members/1001")
@@ -385,6 +386,24 @@ async def test_a_body_that_a_middleware_outside_refuses_ends_the_request() -> No
     ):
         assert (answer.status, await answer.json()) == (413, "too large")
     assert errors == ["TooLargeError", "TooLargeError"]
+
+
+async def test_a_read_that_is_cancelled_ends_with_an_empty_answer() -> None:
+    """For the middlewares outside, though its server sends nothing to a browser that has gone."""
+    sent = list[int]()
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["status"])
+        raise OSError("the browser has gone")
+
+    await DisconnectMiddleware(app)({"type": "http", "method": "GET"}, receive, send)
+    assert sent == [499]
 
 
 async def test_a_cancellation_that_is_not_the_browser_s_is_passed_on() -> None:

@@ -8,6 +8,7 @@ Correlation ids are those of asgi-correlation-id, which replaces an inbound id t
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from starlette.applications import Starlette
@@ -23,6 +24,8 @@ __all__ = ["DisconnectMiddleware", "add_problem_handlers"]
 _log = logging.getLogger("sdk_core.integrations.asgi")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, says RFC 9110."""
+_CLIENT_CLOSED_REQUEST: Final = 499
+"""Of no RFC; nginx logs it of a browser that has hung up."""
 
 
 def add_problem_handlers(app: Starlette) -> None:
@@ -42,9 +45,9 @@ async def _answer(_request: Request, error: Exception) -> Response:
 class DisconnectMiddleware:
     """Ends a read whose browser has hung up, and lets everything else run to its end: `add_middleware` takes it.
 
-    A GET, HEAD or OPTIONS is cancelled. Any other request may be in the middle of a write, and a write that is
-    cancelled is one of which nobody knows whether it took effect; what it was answered is logged. Uvicorn waits for it
-    when it is shut down.
+    A GET, HEAD or OPTIONS is cancelled; middlewares outside of this one then see an empty answer, of status 499. Any
+    other request may be in the middle of a write, and a write that is cancelled is one of which nobody knows whether it
+    took effect; what it was answered is logged. Uvicorn waits for it when it is shut down.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -62,6 +65,7 @@ class DisconnectMiddleware:
         except asyncio.CancelledError:
             if not exchange.ends_cancellation():
                 raise
+            await exchange.end_answer()
         finally:
             watching.cancel()
             exchange.log_end()
@@ -117,6 +121,14 @@ class _Exchange:
     def ends_cancellation(self) -> bool:
         """Return whether it was this exchange that cancelled its task, and nobody else."""
         return self._is_gone and self._is_safe and self._task is not None and self._task.uncancel() == 0
+
+    async def end_answer(self) -> None:
+        """Send an empty answer if there is none: a middleware outside may wait for one, and would call it a fault."""
+        if self._status is None:
+            # A server may refuse it, because the browser has gone.
+            with suppress(OSError):
+                await self.send({"type": "http.response.start", "status": _CLIENT_CLOSED_REQUEST, "headers": []})
+                await self.send({"type": "http.response.body"})
 
     def log_end(self) -> None:
         """Log what a browser was answered that had gone."""
