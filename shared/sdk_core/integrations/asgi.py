@@ -1,8 +1,14 @@
 """Starlette, FastAPI and other ASGI apps: errors as problem details, and browsers that hang up.
 
-Correlation ids are those of asgi-correlation-id, which replaces an inbound id that is none:
+Correlation ids are those of asgi-correlation-id, which replaces an inbound id that is no UUID. It takes one in any
+spelling, as in two hundred braces, and a call's id has at most 128 characters: `transformer` writes it as usual.
 
-    app.add_middleware(CorrelationIdMiddleware, header_name="X-Correlation-Id", generator=new_correlation_id)
+    app.add_middleware(
+        CorrelationIdMiddleware,
+        header_name="X-Correlation-Id",
+        generator=new_correlation_id,
+        transformer=lambda text: str(UUID(text)),
+    )
     client = CloudCockpitClient(..., correlation_id=lambda: correlation_id.get() or new_correlation_id())
 """
 
