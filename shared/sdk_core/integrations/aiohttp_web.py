@@ -60,7 +60,8 @@ def _inbound_id(text: str) -> str:
 async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with problem details where an SdkError, or an argument that the SDK refused, ends a request.
 
-    A ValueError or TypeError that is not the SDK's remains what it was.
+    A ValueError or TypeError that is not the SDK's remains what it was. An error out of a `TaskGroup` is in an
+    ExceptionGroup, which is not opened.
     """
     try:
         return await handler(request)

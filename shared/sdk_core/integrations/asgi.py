@@ -37,7 +37,8 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 def add_problem_handlers(app: Starlette) -> None:
     """Have an app answer with problem details where an SdkError, or an argument that the SDK refused, ends a request.
 
-    A ValueError or TypeError that is not the SDK's remains what it was.
+    A ValueError or TypeError that is not the SDK's remains what it was. Call it for each mounted app, too: handlers of
+    its parent do not see its errors. An error out of a `TaskGroup` is in an ExceptionGroup, which no handler opens.
     """
     for kind in (SdkError, ValueError, TypeError):
         app.add_exception_handler(kind, _answer)
