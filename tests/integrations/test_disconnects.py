@@ -203,7 +203,7 @@ async def test_a_write_runs_to_its_end_and_is_logged(
     assert world.ends == ["done"]
     assert len(world.upstream.requests) == 1
     [line] = told(caplog)
-    assert "(POST) ended with status 200 after its client had hung up" in line
+    assert "(POST) ended with status 200 when nobody waited for its answer any more" in line
     assert line.startswith(("write ", "/members/1001 "))
 
 
@@ -220,7 +220,7 @@ async def test_what_a_lost_write_said_is_logged(start: Start, world: World, capl
     error, end = told(caplog)
     assert error.startswith("answered with status 502: withdraw_contract_cancelation")
     assert "outcome: unknown" in error
-    assert "ended with status 502 after its client had hung up" in end
+    assert "ended with status 502 when nobody waited for its answer any more" in end
 
 
 @IN_BOTH
@@ -427,6 +427,40 @@ async def test_a_cancellation_that_is_not_the_browser_s_is_passed_on() -> None:
         await serving
 
 
+async def test_a_write_runs_to_its_end_when_its_server_can_not_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """The browser of aiohttp.web's waits all the time, and is not said to have hung up."""
+    asked, release, ended = asyncio.Event(), asyncio.Event(), list[bool]()
+
+    async def view(_request: web.Request) -> web.Response:
+        asked.set()
+        await release.wait()
+        ended.append(True)
+        return web.Response()
+
+    async def resource(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        assert ended == [True]
+
+    app = web.Application()
+    handle_disconnects(app)
+    app.cleanup_ctx.append(resource)
+    app.router.add_post("/", view)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+    writer.write(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    async with asyncio.timeout(5):
+        await asked.wait()
+        stopping = asyncio.ensure_future(runner.cleanup())
+        assert await reader.read() == b""
+        release.set()
+        await stopping
+    writer.close()
+    [line] = told(caplog)
+    assert line.startswith("/ (POST) ended with status 200 when nobody waited for its answer any more")
+
+
 async def test_an_error_that_nobody_answers_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """In aiohttp.web, of a request whose client has gone: an HTTP error is an answer, a fault is none."""
     asked, release = asyncio.Event(), asyncio.Event()
@@ -454,7 +488,7 @@ async def test_an_error_that_nobody_answers_is_logged_with_its_traceback(caplog:
         release.clear()
     await runner.cleanup()
     conflict, fault = caplog.records
-    assert conflict.getMessage().startswith("/{member} (POST) ended with status 409 after its client had hung up")
+    assert conflict.getMessage().startswith("/{member} (POST) ended with status 409 when nobody waited for its answer")
     assert fault.getMessage().startswith("/{member} (POST) ended with RuntimeError")
     assert fault.exc_info is not None
     assert "7700112233445566" not in caplog.text

@@ -143,4 +143,5 @@ class _Exchange:
             # Neither path nor query, which may hold a member's ids.
             name = getattr(self._scope.get("endpoint"), "__name__", "a request")
             end = "an error" if self._status is None else f"status {self._status}"
-            _log.warning("%s (%s) ended with %s after its client had hung up", name, self._scope["method"], end)
+            what = "%s (%s) ended with %s when nobody waited for its answer any more"
+            _log.warning(what, name, self._scope["method"], end)
