@@ -78,8 +78,8 @@ def handle_disconnects(app: web.Application) -> None:
 
     The server has to run with `handler_cancellation=True`: then a GET, HEAD or OPTIONS is cancelled. Any other request
     may be in the middle of a write, and a write that is cancelled is one of which nobody knows whether it took effect:
-    it goes on with all its middlewares, how it ended is logged, and the app is not cleaned up before; also
-    when the server is shut down and its `shutdown_timeout` is over.
+    it goes on with all its middlewares, how it ended is logged, and the app is not cleaned up before. It is the same
+    when the server is shut down, and its `shutdown_timeout` is over.
 
     Call it with the app that is served, not with a sub-app: what a sub-app waits for, the app above it does not.
     """
