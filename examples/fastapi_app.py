@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
 from fastapi import FastAPI
@@ -38,7 +39,13 @@ async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
 
 app = FastAPI(lifespan=lifespan)
 app.add_middleware(DisconnectMiddleware)
-app.add_middleware(CorrelationIdMiddleware, header_name="X-Correlation-Id", generator=new_correlation_id)
+app.add_middleware(
+    CorrelationIdMiddleware,
+    header_name="X-Correlation-Id",
+    generator=new_correlation_id,
+    # It takes a UUID in any spelling; a call's id has at most 128 characters.
+    transformer=lambda text: str(UUID(text)),
+)
 add_problem_handlers(app)
 
 

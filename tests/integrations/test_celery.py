@@ -14,7 +14,7 @@ import pytest_asyncio
 from alone import run_alone
 from attrs import frozen
 from cases import goes_through
-from redis_server import redis_server
+from redis_server import RedisServer, redis_server
 from workers import PATIENCE, Studio, WorkerProcess, program, worker
 
 from membership_sdk import NotFoundError, NotSettledError, Outcome, RateLimitError, SdkError, correlation_scope
@@ -314,8 +314,6 @@ class SlowTask:
         from sdk_core.integrations.celery import sdk_task
 
         app = celery_app(broker_url="memory://", result_backend="cache+memory://")
-        # Where nobody counts: Redis does that.
-        app.backend.delete = lambda _key: None
         app.conf.task_time_limit = 0.1
         self.told: list[Any] = []
 
@@ -342,10 +340,12 @@ async def test_a_task_that_runs_too_long_is_settled() -> None:
 
     slow = SlowTask(max_retries=1, repeatable=True)
     with pytest.raises(Retry) as caught:
-        await in_a_thread(lambda: slow.run(retries=0))
+        # Of these, none was after a failure.
+        await in_a_thread(lambda: slow.run(retries=9))
     assert caught.value.sig.kwargs == {"ask": False}
+    headers = {**caught.value.sig.options["headers"], "sdk_not_before": "0"}
     with pytest.raises(SdkError, match="slow was broken off after 0 s") as end:
-        await in_a_thread(lambda: slow.run(retries=1))
+        await in_a_thread(lambda: slow.run(retries=10, headers=headers))
     assert end.value.outcome is Outcome.UNKNOWN
     assert end.value.__context__ is None
 
@@ -356,6 +356,101 @@ async def test_a_timeout_of_the_tasks_own_is_its_own() -> None:
     with pytest.raises(TimeoutError) as caught:
         await in_a_thread(lambda: slow.run(retries=0, kwargs={"own": 0.001}))
     assert not isinstance(caught.value, SdkError)
+
+
+# -- What is noted in Redis --------------------------------------------------------------------------------------------
+
+
+class NotedTask:
+    """A task whose begin is noted in this Redis: each of its runs ends with the next of these errors."""
+
+    def __init__(self, redis: RedisServer, *errors: SdkError, meanwhile: Callable[[], None] = int) -> None:
+        from sdk_core.integrations.celery import sdk_task
+
+        left = list(errors)
+        # Else Celery would wait for results, which it does not in a worker.
+        self.app = celery_app(broker_url="memory://", result_backend=redis.url, task_ignore_result=True)
+        self.told: list[bool] = []
+
+        @sdk_task(self.app, name="noted", max_retries=1)
+        async def noted(*, ask: bool = True) -> None:
+            self.told.append(ask)
+            meanwhile()
+            if left:
+                raise left.pop(0)
+
+        self.task: Any = noted
+
+    def run(self, headers: dict[str, str], **kwargs: bool) -> None:
+        """Run it as a worker does that is handed this message."""
+        self.task.push_request(id="7", headers=headers, kwargs=kwargs, called_directly=False, retries=0)
+        try:
+            self.task.run(**kwargs)
+        finally:
+            self.task.pop_request()
+
+
+def unknown() -> SdkError:
+    return SdkError("lost", {"outcome": "unknown", "retryable": False})
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_task_waits_for_a_redis_that_is_full() -> None:
+    """Nothing was asked for, so that it is begun as if it had come now, and may be run again as often."""
+    from celery.exceptions import Retry
+
+    with redis_server() as redis:
+        noted = NotedTask(redis, RateLimitError("", {"outcome": "rejected", "retryable": True}))
+        client = noted.app.backend.client
+        client.config_set("maxmemory", 1)
+        headers: dict[str, str] = {"mine": "1"}
+        for _ in range(3):
+            with pytest.raises(Retry) as caught:
+                await in_a_thread(noted.run, headers)
+            options = caught.value.sig.options
+            assert (options["countdown"], options["headers"], noted.told) == (1.0, {"mine": "1"}, [])
+            headers = options["headers"]
+        client.config_set("maxmemory", 0)
+        with pytest.raises(Retry) as caught:
+            await in_a_thread(noted.run, headers)
+        await in_a_thread(noted.run, {**caught.value.sig.options["headers"], "sdk_not_before": "0"})
+        assert noted.told == [True, True]
+        keys = client.keys("*begun*")
+        assert (len(keys), {6 * 86_400 < client.ttl(key) <= 7 * 86_400 for key in keys}) == (2, {True})
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_task_asks_once_though_its_worker_dies_as_it_sends_its_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its message is then handed out again, as it was."""
+    from celery.exceptions import Retry
+
+    def die(*_arguments: Any, **_options: Any) -> None:
+        raise SystemExit
+
+    with redis_server() as redis:
+        noted = NotedTask(redis, unknown(), unknown())
+        with monkeypatch.context() as patch:
+            patch.setattr(noted.task, "apply_async", die)
+            with pytest.raises(SystemExit):
+                await in_a_thread(noted.run, {})
+        with pytest.raises(Retry) as caught:
+            await in_a_thread(noted.run, {})
+        assert caught.value.sig.kwargs == {"ask": False}
+        assert noted.told == [True, False]
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_next_run_is_sent_without_the_redis_of_results() -> None:
+    """It went away during the run. That a request may have taken effect would be known to nobody."""
+    from celery.exceptions import Retry
+
+    with redis_server() as redis:
+        noted = NotedTask(redis, unknown(), meanwhile=redis.kill)
+        with pytest.raises(Retry) as caught:
+            await in_a_thread(noted.run, {})
+    assert caught.value.sig.kwargs == {"ask": False}
 
 
 # -- Settings ----------------------------------------------------------------------------------------------------------

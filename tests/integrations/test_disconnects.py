@@ -115,6 +115,7 @@ async def fastapi_app(world: World) -> AsyncIterator[Running]:
         return await call_next(request)
 
     app.add_middleware(DisconnectMiddleware)
+    app.middleware("http")(another)  # one inside of it, and one outside
     add_problem_handlers(app)
 
     @app.get("/members/1001")
@@ -202,7 +203,7 @@ async def test_a_write_runs_to_its_end_and_is_logged(
     assert world.ends == ["done"]
     assert len(world.upstream.requests) == 1
     [line] = told(caplog)
-    assert "(POST) ended with status 200 after its client had hung up" in line
+    assert "(POST) ended with status 200 when nobody waited for its answer any more" in line
     assert line.startswith(("write ", "/members/1001 "))
 
 
@@ -219,7 +220,7 @@ async def test_what_a_lost_write_said_is_logged(start: Start, world: World, capl
     error, end = told(caplog)
     assert error.startswith("answered with status 502: withdraw_contract_cancelation")
     assert "outcome: unknown" in error
-    assert "ended with status 502 after its client had hung up" in end
+    assert "ended with status 502 when nobody waited for its answer any more" in end
 
 
 @IN_BOTH
@@ -340,6 +341,71 @@ async def test_a_body_comes_whole_and_a_view_may_ask_for_its_browser() -> None:
     assert said == [False, True, True]
 
 
+async def test_a_body_that_a_middleware_outside_refuses_ends_the_request() -> None:
+    """As a limit of its size does; whoever reads is told, as often as they read."""
+    from fastapi import FastAPI, Request
+    from fastapi.responses import JSONResponse
+
+    class TooLargeError(Exception):
+        pass
+
+    class Limit:
+        def __init__(self, app: Any) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async def limited() -> Any:
+                message = await receive()
+                if len(message.get("body", b"")) > 100:
+                    raise TooLargeError
+                return message
+
+            try:
+                await self._app(scope, limited, send)
+            except TooLargeError:
+                await JSONResponse("too large", 413)(scope, receive, send)
+
+    app, errors = FastAPI(), list[str]()
+
+    @app.post("/")
+    async def view(request: Request) -> int:
+        for _ in range(2):
+            try:
+                await request.receive()
+            except TooLargeError as error:
+                errors.append(type(error).__name__)
+        return len(await request.body())
+
+    app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(Limit)
+    async with (
+        uvicorn_with(app) as running,
+        ClientSession() as browser,
+        asyncio.timeout(5),
+        browser.post(f"http://127.0.0.1:{running.port}/", data=b"x" * 101) as answer,
+    ):
+        assert (answer.status, await answer.json()) == (413, "too large")
+    assert errors == ["TooLargeError", "TooLargeError"]
+
+
+async def test_a_read_that_is_cancelled_ends_with_an_empty_answer() -> None:
+    """For the middlewares outside, though its server sends nothing to a browser that has gone."""
+    sent = list[int]()
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["status"])
+        raise OSError("the browser has gone")
+
+    await DisconnectMiddleware(app)({"type": "http", "method": "GET"}, receive, send)
+    assert sent == [499]
+
+
 async def test_a_cancellation_that_is_not_the_browser_s_is_passed_on() -> None:
     """The server's own, at a shutdown that can't wait."""
     arrived = asyncio.Event()
@@ -359,6 +425,40 @@ async def test_a_cancellation_that_is_not_the_browser_s_is_passed_on() -> None:
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await serving
+
+
+async def test_a_write_runs_to_its_end_when_its_server_can_not_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """The browser of aiohttp.web's waits all the time, and is not said to have hung up."""
+    asked, release, ended = asyncio.Event(), asyncio.Event(), list[bool]()
+
+    async def view(_request: web.Request) -> web.Response:
+        asked.set()
+        await release.wait()
+        ended.append(True)
+        return web.Response()
+
+    async def resource(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        assert ended == [True]
+
+    app = web.Application()
+    handle_disconnects(app)
+    app.cleanup_ctx.append(resource)
+    app.router.add_post("/", view)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+    writer.write(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    async with asyncio.timeout(5):
+        await asked.wait()
+        stopping = asyncio.ensure_future(runner.cleanup())
+        assert await reader.read() == b""
+        release.set()
+        await stopping
+    writer.close()
+    [line] = told(caplog)
+    assert line.startswith("/ (POST) ended with status 200 when nobody waited for its answer any more")
 
 
 async def test_an_error_that_nobody_answers_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
@@ -388,7 +488,7 @@ async def test_an_error_that_nobody_answers_is_logged_with_its_traceback(caplog:
         release.clear()
     await runner.cleanup()
     conflict, fault = caplog.records
-    assert conflict.getMessage().startswith("/{member} (POST) ended with status 409 after its client had hung up")
+    assert conflict.getMessage().startswith("/{member} (POST) ended with status 409 when nobody waited for its answer")
     assert fault.getMessage().startswith("/{member} (POST) ended with RuntimeError")
     assert fault.exc_info is not None
     assert "7700112233445566" not in caplog.text

@@ -42,7 +42,12 @@ async def asgi(sandbox: CloudCockpitSandbox) -> AsyncIterator[Any]:
 
     client = sandbox.client(correlation_id=lambda: correlation_id.get() or new_correlation_id())
     app = FastAPI()
-    app.add_middleware(CorrelationIdMiddleware, header_name="X-Correlation-Id", generator=new_correlation_id)
+    app.add_middleware(
+        CorrelationIdMiddleware,
+        header_name="X-Correlation-Id",
+        generator=new_correlation_id,
+        transformer=lambda text: str(UUID(text)),
+    )
     add_problem_handlers(app)
 
     @app.get("/call/{customer}")

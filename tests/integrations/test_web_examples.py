@@ -178,11 +178,12 @@ async def test_an_argument_that_is_refused_is_a_problem(app: App, browser: Clien
 @of("fastapi", "aiohttp")
 async def test_the_id_of_a_request_goes_along(app: App, browser: ClientSession) -> None:
     """To the API, where it has a header for it, and back to the browser; what is no id is replaced."""
-    for given, kept in ((ID, True), ("no id", False), ("x" * 300, False)):
+    odd = ("{" * 200 + ID + "}", f"urn:uuid:{ID}", "-" * 200 + ID, ID.upper())
+    for given, kept in ((ID, True), *((spelled, True) for spelled in odd), ("no id", False), ("x" * 300, False)):
         app.sandbox.requests.clear()
         async with browser.get(app.read, headers={"X-Correlation-Id": given}) as answer:
             told = answer.headers["X-Correlation-Id"]
-        assert (told == given) is kept
+        assert (answer.status, told == ID) == (200, kept)
         assert len(told) == 36
         if not app.is_membership:
             assert {request.headers["X-Correlation-Id"] for request in app.sandbox.requests} == {told}
@@ -240,4 +241,4 @@ async def test_an_app_stops_cleanly(app: App, browser: ClientSession) -> None:
     assert "Unclosed" not in text
     assert "answered with status 503" in text
     if app.name in {"fastapi", "aiohttp"}:
-        assert text.count("(POST) ended with status 200 after its client had hung up") == 1, text
+        assert text.count("(POST) ended with status 200 when nobody waited for its answer any more") == 1, text

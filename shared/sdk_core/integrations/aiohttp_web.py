@@ -60,7 +60,8 @@ def _inbound_id(text: str) -> str:
 async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with problem details where an SdkError, or an argument that the SDK refused, ends a request.
 
-    A ValueError or TypeError that is not the SDK's remains what it was.
+    A ValueError or TypeError that is not the SDK's remains what it was. An error out of a `TaskGroup` is in an
+    ExceptionGroup, which is not opened.
     """
     try:
         return await handler(request)
@@ -77,7 +78,10 @@ def handle_disconnects(app: web.Application) -> None:
 
     The server has to run with `handler_cancellation=True`: then a GET, HEAD or OPTIONS is cancelled. Any other request
     may be in the middle of a write, and a write that is cancelled is one of which nobody knows whether it took effect:
-    it goes on with all its middlewares, how it ended is logged, and the app is not cleaned up before.
+    it goes on with all its middlewares, how it ended is logged, and the app is not cleaned up before. It is the same
+    when the server is shut down, and its `shutdown_timeout` is over.
+
+    Call it with the app that is served, not with a sub-app: what a sub-app waits for, the app above it does not.
     """
     running: set[asyncio.Task[web.StreamResponse]] = set()
 
@@ -116,5 +120,6 @@ def _log_end(request: web.Request, ended: "asyncio.Task[web.StreamResponse]") ->
         end = f"status {answer.status}"
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  nobody else is left to hear of it
         end, failure = type(error).__name__, error
-    what = "%s (%s) ended with %s after its client had hung up (correlation id %s)"
+    # Its client has hung up, or the server is shut down and closes the connections of those that still wait.
+    what = "%s (%s) ended with %s when nobody waited for its answer any more (correlation id %s)"
     _log.warning(what, name, request.method, end, request.get(CORRELATION_ID, "unknown"), exc_info=failure)

@@ -37,8 +37,11 @@ _SHARE: Final = 0.9
 """Of the time after which a process is killed, what its task gets."""
 _REMEMBERED: Final = 7 * 86_400
 """Seconds for which it is known that a task was begun: longer than any visibility timeout."""
+_UNTIL_REDIS_IS_BACK: Final = 1.0
+"""Seconds before it is tried again to note that a task is begun."""
 _CORRELATION_ID: Final = "sdk_correlation_id"
 _NOT_BEFORE: Final = "sdk_not_before"
+_RUN: Final = "sdk_run"
 """Headers of a task's messages. Celery keeps them when it is run again."""
 _OTHER_POOLS: Final = ("gevent", "eventlet")
 _settings: dict[Celery, Mapping[str, Any]] = {}
@@ -104,6 +107,9 @@ def sdk_task(
       a person has to look at: `outcome` is UNKNOWN or APPLIED.
     - Any other error is the task's.
 
+    Celery's own `retry` is not for these tasks: it can't be known what the run had asked for by then, so that the next
+    one is as after its worker died (see `repeatable`).
+
     What runs too long is broken off, which may be after it has asked for something, and so goes on the same way.
 
     All calls of a task have the correlation id of the scope in which it was sent, or else one of its own, in each run.
@@ -112,7 +118,7 @@ def sdk_task(
         app: the app, which `configure` was called with.
         name: the task's name; None: Celery's, of module and function.
         max_retries: how often it is run again. A wait that is longer than half the visibility timeout is made in parts,
-            each of which counts.
+            which do not count; nor do waits for a result backend that is away.
         repeatable: whether it may be run again as it was after its worker died in it: True for what only reads, and for
             a workflow that asks for what the API refuses to do twice. Any other with `ask` is then run with
             `ask=False`, and one without fails with an SdkError of outcome UNKNOWN.
@@ -162,20 +168,25 @@ def _wait_on(task: "Task[Any, Any]") -> None:
 
 
 def _was_begun(task: "Task[Any, Any]") -> bool:
-    """Note that a task is begun, and return whether it was before and has not come to an end: it may have asked then.
+    """Note that this run of a task is begun, and return whether it was before: it may have asked for something then.
 
     Its state does not tell: Celery says RETRY of one that it has killed itself, when it lost the broker.
     """
     backend: Any = task.backend
-    times: int = backend.incr(_begun(task))
-    backend.expire(_begun(task), _REMEMBERED)
-    return times > 1
+    key = backend.get_key_for_task(task.request.id, f".begun.{_run(task)}")
+    try:
+        # In one transaction: what is noted in part would count as begun.
+        with backend.client.pipeline() as both:
+            times, _ = both.incr(key).expire(key, _REMEMBERED).execute()
+    except Exception as error:
+        # Redis is away, or full. Nothing was done, so that it is the same run again.
+        raise task.retry(exc=error, countdown=_UNTIL_REDIS_IS_BACK) from error
+    return cast("int", times) > 1
 
 
-def _begun(task: "Task[Any, Any]") -> object:
-    """Return the key that counts how often a task was begun since it was sent."""
-    backend: Any = task.backend
-    return backend.get_key_for_task(task.request.id, ".begun")
+def _run(task: "Task[Any, Any]") -> int:
+    """Return how often a task was run again for its failures. Celery counts waits as well."""
+    return int(_headers(task).get(_RUN) or "0")
 
 
 def _is_queued(task: "Task[Any, Any]") -> bool:
@@ -201,14 +212,12 @@ def _end(
     task: "Task[Any, Any]", error: SdkError, kwargs: dict[str, Any], max_retries: int, *, can_settle: bool
 ) -> None:
     """Send the task again, if that is right; else return, and the error is its end."""
-    request, longest = task.request, _longest_wait(task.app)
-    decision = next_run(error, kwargs, settles=can_settle, tried=request.retries, most=max_retries, longest=longest)
+    request, tried, longest = task.request, _run(task), _longest_wait(task.app)
+    decision = next_run(error, kwargs, settles=can_settle, tried=tried, most=max_retries, longest=longest)
     if decision is None:
         return
-    # It has come to its end, and is a new one from here.
-    backend: Any = task.backend
-    backend.delete(_begun(task))
-    headers = {**_headers(task), _NOT_BEFORE: str(time.time() + decision.delay)}
+    # That this run was begun stays noted: its message comes again if the process is killed before it is acknowledged.
+    headers = {**_headers(task), _NOT_BEFORE: str(time.time() + decision.delay), _RUN: str(tried + 1)}
     raise task.retry(tuple(request.args or ()), kwargs, error, countdown=decision.wait, headers=headers)
 
 
