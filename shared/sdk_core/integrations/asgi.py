@@ -1,7 +1,7 @@
 """Starlette, FastAPI and other ASGI apps: errors as problem details, and browsers that hang up.
 
-Correlation ids are those of asgi-correlation-id, which replaces an inbound id that is no UUID. It takes one in any
-spelling, as in two hundred braces, and a call's id has at most 128 characters: `transformer` writes it as usual.
+Correlation ids are those of asgi-correlation-id, which replaces an inbound id that is no UUID. It takes a UUID in any
+spelling, with any number of braces, and a call's id has at most 128 characters: `transformer` writes it as usual.
 
     app.add_middleware(
         CorrelationIdMiddleware,
