@@ -112,7 +112,7 @@ class RedisRateLimiter:
 
     While Redis does not answer, each process keeps to `limit // workers`, counting what it was granted before, and what
     others were granted of its share; that is logged once. When Redis is back, or has lost what it knew (restarted,
-    flushed, failed over, its clock set back by more than a second), each process keeps to both for one period. No call
+    flushed, failed over, its clock set back by two seconds or more), each process keeps to both for one period. No call
     fails for it.
 
     Connections are opened when they are needed, for each event loop its own, and closed with the loop, or by
