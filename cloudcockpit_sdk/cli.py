@@ -93,6 +93,7 @@ PROGRAM: Final = Program(
         operations.UPDATE_SUBSCRIPTION.name: "`get-subscription` shows when it is",
         operations.UPGRADE_SUBSCRIPTION.name: "`get-subscription` shows when it is",
     },
+    labels={operations.CHANGE_ASSOCIATED_RESELLER.name: "support contact updated, too"},
     client=CloudCockpitClient,
     connect=_connect,
     credential_check=operations.LIST_SUBSCRIPTIONS,

@@ -261,6 +261,11 @@ class CloudCockpitClient(Client):
     ) -> bool:
         """Give the subscription to another reseller. For the role `csp`.
 
+        Args:
+            customer_id: the customer.
+            subscription_id: the subscription.
+            reseller_id: the reseller who gets it.
+
         Returns:
             Whether the support contact was updated too. False is no failure: the reseller was changed.
 
@@ -299,7 +304,7 @@ class CloudCockpitClient(Client):
         Args:
             customer_id: the customer.
             subscription_id: the subscription.
-            po_number: up to 255 characters.
+            po_number: 1 to 255 characters. How a number is taken away again is not documented, and not possible here.
 
         Source: operation-patch-v1-customers-parameter-subscriptions-parameter-po-number.
         """

@@ -30,7 +30,8 @@ _ADVICE: Final[Mapping[int, str]] = {
 def read_refusal(body: bytes) -> ErrorDetails:
     """Read an error of the token endpoint (RFC 6749, 5.2) without its description.
 
-    `code` is OAuth's `error`, `reference` the first of Entra's numbers; `raw` holds all, and the correlation id.
+    `code` is OAuth's `error`, `reference` the first of Entra's numbers. `raw` holds all of them, and the correlation
+    id, for the text of the error; the error that a call raises is a copy, which has no `raw`.
     """
     envelope = codec.as_object(codec.parse_or_none(body))
     code = safe_code(codec.as_text(envelope.get("error")))

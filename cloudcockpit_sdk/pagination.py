@@ -1,8 +1,9 @@
 """Iteration over the items of a paged list; each page is fetched when it is needed.
 
 A list that was read in part, and taken for the whole, is worse than an error. So a page that contradicts itself never
-ends an iteration silently: as long as it says in one way that there are more, the next one is asked for. What would go
-on for ever is limited.
+ends an iteration silently: as long as it says in one way that there are more, the next one is asked for. An iteration
+ends with an error at the tenth empty page in a row, and at a page that holds the items of the first one or of the one
+before. A server that repeats its pages otherwise (2, 3, 2, 3), or with something else in them each time, is asked on.
 """
 
 import logging

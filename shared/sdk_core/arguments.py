@@ -18,6 +18,7 @@ from yarl import URL
 
 __all__ = [
     "INT64_MAX",
+    "NONE",
     "base_url",
     "bearer_token",
     "finite_decimal",
@@ -42,6 +43,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+NONE: Final = "none"
+"""Stands for None where text is typed, and an argument has to be given."""
 _INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 _HEADER_TEXT_MAX: Final = 8192

@@ -47,7 +47,10 @@ class ErrorDetails(Value):
     trace_id: str | None = field(default=None, repr=_shown)
     """The server's id of this failure; quote it to the API's support."""
     recognised: bool = False
-    """Whether the body was the API's envelope (False: empty, HTML from a proxy, 64 KiB or more, ...)."""
+    """Whether the body was the API's envelope, or another that it documents (False: empty, HTML from a proxy, 64 KiB or
+    more, ...)."""
+    meaning: str | None = None
+    """What such another body means, in words of ours: they stand in the error's text."""
     raw: Any = field(default=None, repr=False, hash=False)
     """The whole JSON body, or None if it was no JSON, or 64 KiB or more of an error status."""
     body: bytes = field(default=b"", repr=False)

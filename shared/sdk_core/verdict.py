@@ -279,6 +279,8 @@ def _describe_refusal(operation: Operation[Any], answer: Answer, details: ErrorD
     if not details.recognised:
         is_large = size >= codec.LARGE
         text += f", with {size} bytes, too many for an error" if is_large else ", without the API's error envelope"
+    if details.meaning is not None:
+        text += f": {details.meaning}"
     # Something in between, such as a firewall, refuses for reasons of its own.
     if status == 403 and operation.scopes and details.recognised:
         text += f"; needs the scope {' and '.join(operation.scopes)}"

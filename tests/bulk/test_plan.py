@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from cases import goes_through
+from wire import CannedAnswer, WireServer
 
 from cloudcockpit_sdk import CloudCockpitClient
 from cloudcockpit_sdk import bulk as cloudcockpit_bulk
@@ -155,6 +156,8 @@ def test_what_cells_can_hold() -> None:
     ids: Mapping[str, object] = {"customer_id": str(UUID(int=1)), "subscription_id": str(UUID(int=2))}
     budget = tasks["change_monthly_budget"].read({**ids, "monthly_budget": "12.50"}, text=True)
     assert (budget["monthly_budget"], budget["customer_id"]) == (Decimal("12.50"), UUID(int=1))
+    with pytest.raises(ValueError, match="monthly_budget must be a number or none"):
+        tasks["change_monthly_budget"].read({**ids, "monthly_budget": "nothing"}, text=True)
     changes = tasks["update_subscription"].read({**ids, "changes": '{"quantity": 3}'}, text=True)
     assert changes["changes"] == {"quantity": 3}
     logs = tasks["list_audit_logs"].read(
@@ -163,6 +166,28 @@ def test_what_cells_can_hold() -> None:
     assert logs == {"operation_names": ("CreateOrder", "Cancel"), "start_date": datetime(2026, 1, 1, tzinfo=UTC)}
     migration = {**ids, "purchase_full_term": "TRUE", "quantity": "3"}
     assert tasks["migrate_and_wait"].read(migration, text=True)["purchase_full_term"] is True
+
+
+async def test_no_budget_can_be_written_in_a_cell(tmp_path: Path) -> None:
+    """An empty cell is none that is given."""
+    header = "customer_id,subscription_id,monthly_budget\n"
+    ids = f"{UUID(int=1)},{UUID(int=2)}"
+    with pytest.raises(PlanError, match="monthly_budget is missing"):
+        list(
+            checked_rows(io.BytesIO(f"{header}{ids},\n".encode()), cloudcockpit_bulk.CATALOGUE, "change_monthly_budget")
+        )
+    async with (
+        WireServer(CannedAnswer(status=204)) as server,
+        CloudCockpitClient("portal.example.com", "made.up.jwt", base_url=server.url) as client,
+        cloudcockpit_bulk.run(
+            client,
+            io.BytesIO(f"{header}{ids},None\n".encode()),
+            operation="change_monthly_budget",
+            journal=tmp_path / "run.db",
+        ) as run,
+    ):
+        assert [result.outcome.value async for result in run] == ["done"]
+    assert [request.json for request in server.requests] == [{"monthlyBudget": None}]
 
 
 @pytest.mark.parametrize("path", ["missing.pdf", ".", "x" * 300, "a\0b"])

@@ -59,6 +59,12 @@ def test_the_help_of_a_command_has_each_argument_and_says_what_it_is(run: Any) -
             assert not re.search(r"For the roles?[^.]*--", told)
 
 
+def test_an_argument_of_a_change_is_not_explained_as_that_of_a_list(run: Any) -> None:
+    told = " ".join(run(CLOUDCOCKPIT, "change-associated-reseller", "--help").out.split())
+    assert "The reseller who gets it." in told
+    assert "Only this reseller's" not in told
+
+
 def _has_each_argument(options: str, function: Any) -> None:
     for parameter in inspect.signature(function).parameters:
         if parameter in {"self", "client", "ask", "timeout"}:

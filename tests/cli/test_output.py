@@ -131,6 +131,23 @@ ACCEPTED = "accepted, not done yet; correlation id my-id; "
 
 
 @pytest.mark.parametrize(
+    ("subscription", "updated"),
+    [
+        (CloudCockpitSandbox.LEGACY_SUBSCRIPTION_ID, "yes"),
+        (CloudCockpitSandbox.ACTIVE_SUBSCRIPTION_ID, "no"),
+    ],
+)
+def test_a_change_that_is_answered_with_one_value_says_what_it_is(subscription: object, updated: str, run: Any) -> None:
+    """False is no failure: it is done."""
+    reseller = ("--reseller-id", CloudCockpitSandbox.CUSTOMER_ID)
+    command = ("change-associated-reseller", *SUBSCRIPTION, subscription, *reseller)
+    ended = run(CLOUDCOCKPIT, *command, "--sandbox")
+    assert (ended.code, ended.out) == (0, f"support contact updated, too  {updated}\n")
+    assert ended.err.endswith("\ndone\n")
+    assert run(CLOUDCOCKPIT, *command, "--sandbox", "--json").out == {"yes": "true\n", "no": "false\n"}[updated]
+
+
+@pytest.mark.parametrize(
     ("program", "command", "said"),
     [
         (

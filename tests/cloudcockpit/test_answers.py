@@ -354,6 +354,8 @@ async def test_conflict_of_a_cancellation(mocked: Any) -> None:
     error = caught.value
     assert (error.outcome, error.retryable, len(error.attempts)) == (Outcome.REJECTED, False, 1)
     assert sum(map(len, mocked.requests.values())) == 1
+    assert error.message.startswith("status 409: the subscription does not allow it now")
+    assert error.details.recognised
     conflict = CancelConflict.of(error)
     assert conflict is not None
     assert conflict.portal_subscription == json.loads(body)["portalSubscription"]

@@ -119,7 +119,7 @@ def refusal_or(make: Callable[[], T], argument: str) -> T | Refused:
 
 
 def test_all_checks_are_looked_at() -> None:
-    others = {"INT64_MAX", "function", "instance", "of_type", "valid"}
+    others = {"INT64_MAX", "NONE", "function", "instance", "of_type", "valid"}
     assert set(arguments.__all__) == CHECKS.keys() | others
 
 

@@ -6,21 +6,23 @@ import logging
 import multiprocessing
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+import trustme
 from cases import goes_through
 from redis_server import RedisServer, redis_server
 from wire import CannedAnswer, WireServer
 
-from membership_sdk import MembershipClient, RetryPolicy, VoidResult
+from membership_sdk import ClientThrottledError, MembershipClient, RetryPolicy, VoidResult
 from sdk_core.operation import Effect, Operation
 from sdk_core.ratelimit import spread
 
@@ -72,6 +74,38 @@ def connections_of(server: RedisServer) -> int:
     with client_of(server) as redis:
         clients: Any = redis.client_list()
         return len(clients) - 1
+
+
+@asynccontextmanager
+async def behind_tls(server: RedisServer) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """Give the `rediss://` URL of a server, and what makes it hang: then it does not even answer the end of TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    tunnels: dict[asyncio.StreamWriter, Any] = {}
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tunnels[writer] = asyncio.current_task()
+        inner, outer = await asyncio.open_connection("127.0.0.1", server._port)
+        await asyncio.gather(pipe(reader, outer), pipe(inner, writer))
+
+    def hang() -> None:
+        for tunnel in tunnels:
+            transport: Any = tunnel.transport
+            transport.pause_reading()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as listening:
+        yield f"rediss://127.0.0.1:{listening.sockets[0].getsockname()[1]}/0?ssl_cert_reqs=none", hang
+        for tunnel in tunnels:
+            tunnel.transport.abort()
+        await asyncio.gather(*tunnels.values())
+        # The clients have yet to see it.
+        await asyncio.sleep(0.01)
 
 
 def near(wait: float) -> Any:
@@ -281,7 +315,7 @@ async def test_redis_that_is_back_and_empty_is_not_trusted_for_a_period(
 async def test_redis_that_has_lost_what_it_knew_is_noticed(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Flushed, evicted, failed over, or restarted so fast that nobody missed it: each keeps to its share as well."""
+    """Flushed, failed over, or restarted so fast that nobody missed it: each keeps to its share as well."""
     caplog.set_level(logging.INFO)
     async with fleet(server, 2, 4) as (one, other):
         assert [await one.acquire("a", 0), await other.acquire("a", 0)] == [0, 0]
@@ -294,6 +328,36 @@ async def test_redis_that_has_lost_what_it_knew_is_noticed(
         assert await one.confirm("a", 0) == 0
     assert {record.levelname for record in caplog.records} == {"INFO"}
     assert all("Redis has lost what it knew" in record.getMessage() for record in caplog.records)
+
+
+async def test_clock_of_redis_that_is_set_back_is_noticed(server: RedisServer) -> None:
+    """What it noted before is ten minutes ahead, pauses too; a few milliseconds are not worth a word."""
+    async with fleet(server, 2, 4) as (one, other):
+        assert [await one.acquire("a", 0), await other.acquire("a", 0), await other.acquire("b", 0)] == [0, 0, 0]
+        await one.on_rate_limited("b", 30)
+        set_back(server, by=0.3)
+        assert await one.acquire("a", 0) == 0
+        set_back(server, by=600)
+        assert [await one.acquire("a", 99) for _ in range(2)] == [near(60), near(60)]
+        assert [await other.acquire("a", 99) for _ in range(2)] == [0, near(60)]
+        assert [await other.acquire("b", 99) for _ in range(2)] == [0, near(60)]
+
+
+def set_back(server: RedisServer, by: float) -> None:
+    """Leave what Redis has noted as it is when its clock is set back: ahead, by so many seconds."""
+    ahead = by * 1e6
+    with client_of(server) as redis:
+        for key in list(redis.scan_iter()):
+            kind = redis.type(key)
+            if kind == b"zset":
+                for member, start in redis.zrange(key, 0, -1, withscores=True):
+                    redis.zadd(key, {member: start + ahead})
+            elif kind == b"hash":
+                for field in set(redis.hkeys(key)) - {b"id"}:
+                    redis.hincrby(key, field, round(ahead))
+            else:
+                redis.incrby(key, round(ahead))
+            redis.pexpire(key, redis.pttl(key) + round(by * 1000))
 
 
 async def test_all_kept_connections_are_lost_at_once(
@@ -329,6 +393,36 @@ async def test_redis_that_hangs_is_asked_once_and_then_not_for_a_while(
             assert 0.1 <= time.monotonic() - begun < 0.3
         finally:
             process.send_signal(signal.SIGCONT)
+
+
+async def test_redis_that_hangs_behind_tls_leaves_each_its_share(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never ends TLS on the kept connections, which all calls drop that had no answer: nobody waits for that."""
+    async with (
+        WireServer() as api,
+        behind_tls(server) as (url, hang),
+        limiter_at(url, KEY, 40, workers=20) as limiter,
+        MembershipClient(api.url, "key", rate_limiter=limiter, total_timeout=5) as client,
+    ):
+        await asyncio.gather(*(limiter.acquire("b", 0) for _ in range(10)))
+        hang()
+        monkeypatch.setattr(f"{MODULE}._PATIENCE", 0.1)
+        calls = await asyncio.gather(*(client.call(READ) for _ in range(8)), return_exceptions=True)
+        assert len(api.requests) == 2
+        assert sum(isinstance(each, ClientThrottledError) for each in calls) == 6
+
+
+async def test_limiter_is_closed_though_redis_hangs_behind_tls(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{MODULE}_clients._CLOSED_WITHIN", 0.04)
+    async with behind_tls(server) as (url, hang):
+        limiter = limiter_at(url, KEY, 40, workers=20)
+        assert await limiter.acquire("a", 0) == 0
+        hang()
+        async with asyncio.timeout(5):
+            await limiter.aclose()
 
 
 async def test_no_call_fails_for_a_redis_that_was_never_there(caplog: pytest.LogCaptureFixture) -> None:

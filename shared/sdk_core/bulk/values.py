@@ -15,6 +15,7 @@ import attrs
 from attrs import Factory, field, frozen
 
 from sdk_core import codec
+from sdk_core.arguments import NONE
 from sdk_core.transport.multipart import Document
 
 __all__ = ["Parameter", "parameters_of"]
@@ -52,6 +53,8 @@ class Parameter:
         # An id is the same in any spelling, and so is its text.
         if isinstance(value, str) and not text and str in self.kinds and UUID not in self.kinds:
             return value
+        if self._takes_none and isinstance(value, str) and value.lower() == NONE:
+            return None
         for read in self._readers:
             try:
                 return read(value)
@@ -60,11 +63,16 @@ class Parameter:
         raise ValueError(f"{self.name} must be {self.expected}")
 
     @property
+    def _takes_none(self) -> bool:
+        # What need not be given is None when its cell is empty.
+        return self.required and NoneType in self.kinds
+
+    @property
     def expected(self) -> str:
         """What it has to be, in words."""
         # Of a UUID, the text is taken too.
         kinds = [kind for kind in self.kinds if kind is not NoneType and not (kind is str and UUID in self.kinds)]
-        words = [_in_words(kind) for kind in kinds]
+        words = [*map(_in_words, kinds), *([NONE] if self._takes_none else [])]
         return " or ".join(dict.fromkeys(words))
 
 

@@ -83,9 +83,14 @@ def _operation_command(
             pages = getattr(client, _iterator_name(operation.name))(**first, **more)
             return [item async for item in pages]
 
-        changes = operation.effect is not Effect.READ
-        follow_up = program.follow_ups.get(operation.name, "")
-        task = Task(name=_dashed(operation.name), arguments=arguments, changes=changes, follow_up=follow_up, call=call)
+        task = Task(
+            name=_dashed(operation.name),
+            arguments=arguments,
+            changes=operation.effect is not Effect.READ,
+            follow_up=program.follow_ups.get(operation.name, ""),
+            label=program.labels.get(operation.name, ""),
+            call=call,
+        )
         return perform(program, task, options)
 
     return _signed(command, own)

@@ -64,12 +64,15 @@ class Output:
         """Columns of stdout."""
         return self._stdout.width
 
-    def result(self, value: object, follow_up: str = "") -> Exit:
-        """Print what a command returned; of what takes effect later, what tells when it has."""
+    def result(self, value: object, follow_up: str = "", label: str = "") -> Exit:
+        """Print what a command returned; of what takes effect later, what tells when it has; one value by its label."""
         if self.json:
             self._document(codec.dump(json_value(value)))
             return Exit.DONE
         shown = _items_of(value)
+        if label:
+            self.say("done", "green")
+            shown = {label: value}
         if shown in ([], ()):
             self.say("nothing found")
         elif isinstance(shown, Empty):

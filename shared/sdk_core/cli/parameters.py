@@ -18,14 +18,13 @@ import attrs
 from cyclopts import Parameter, Token
 
 from sdk_core import codec
-from sdk_core.arguments import finite_decimal, uuid_id
+from sdk_core.arguments import NONE, finite_decimal, uuid_id
 from sdk_core.transport.multipart import Document
 
 __all__ = ["option", "with_signature"]
 
 T = TypeVar("T")
 
-_NONE: Final = "none"
 _HEIC: Final = (".heic", "image/heic")
 """Not in every platform's table of types."""
 _JSON: Final = "JSON, or @FILE, or - for stdin"
@@ -67,7 +66,7 @@ def option(parameter: inspect.Parameter, what: str) -> inspect.Parameter:
     if is_required and NoneType in kinds:
         # What is None for a function has to be typed: to leave a required option out is a mistake.
         reader = attrs.evolve(reader, read=_or_none(reader.read))
-        what = what.replace("left out", f"'{_NONE}'")
+        what = what.replace("left out", f"'{NONE}'")
     forms = [what.removesuffix("."), reader.form]
     how = Parameter(
         help=_sentence("; ".join(filter(None, forms))),
@@ -131,7 +130,7 @@ def _date_or(words: tuple[str, ...]) -> _Reader:
 
 
 def _or_none(read: Callable[[str], object]) -> Callable[[str], object]:
-    return lambda text: None if text.lower() == _NONE else read(text)
+    return lambda text: None if text.lower() == NONE else read(text)
 
 
 def _int(text: str) -> int:

@@ -55,6 +55,8 @@ class Program:
     """Builds a client of a class, which is `client` or made of it, from settings by name."""
     follow_ups: Mapping[str, str] = field(factory=dict[str, str])
     """By name of an operation that takes effect later, which command tells when it has."""
+    labels: Mapping[str, str] = field(factory=dict[str, str])
+    """By name of a change that is answered with one value, what that value tells beside that it has happened."""
     credential_check: Operation[Any]
     """A read without arguments that tells whether the credential is accepted."""
     sandbox: str

@@ -47,6 +47,8 @@ class Task:
     """Whether it sends nothing, but waits for a change that was asked for before."""
     follow_up: str = ""
     """Which command tells when it has happened, if it takes effect later."""
+    label: str = ""
+    """What its answer tells beside that it has happened, if that is one value."""
     call: Callable[[Any], Awaitable[object]]
     """Makes the calls with a client, and returns what is printed."""
 
@@ -98,7 +100,7 @@ def _perform(program: Program, task: Task, options: CallOptions, output: Output,
         if request.operation.name != task.name.replace("-", "_"):
             output.say(f"{task.name} begins with this request; what it sends then depends on the answer")
         return Exit.DONE
-    return output.result(value, task.follow_up)
+    return output.result(value, task.follow_up, task.label)
 
 
 def _where(program: Program, settings: Mapping[str, str]) -> str:

@@ -37,16 +37,26 @@ _ASK_AGAIN: Final = 2.0
 
 _RESERVE: Final = """
 local starts, pause = KEYS[1], KEYS[2]
-local memory = redis.call('GET', KEYS[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local known = redis.call('HMGET', KEYS[3], 'id', starts)
+local memory, ahead = known[1], (known[2] or 0) - now
+if math.abs(ahead) > 1000000 then
+  redis.call('HSET', KEYS[3], starts, now)
+  if ahead > 0 then
+    -- The clock was set back: what was noted before is too late by as much.
+    redis.call('DEL', starts, pause)
+    memory = false
+  end
+end
 if not memory then
   memory = ARGV[6]
-  redis.call('SET', KEYS[3], memory, 'PX', 2592000000)
+  redis.call('HSET', KEYS[3], 'id', memory)
+  redis.call('PEXPIRE', KEYS[3], 2592000000)
 end
 if ARGV[8] ~= '' and ARGV[8] ~= memory then return {-1, memory, 0} end
 local limit, period, patience = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local earliest, spread, slot, is_due = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7] == '1'
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
 local paused = tonumber(redis.call('GET', pause) or '0') - now
 if is_due then
   if paused <= 0 then return {0, memory, redis.call('ZCARD', starts)} end
@@ -97,11 +107,13 @@ class RedisRateLimiter:
     """At most `limit` attempts of an operation in any `period` seconds, in all processes with the same Redis and key.
 
     A 429 that one of them is answered pauses that operation for all. Safe to share between clients, tasks, threads,
-    event loops and forked workers. Needs Redis 5 or a server like it.
+    event loops and forked workers. Needs Redis 5 or a server like it, with `maxmemory-policy noeviction`: a count
+    that it evicts is begun anew, and nobody notices.
 
     While Redis does not answer, each process keeps to `limit // workers`, counting what it was granted before, and what
     others were granted of its share; that is logged once. When Redis is back, or has lost what it knew (restarted,
-    flushed, failed over), each process keeps to both for one period. No call fails for it.
+    flushed, failed over, its clock set back by two seconds or more), each process keeps to both for one period. No call
+    fails for it.
 
     Connections are opened when they are needed, for each event loop its own, and closed with the loop, or by
     `aclose()`.

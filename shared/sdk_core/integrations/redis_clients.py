@@ -1,7 +1,7 @@
 """Clients of Redis, one per event loop; see `transport.session`, which does the same with aiohttp's sessions."""
 
-from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Callable
+from asyncio import AbstractEventLoop, CancelledError, get_running_loop, timeout
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,11 +10,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sdk_core.fork import Lock, reset_in_child
+from sdk_core.hooks import is_cancelled
 
 __all__ = ["Clients", "connecting_to"]
 
 _CONNECTIONS: Final = 10
 """Of one process and event loop; who finds all in use waits in line."""
+_DROPPED_WITHIN: Final = 0.05
+"""Seconds that a call waits until kept connections are closed: less than is left of what it waits for its limiter."""
+_CLOSED_WITHIN: Final = 1.0
+"""Seconds that `aclose` waits until they are."""
 
 
 def connecting_to(url: str) -> Callable[[], Redis]:
@@ -64,7 +69,7 @@ class Clients:
         entry = self._open.get(get_running_loop())
         if entry is not None:
             with suppress(Exception):
-                await entry[1].connection_pool.disconnect(inuse_connections=False)
+                await _closed(entry[1].connection_pool.disconnect(inuse_connections=False), _DROPPED_WITHIN)
 
     async def aclose(self) -> None:
         """Close the running loop's client; those of other loops are dropped, and so closed by their loops."""
@@ -84,7 +89,23 @@ async def _lifetime(redis: Redis) -> AsyncGenerator[Redis, None]:
     try:
         yield redis
     finally:
-        await redis.aclose()
+        await _closed(redis.aclose(), _CLOSED_WITHIN)
+
+
+async def _closed(closing: Awaitable[None], patience: float) -> None:
+    """Wait until connections are closed, or let go of them.
+
+    With TLS, closing waits for the server, and one that hangs never answers. The transport of a connection that is let
+    go of is closing then, and ends by itself.
+    """
+    try:
+        with suppress(TimeoutError):
+            async with timeout(patience):
+                await closing
+    except CancelledError:
+        # Another task that waits for the same connections has let go of them.
+        if is_cancelled():
+            raise
 
 
 _inherited: list[Any] = []
