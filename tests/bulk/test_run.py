@@ -347,6 +347,23 @@ async def test_a_cancellation_looks_at_the_subscription_first(path: Path) -> Non
         assert sandbox.ledger == []
 
 
+async def test_a_journal_is_worked_on_once_whatever_it_is_called(client: Any, path: Path) -> None:
+    link, folder = path.with_name("link.db"), path.parent / "folder"
+    link.symlink_to(path.name)
+    folder.symlink_to(path.parent)
+    async with studio(3) as sandbox:
+        async with bulk.run(client(sandbox), withdrawals(3), operation=WITHDRAW, journal=path):
+            for name in (link, folder / path.name):
+                with pytest.raises(JournalError, match="another process works on"):
+                    await bulk.run(client(sandbox), None, resume=True, journal=name).__aenter__()
+        # One after the other, they are one.
+        assert await outcomes(bulk.run(client(sandbox), None, resume=True, journal=link)) == {RowOutcome.DONE: 3}
+        path.with_name("second.db").hardlink_to(path)
+        with pytest.raises(JournalError, match="has a second name, a hard link: delete one of the two names"):
+            await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+    assert [file.name for file in path.parent.iterdir() if file.name.endswith("-lock")] == []
+
+
 async def test_a_journal_is_of_one_run_one_plan_and_one_process(client: Any, path: Path) -> None:
     async with studio(3) as sandbox:
         plan = withdrawals(3)
