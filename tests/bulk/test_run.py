@@ -1,6 +1,7 @@
 """Runs on a sandbox: what is sent, what is recorded, and what resuming does with it."""
 
 import asyncio
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -154,6 +155,23 @@ async def test_a_lost_request_is_sent_again_after_a_while_only(client: Any, path
         assert ended == {RowOutcome.DONE: 1}
         assert (effects(sandbox).total(), requests(sandbox)[WITHDRAW]) == (1, 2)
         assert fake_time.clock() - before >= 59
+
+
+@pytest.mark.parametrize("resend_after", [60.0, None])
+async def test_a_row_tells_all_attempts_as_the_results_file_does(
+    client: Any, path: Path, resend_after: float | None
+) -> None:
+    async with studio(1) as sandbox:
+        sandbox.fail(Fault.drop(), operation=WITHDRAW)
+        options = RowOptions(resend_after=resend_after)
+        run = bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path, row_options=options)
+        async with run:
+            (result,) = [result async for result in run]
+        bulk.write_results(path, path.with_name("results.jsonl"))
+        written = json.loads(path.with_name("results.jsonl").read_text(encoding="utf-8"))
+        sent = requests(sandbox)[WITHDRAW]
+        assert (result.attempts, written["attempts"], sent) == ((2, 2, 2) if resend_after else (1, 1, 1))
+        assert run.progress.retries == sent - 1
 
 
 async def test_it_is_not_sent_again_if_that_is_not_wanted(client: Any, path: Path) -> None:

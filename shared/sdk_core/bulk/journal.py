@@ -73,6 +73,8 @@ class JournalRow(Opaque, frozen=True):
     """Of its request; of one that is to be sent, a new one."""
     sent_at: float
     """No later than this its request was sent, in seconds since the epoch; 0: it never was."""
+    attempts: int = 0
+    """How often its request was sent before, as far as that was recorded."""
 
 
 RowEnding = tuple[JournalRow, Ending]
@@ -171,15 +173,15 @@ class Journal:
         last = 0
         while True:
             page = self._reader.execute(
-                "select n, line, operation, arguments, is_text, correlation_id, sent_at from row"
+                "select n, line, operation, arguments, is_text, correlation_id, sent_at, attempts from row"
                 " where state = ? and n > ? order by n limit ?",
                 (state, last, _PAGE),
             ).fetchall()
             if not page:
                 return
-            for n, line, operation, arguments, is_text, correlation_id, sent_at in page:
+            for n, line, operation, arguments, is_text, correlation_id, sent_at, attempts in page:
                 named = correlation_id or new_correlation_id()
-                yield JournalRow(n, line, operation, arguments, bool(is_text), named, sent_at or 0.0)
+                yield JournalRow(n, line, operation, arguments, bool(is_text), named, sent_at or 0.0, attempts)
             last = page[-1][0]
 
     def counts(self) -> dict[str, int]:

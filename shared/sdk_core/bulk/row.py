@@ -189,7 +189,7 @@ def result_of(row: JournalRow, ending: Ending, now: float) -> Result:
         values=row.values,
         outcome=ending.outcome,
         is_ended=True,
-        attempts=ending.attempts,
+        attempts=row.attempts + ending.attempts,
         correlation_id=ending.correlation_id,
         error_text=ending.error_text,
         answer_text=ending.answer,

@@ -252,11 +252,13 @@ class BulkRun:
             unsent = [row for row, ending in endings if ending is None]
             await self._journal.note(now, intents=intents, unsent=unsent, ended=ended, unsettled=unsettled)
             self.progress.unsettled += len(unsettled)
+            for row, ending in unsettled:
+                self.progress.note_sent(ending.attempts, before=row.attempts)
         else:
             await self._journal.note(now, ended=ended)
             self.progress.unsettled -= len(ended)
-        for _row, ending in ended:
-            self.progress.note(ending)
+        for row, ending in ended:
+            self.progress.note(ending, before=row.attempts)
             if self.progress.failures == self._max_failures:
                 self.stop("1 row has failed" if self._max_failures == 1 else f"{self._max_failures} rows have failed")
         return [result_of(row, ending, now) for row, ending in ended]
