@@ -41,13 +41,15 @@ __all__ = [
 ]
 
 _SUBSCRIPTION: Final = ("subscription_id",)
+_STATUS: Final = "status"
+"""Of a subscription. A migration is begun in one, too: what it finds must not depend on which row comes first."""
 _WORKFLOWS: Final = {
     task.name: task
     for task in (
-        workflow_task(workflows.reactivate_and_wait, workflows.reactivation, target=_SUBSCRIPTION),
-        workflow_task(workflows.suspend_and_wait, workflows.suspension, target=_SUBSCRIPTION),
-        workflow_task(workflows.cancel_and_wait, workflows.cancellation, target=_SUBSCRIPTION),
-        workflow_task(workflows.migrate_and_wait, workflows.migration, target=_SUBSCRIPTION),
+        workflow_task(workflows.reactivate_and_wait, workflows.reactivation, target=_SUBSCRIPTION, change=_STATUS),
+        workflow_task(workflows.suspend_and_wait, workflows.suspension, target=_SUBSCRIPTION, change=_STATUS),
+        workflow_task(workflows.cancel_and_wait, workflows.cancellation, target=_SUBSCRIPTION, change=_STATUS),
+        workflow_task(workflows.migrate_and_wait, workflows.migration, target=_SUBSCRIPTION, change=_STATUS),
     )
 }
 _SETTLED_BY: Final = {

@@ -51,14 +51,17 @@ __all__ = [
 ]
 
 _MODULE: Final = ("contract_id", "additional_module_contract_id")
+_CANCELATION: Final = "cancelation"
 _REASON: Final = {"cancelation_date": "on", "cancelation_reason_id": "reason"}
 _WORKFLOWS: Final = {
     task.name: task
     for task in (
-        workflow_task(workflows.cancel_contract, contract_cancelation, target=("contract_id",)),
-        workflow_task(workflows.withdraw_cancelation, contract_withdrawal, target=("contract_id",)),
-        workflow_task(workflows.cancel_module, module_cancelation, target=_MODULE),
-        workflow_task(workflows.withdraw_module_cancelation, module_withdrawal, target=_MODULE),
+        workflow_task(workflows.cancel_contract, contract_cancelation, target=("contract_id",), change=_CANCELATION),
+        workflow_task(
+            workflows.withdraw_cancelation, contract_withdrawal, target=("contract_id",), change=_CANCELATION
+        ),
+        workflow_task(workflows.cancel_module, module_cancelation, target=_MODULE, change=_CANCELATION),
+        workflow_task(workflows.withdraw_module_cancelation, module_withdrawal, target=_MODULE, change=_CANCELATION),
         workflow_task(workflows.purchase_module, module_purchase, target=("contract_id", "additional_module_id")),
         workflow_task(workflows.request_idle_period, idle_period_request, target=("contract_id", "start_date")),
     )

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -286,7 +287,12 @@ async def test_what_one_workflow_settles_is_the_same_change(
 ) -> None:
     plan = [{**MIGRATION, "subscription_id": SUBSCRIPTION, **row} for row in (one, other)]
     (told,) = await second_rows(tmp_path / "run.db", plan)
-    assert told.startswith("line 2: it is a second row for the same as line 1 (")
+    what = (
+        "it is a second row for the same"
+        if one["operation"] == other.get("operation", one["operation"])
+        else "it asks for a change of the same"
+    )
+    assert told.startswith(f"line 2: {what} as line 1 (")
     assert str(one["operation"]) in told
 
 
@@ -307,8 +313,58 @@ async def test_an_operation_and_its_workflow_in_one_plan_are_the_same_change(
     plan = [{**ids, "operation": operation, **more[0]}, {**ids, "operation": workflow, **more[1]}]
     (told,) = await second_rows(tmp_path / "run.db", plan, of=bulk)
     assert told == (
-        f"line 2: it is a second row for the same as line 1 ({', '.join(sorted((operation, workflow)))}; 2 rows in all)"
+        f"line 2: it asks for a change of the same as line 1 ({', '.join(sorted((operation, workflow)))}; "
+        "2 rows in all), and rows have no order"
     )
+
+
+_STATUS_CHANGES = ("suspend_and_wait", "reactivate_and_wait", "cancel_and_wait", "start_migration")
+_CANCELATION = {"cancelation_date": "2030-01-31", "cancelation_reason_id": 11}
+_MODULE = {"additional_module_contract_id": 3}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "of"),
+    [
+        ({"operation": "cancel_contract", "on": "latest", "reason": 1}, {"operation": "withdraw_cancelation"}, bulk),
+        (
+            {"operation": "create_contract_cancelation_amendment", **_CANCELATION},
+            {"operation": "withdraw_contract_cancelation"},
+            bulk,
+        ),
+        (
+            {"operation": "cancel_module", "on": "latest", "reason": 1, **_MODULE},
+            {"operation": "withdraw_additional_module_contract_cancelation", **_MODULE},
+            bulk,
+        ),
+        *(
+            ({"operation": one}, {"operation": other}, cloudcockpit_bulk)
+            for one, other in combinations((*_STATUS_CHANGES, "suspend_subscription"), 2)
+            if {one, other} != {"suspend_and_wait", "suspend_subscription"}
+        ),
+    ],
+)
+async def test_opposite_changes_of_the_same_are_refused(
+    tmp_path: Path, one: dict[str, object], other: dict[str, object], of: Any
+) -> None:
+    ids: dict[str, object] = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION}
+    if of is bulk:
+        ids = {"contract_id": 2} if "additional_module_contract_id" in one else {"customer_id": 1, "contract_id": 2}
+    more = {"start_migration": MIGRATION}
+    plan = [{**more.get(str(row["operation"]), {}), **ids, **row} for row in (one, other)]
+    names = ", ".join(sorted(str(row["operation"]) for row in plan))
+    assert await second_rows(tmp_path / "run.db", plan, of=of) == (
+        f"line 2: it asks for a change of the same as line 1 ({names}; 2 rows in all), and rows have no order",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_cancelations_of_a_contract_and_of_its_module_are_two(tmp_path: Path) -> None:
+    plan: list[dict[str, object]] = [
+        {"operation": "withdraw_cancelation", "customer_id": 1, "contract_id": 2},
+        {"operation": "withdraw_module_cancelation", "contract_id": 2, **_MODULE},
+    ]
+    assert await second_rows(tmp_path / "run.db", plan, of=bulk) == ()
 
 
 async def test_other_changes_of_the_same_are_another_matter(tmp_path: Path) -> None:

@@ -182,11 +182,14 @@ def _duplicates(database: sqlite3.Connection) -> list[str]:
         " having count(*) > 1 order by 2 limit ?",
         (_MOST_PROBLEMS,),
     ).fetchall()
-    return [
-        f"line {last}: it is a second row for the same as line {first}"
-        f" ({', '.join(sorted(operations.split(',')))}; {count} rows in all)"
-        for operations, first, last, count in twice
-    ]
+    return [_duplicate(sorted(operations.split(",")), *rest) for operations, *rest in twice]
+
+
+def _duplicate(operations: list[str], first: int, last: int, count: int) -> str:
+    which = f"({', '.join(operations)}; {count} rows in all)"
+    if len(operations) == 1:
+        return f"line {last}: it is a second row for the same as line {first} {which}"
+    return f"line {last}: it asks for a change of the same as line {first} {which}, and rows have no order"
 
 
 def compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:
