@@ -146,6 +146,44 @@ def test_a_number_in_a_cell_is_an_id_and_a_text_of_json_is_a_name() -> None:
     assert task.read(values, text=False)["reason"] == "11"
 
 
+@goes_through(
+    ("text", "lines"),
+    [
+        (CANCEL + "1,2,latest,11\n,,,\n , ,\t,\n1,3,latest,11\n,,,,,\n\n,,,\n", [2, 5]),
+        ("sep=;\r\n" + CANCEL.replace(",", ";") + "1;2;latest;11\r\n;;;\r\n", [3]),
+        ('\ufeff"SEP=,"\r\n' + CANCEL + "1,2,latest,a;b;c;d;e;f\r\n", [3]),
+        ("\nsep=\t\n" + CANCEL.replace(",", "\t") + "1\t2\tlatest\t11\n", [4]),
+    ],
+)
+def test_csv_is_taken_as_excel_leaves_it(text: str, lines: list[int]) -> None:
+    assert [row.line for row in rows(text)] == lines
+
+
+def test_csv_of_nothing_but_empty_cells_holds_no_rows() -> None:
+    assert problems(CANCEL + ",,,\n") == ("it holds no rows",)
+    assert problems("sep=;\n")[0].startswith("line 2: the header names no column of cancel_contract")
+
+
+@goes_through(
+    ("text", "expected"),
+    [
+        ('{"customer_id":1,"contract_id":2003,"contract_id":2002}', "line 2: it has the key contract_id twice"),
+        ('{"customer_id":1,"contract_id":2,"contract_id":2}', "line 2: it has the key contract_id twice"),
+        ('{"customer_id":1,"contract_id":2,"changes":{"a":1.5,"b":2,"a":3}}', "line 2: it has the key a twice"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_told_and_its_values_are_not(text: str, expected: str) -> None:
+    first = '{"customer_id":1,"contract_id":1}\n'
+    assert problems(first + text, "withdraw_cancelation") == (expected,)
+
+
+def test_json_in_a_cell_has_each_key_once() -> None:
+    task = cloudcockpit_bulk.CATALOGUE.tasks["update_subscription"]
+    values = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION, "changes": '{"quantity":3,"quantity":4}'}
+    with pytest.raises(ValueError, match="changes must be a JSON object that has each key once"):
+        task.read(values, text=True)
+
+
 def test_empty_cells_are_arguments_that_are_not_given_and_rows_name_their_operations() -> None:
     text = "operation,customer_id,contract_id,on,reason\nwithdraw-cancelation,1,2,,\ncancel_contract,1,3,latest,11\n"
     assert [row.operation for row in rows(text, None)] == ["withdraw_cancelation", "cancel_contract"]
