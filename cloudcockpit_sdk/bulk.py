@@ -1,4 +1,4 @@
-"""Bulk runs of the CloudCockpit API: a plan of many rows, a journal, and resuming that repeats nothing.
+"""Bulk runs of the CloudCockpit API: a plan of many rows, and a journal with which it goes on after a kill.
 
     async with CloudCockpitClient(...) as client, bulk.run(client, "plan.csv", journal="run.db") as run:
         async for result in run:
@@ -6,6 +6,9 @@
 
 The API takes most changes and works on them later: a row is DONE once the API has taken it. `RowOptions(confirm=True)`
 reads on until it shows; give it a `timeout` that is long enough.
+
+Resuming reads what became of a request that may have been sent. By default, one of unknown outcome is sent once more if
+reading shows no effect 60 s after it was sent, unless it creates something: see `RowOptions.resend_after`.
 """
 
 from collections.abc import Mapping

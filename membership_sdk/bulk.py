@@ -1,10 +1,13 @@
-"""Bulk runs of the Membership API: a plan of many rows, a journal, and resuming that repeats nothing.
+"""Bulk runs of the Membership API: a plan of many rows, and a journal with which it goes on after a kill.
 
     async with MembershipClient(...) as client, bulk.run(client, "plan.csv", journal="run.db") as run:
         async for result in run:
             ...
 
 The results come in the order in which rows end.
+
+Resuming reads what became of a request that may have been sent. By default, one of unknown outcome is sent once more if
+reading shows no effect 60 s after it was sent, unless it creates something: see `RowOptions.resend_after`.
 """
 
 from asyncio import Lock
