@@ -133,9 +133,10 @@ def _checked(raw: _RawRow, catalogue: Catalogue, operation: str | None, *, has_b
     values = dict(raw.values)
     task = _task(values.pop("operation", None), catalogue, operation)
     arguments = task.read(values, text=raw.is_text)
-    task.check(arguments)
     if not has_begun:
+        # Before its type is looked at: what is no file has none.
         task.check_documents(arguments)
+    task.check(arguments)
     return PlannedRow(raw.line, task.name, codec.dump(values).decode(), raw.is_text, task.target_of(arguments))
 
 
