@@ -1,4 +1,4 @@
-"""Bulk runs of the CloudCockpit API: a plan of many rows, a journal, and resuming that repeats nothing.
+"""Bulk runs of the CloudCockpit API: a plan of many rows, and a journal with which it goes on after a kill.
 
     async with CloudCockpitClient(...) as client, bulk.run(client, "plan.csv", journal="run.db") as run:
         async for result in run:
@@ -6,6 +6,9 @@
 
 The API takes most changes and works on them later: a row is DONE once the API has taken it. `RowOptions(confirm=True)`
 reads on until it shows; give it a `timeout` that is long enough.
+
+Resuming reads what became of a request that may have been sent. By default, one of unknown outcome is sent once more if
+reading shows no effect 60 s after it was sent, unless it creates something: see `RowOptions.resend_after`.
 """
 
 from collections.abc import Mapping
@@ -41,13 +44,15 @@ __all__ = [
 ]
 
 _SUBSCRIPTION: Final = ("subscription_id",)
+_STATUS: Final = "status"
+"""Of a subscription. A migration is begun in one, too: what it finds must not depend on which row comes first."""
 _WORKFLOWS: Final = {
     task.name: task
     for task in (
-        workflow_task(workflows.reactivate_and_wait, workflows.reactivation, target=_SUBSCRIPTION),
-        workflow_task(workflows.suspend_and_wait, workflows.suspension, target=_SUBSCRIPTION),
-        workflow_task(workflows.cancel_and_wait, workflows.cancellation, target=_SUBSCRIPTION),
-        workflow_task(workflows.migrate_and_wait, workflows.migration, target=_SUBSCRIPTION),
+        workflow_task(workflows.reactivate_and_wait, workflows.reactivation, target=_SUBSCRIPTION, change=_STATUS),
+        workflow_task(workflows.suspend_and_wait, workflows.suspension, target=_SUBSCRIPTION, change=_STATUS),
+        workflow_task(workflows.cancel_and_wait, workflows.cancellation, target=_SUBSCRIPTION, change=_STATUS),
+        workflow_task(workflows.migrate_and_wait, workflows.migration, target=_SUBSCRIPTION, change=_STATUS),
     )
 }
 _SETTLED_BY: Final = {

@@ -70,6 +70,7 @@ class CloudCockpitClient(Client):
         self, tenant: str, token: TokenArgument, *, base_url: str = DEFAULT_BASE_URL, **options: Unpack[ClientOptions]
     ) -> None:
         with configuring():
+            domain = _domain(tenant)
             backend = Backend(
                 base_url=checked_base_url("base_url", base_url),
                 auth=bearer(token),
@@ -77,8 +78,9 @@ class CloudCockpitClient(Client):
                 headers={
                     "Accept": "application/json",
                     "User-Agent": user_agent("cloudcockpit-sdk"),
-                    "X-Tenant": _domain(tenant),
+                    "X-Tenant": domain,
                 },
+                account=domain.lower(),
                 correlation_header="X-Correlation-Id",
                 unwrap=whole_page,
             )

@@ -1,10 +1,13 @@
-"""Bulk runs of the Membership API: a plan of many rows, a journal, and resuming that repeats nothing.
+"""Bulk runs of the Membership API: a plan of many rows, and a journal with which it goes on after a kill.
 
     async with MembershipClient(...) as client, bulk.run(client, "plan.csv", journal="run.db") as run:
         async for result in run:
             ...
 
 The results come in the order in which rows end.
+
+Resuming reads what became of a request that may have been sent. By default, one of unknown outcome is sent once more if
+reading shows no effect 60 s after it was sent, unless it creates something: see `RowOptions.resend_after`.
 """
 
 from asyncio import Lock
@@ -51,14 +54,17 @@ __all__ = [
 ]
 
 _MODULE: Final = ("contract_id", "additional_module_contract_id")
+_CANCELATION: Final = "cancelation"
 _REASON: Final = {"cancelation_date": "on", "cancelation_reason_id": "reason"}
 _WORKFLOWS: Final = {
     task.name: task
     for task in (
-        workflow_task(workflows.cancel_contract, contract_cancelation, target=("contract_id",)),
-        workflow_task(workflows.withdraw_cancelation, contract_withdrawal, target=("contract_id",)),
-        workflow_task(workflows.cancel_module, module_cancelation, target=_MODULE),
-        workflow_task(workflows.withdraw_module_cancelation, module_withdrawal, target=_MODULE),
+        workflow_task(workflows.cancel_contract, contract_cancelation, target=("contract_id",), change=_CANCELATION),
+        workflow_task(
+            workflows.withdraw_cancelation, contract_withdrawal, target=("contract_id",), change=_CANCELATION
+        ),
+        workflow_task(workflows.cancel_module, module_cancelation, target=_MODULE, change=_CANCELATION),
+        workflow_task(workflows.withdraw_module_cancelation, module_withdrawal, target=_MODULE, change=_CANCELATION),
         workflow_task(workflows.purchase_module, module_purchase, target=("contract_id", "additional_module_id")),
         workflow_task(workflows.request_idle_period, idle_period_request, target=("contract_id", "start_date")),
     )

@@ -43,6 +43,8 @@ class Backend(Opaque, frozen=True, kw_only=True):
     """Reads the API's error envelope; never raises."""
     headers: Mapping[str, str] = MappingProxyType({})
     """Sent with every request."""
+    account: str | None = None
+    """Whose data it is about, where a header says so and not the URL."""
     correlation_header: str | None = None
     """The header that carries the correlation id, where the API has one."""
     rate_limit_wait: float | None = None
@@ -51,6 +53,12 @@ class Backend(Opaque, frozen=True, kw_only=True):
     """Finds the items of a page that holds all of a list, where the API may page a list that is documented bare."""
     throttles_with_503: bool = False
     """Whether the API documents 503 as a refusal under load (nothing happened)."""
+
+    @property
+    def place(self) -> str:
+        """Where calls have their effect, for people and to be compared: never a secret."""
+        url = str(self.base_url).rstrip("/")
+        return url if self.account is None else f"{url} ({self.account})"
 
 
 class ClientOptions(TypedDict, total=False):

@@ -223,7 +223,7 @@ async def test_a_journal_that_can_not_be_written_any_more_is_no_matter_of_usage(
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         database.execute("pragma journal_mode = wal")
         # SQLite says of a database that has no room what it says of a disk that has none.
-        database.execute("pragma max_page_count = 11")
+        database.execute("pragma max_page_count = 12")
         return database
 
     monkeypatch.setattr(journal_module, "_connect", connect)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 from bulk_program import commands
 from redis_server import RedisServer, redis_server
+from wire import FakeTime
 
 from benchmarks.bulk.kills import judge
 from benchmarks.bulk.server import CONTRACT, CUSTOMER, LATEST, Server, serving
-from membership_sdk import MembershipClient, bulk
+from membership_sdk import MembershipClient, RetryPolicy, bulk
 from membership_sdk.sandbox import MembershipSandbox
+from sdk_core.bulk.journal import JournalRow
+from sdk_core.bulk.result import Ending
+from sdk_core.bulk.row import InProcess
 
 ROWS, WORKERS, KILLS = 90, 3, 3
 OPTIONS = bulk.RowOptions(resend_after=2 * LATEST, timeout=3.0)
@@ -127,25 +131,111 @@ async def test_a_row_that_a_worker_has_begun_with_is_read_first(tmp_path: Path) 
 
 
 @pytest.mark.filterwarnings("default")
-async def test_an_ending_that_no_driver_took_is_taken_by_the_next(tmp_path: Path) -> None:
+async def test_an_ending_that_no_driver_took_is_taken_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, real = asyncio.Event(), asyncio.Event(), InProcess.send
+
+    async def send(engine: InProcess, row: JournalRow) -> Ending:
+        begun.set()
+        await may_go_on.wait()
+        return await real(engine, row)
+
+    monkeypatch.setattr(InProcess, "send", send)
     with redis_server() as redis:
-        async with MembershipSandbox() as sandbox, sandbox.client() as client:
-            ids = {"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}
-            options = {"journal": tmp_path / "run.db", "operation": "withdraw_cancelation"}
-            with suppress(TimeoutError):
-                async with (
-                    asyncio.timeout(0.5),
-                    bulk.run(client, [ids], engine=partial(_engine, redis.url), **options) as run,
-                ):
-                    async for _result in run:
-                        pass
-            async with working(client, redis):
-                while not sandbox.ledger:
-                    await asyncio.sleep(0.02)
+        async with MembershipSandbox() as sandbox, sandbox.client() as client, working(client, redis):
+            run = a_sandbox_run(sandbox, client, redis, tmp_path / "run.db")
+            await left_once(begun.wait(), run)
+            may_go_on.set()
             run = bulk.run(client, None, journal=tmp_path / "run.db", resume=True, engine=partial(_engine, redis.url))
             async with run:
                 assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE]
             assert len(sandbox.requests) == 1
+
+
+@pytest.mark.filterwarnings("default")
+async def test_rows_of_a_run_that_is_over_are_sent_by_nobody(tmp_path: Path, fake_time: FakeTime) -> None:
+    from redis.asyncio import Redis
+
+    from sdk_core.bulk.docket import work
+
+    path, retry = tmp_path / "run.db", RetryPolicy(sleep=fake_time.sleep, clock=fake_time.clock)
+    with redis_server() as redis:
+        async with (
+            MembershipSandbox() as sandbox,
+            sandbox.client(retry=retry) as client,
+            Redis.from_url(redis.url) as at_redis,
+        ):
+            run = a_sandbox_run(sandbox, client, redis, path)
+            await left_once(are_queued(at_redis), run)
+            assert bulk.status_of(path).counts == {"sent": 1}
+            await work(client, bulk.CATALOGUE, redis.url, until_finished=True)
+            assert sandbox.requests == []
+            # It goes on there, and there only: what is queued could be sent from two places else.
+            for options in ({}, {"engine": partial(_engine, redis.url.removesuffix("0") + "1")}):
+                other = bulk.run(client, None, journal=path, resume=True, **options)
+                with pytest.raises(
+                    bulk.JournalError, match="may still be queued in docket at the Redis of 127"
+                ) as told:
+                    await other.__aenter__()
+                assert "go on there (--engine docket and this --redis; " in str(told.value)
+            async with working(client, redis):
+                run = bulk.run(client, None, journal=path, resume=True, engine=partial(_engine, redis.url))
+                async with run:
+                    assert [result.outcome async for result in run] == [bulk.RowOutcome.DONE]
+            assert len(sandbox.ledger) == 1
+
+
+@pytest.mark.filterwarnings("default")
+async def test_a_run_is_open_to_workers_while_its_driver_is_at_work(tmp_path: Path) -> None:
+    from redis.asyncio import Redis
+
+    with redis_server() as redis:
+        async with MembershipSandbox() as sandbox, sandbox.client() as client, Redis.from_url(redis.url) as at_redis:
+            run = a_sandbox_run(sandbox, client, redis, tmp_path / "run.db")
+            async with run:
+                key = f"membership_sdk:bulk:{run._journal.facts.id}:open"
+                async with asyncio.timeout(5):
+                    while not await at_redis.exists(key):
+                        await asyncio.sleep(0.02)
+                assert 0 < await at_redis.ttl(key) <= 60
+            assert not await at_redis.exists(key)
+
+
+async def test_what_is_told_of_a_redis_has_no_login_in_it() -> None:
+    from sdk_core.bulk.docket import docket_engine
+
+    with redis_server() as redis:
+        url = redis.url.replace("//", "//default:secret@").removesuffix("0") + "3"
+        async with docket_engine(url, "membership_sdk", "1", OPTIONS) as engine:
+            where = redis.url.removeprefix("redis://").removesuffix("/0")
+            assert engine.queue == f"docket at the Redis of {where}, database 3"
+
+
+def a_sandbox_run(
+    sandbox: MembershipSandbox, client: MembershipClient, redis: RedisServer, journal: Path
+) -> bulk.BulkRun:
+    return bulk.run(
+        client,
+        [{"customer_id": sandbox.CUSTOMER_ID, "contract_id": sandbox.CANCELED_CONTRACT_ID}],
+        journal=journal,
+        operation="withdraw_cancelation",
+        engine=partial(_engine, redis.url),
+    )
+
+
+async def left_once(it_is_so: Awaitable[object], run: bulk.BulkRun) -> None:
+    """Carry a run out until something is so; then cancel it, as a second Ctrl-C does."""
+    async with run:
+        result = asyncio.create_task(anext(run, None))
+        await it_is_so
+        run.cancel()
+        assert await result is None
+
+
+async def are_queued(redis: Any) -> None:
+    while not await redis.xlen("membership_sdk-bulk:stream"):
+        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -144,6 +145,44 @@ def test_a_number_in_a_cell_is_an_id_and_a_text_of_json_is_a_name() -> None:
     values = {"customer_id": "1", "contract_id": "2", "on": "latest", "reason": "11"}
     assert task.read(values, text=True)["reason"] == 11
     assert task.read(values, text=False)["reason"] == "11"
+
+
+@goes_through(
+    ("text", "lines"),
+    [
+        (CANCEL + "1,2,latest,11\n,,,\n , ,\t,\n1,3,latest,11\n,,,,,\n\n,,,\n", [2, 5]),
+        ("sep=;\r\n" + CANCEL.replace(",", ";") + "1;2;latest;11\r\n;;;\r\n", [3]),
+        ('\ufeff"SEP=,"\r\n' + CANCEL + "1,2,latest,a;b;c;d;e;f\r\n", [3]),
+        ("\nsep=\t\n" + CANCEL.replace(",", "\t") + "1\t2\tlatest\t11\n", [4]),
+    ],
+)
+def test_csv_is_taken_as_excel_leaves_it(text: str, lines: list[int]) -> None:
+    assert [row.line for row in rows(text)] == lines
+
+
+def test_csv_of_nothing_but_empty_cells_holds_no_rows() -> None:
+    assert problems(CANCEL + ",,,\n") == ("it holds no rows",)
+    assert problems("sep=;\n")[0].startswith("line 2: the header names no column of cancel_contract")
+
+
+@goes_through(
+    ("text", "expected"),
+    [
+        ('{"customer_id":1,"contract_id":2003,"contract_id":2002}', "line 2: it has the key contract_id twice"),
+        ('{"customer_id":1,"contract_id":2,"contract_id":2}', "line 2: it has the key contract_id twice"),
+        ('{"customer_id":1,"contract_id":2,"changes":{"a":1.5,"b":2,"a":3}}', "line 2: it has the key a twice"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_told_and_its_values_are_not(text: str, expected: str) -> None:
+    first = '{"customer_id":1,"contract_id":1}\n'
+    assert problems(first + text, "withdraw_cancelation") == (expected,)
+
+
+def test_json_in_a_cell_has_each_key_once() -> None:
+    task = cloudcockpit_bulk.CATALOGUE.tasks["update_subscription"]
+    values = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION, "changes": '{"quantity":3,"quantity":4}'}
+    with pytest.raises(ValueError, match="changes must be a JSON object that has each key once"):
+        task.read(values, text=True)
 
 
 def test_empty_cells_are_arguments_that_are_not_given_and_rows_name_their_operations() -> None:
@@ -311,7 +350,12 @@ async def test_what_one_workflow_settles_is_the_same_change(
 ) -> None:
     plan = [{**MIGRATION, "subscription_id": SUBSCRIPTION, **row} for row in (one, other)]
     (told,) = await second_rows(tmp_path / "run.db", plan)
-    assert told.startswith("line 2: it is a second row for the same as line 1 (")
+    what = (
+        "it is a second row for the same"
+        if one["operation"] == other.get("operation", one["operation"])
+        else "it asks for a change of the same"
+    )
+    assert told.startswith(f"line 2: {what} as line 1 (")
     assert str(one["operation"]) in told
 
 
@@ -332,8 +376,58 @@ async def test_an_operation_and_its_workflow_in_one_plan_are_the_same_change(
     plan = [{**ids, "operation": operation, **more[0]}, {**ids, "operation": workflow, **more[1]}]
     (told,) = await second_rows(tmp_path / "run.db", plan, of=bulk)
     assert told == (
-        f"line 2: it is a second row for the same as line 1 ({', '.join(sorted((operation, workflow)))}; 2 rows in all)"
+        f"line 2: it asks for a change of the same as line 1 ({', '.join(sorted((operation, workflow)))}; "
+        "2 rows in all), and rows have no order"
     )
+
+
+_STATUS_CHANGES = ("suspend_and_wait", "reactivate_and_wait", "cancel_and_wait", "start_migration")
+_CANCELATION = {"cancelation_date": "2030-01-31", "cancelation_reason_id": 11}
+_MODULE = {"additional_module_contract_id": 3}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "of"),
+    [
+        ({"operation": "cancel_contract", "on": "latest", "reason": 1}, {"operation": "withdraw_cancelation"}, bulk),
+        (
+            {"operation": "create_contract_cancelation_amendment", **_CANCELATION},
+            {"operation": "withdraw_contract_cancelation"},
+            bulk,
+        ),
+        (
+            {"operation": "cancel_module", "on": "latest", "reason": 1, **_MODULE},
+            {"operation": "withdraw_additional_module_contract_cancelation", **_MODULE},
+            bulk,
+        ),
+        *(
+            ({"operation": one}, {"operation": other}, cloudcockpit_bulk)
+            for one, other in combinations((*_STATUS_CHANGES, "suspend_subscription"), 2)
+            if {one, other} != {"suspend_and_wait", "suspend_subscription"}
+        ),
+    ],
+)
+async def test_opposite_changes_of_the_same_are_refused(
+    tmp_path: Path, one: dict[str, object], other: dict[str, object], of: Any
+) -> None:
+    ids: dict[str, object] = {"customer_id": CUSTOMER, "subscription_id": SUBSCRIPTION}
+    if of is bulk:
+        ids = {"contract_id": 2} if "additional_module_contract_id" in one else {"customer_id": 1, "contract_id": 2}
+    more = {"start_migration": MIGRATION}
+    plan = [{**more.get(str(row["operation"]), {}), **ids, **row} for row in (one, other)]
+    names = ", ".join(sorted(str(row["operation"]) for row in plan))
+    assert await second_rows(tmp_path / "run.db", plan, of=of) == (
+        f"line 2: it asks for a change of the same as line 1 ({names}; 2 rows in all), and rows have no order",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_cancelations_of_a_contract_and_of_its_module_are_two(tmp_path: Path) -> None:
+    plan: list[dict[str, object]] = [
+        {"operation": "withdraw_cancelation", "customer_id": 1, "contract_id": 2},
+        {"operation": "withdraw_module_cancelation", "contract_id": 2, **_MODULE},
+    ]
+    assert await second_rows(tmp_path / "run.db", plan, of=bulk) == ()
 
 
 async def test_other_changes_of_the_same_are_another_matter(tmp_path: Path) -> None:

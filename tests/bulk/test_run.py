@@ -1,9 +1,12 @@
 """Runs on a sandbox: what is sent, what is recorded, and what resuming does with it."""
 
 import asyncio
+import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,10 +16,11 @@ from attrs import evolve
 from msgspec.structs import replace
 from wire import FakeTime
 
+from cloudcockpit_sdk import CloudCockpitClient
 from cloudcockpit_sdk import bulk as cloudcockpit_bulk
 from cloudcockpit_sdk.models import SubscriptionStatus
 from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
-from membership_sdk import MembershipClient, RetryPolicy, bulk
+from membership_sdk import Connection, MembershipClient, RetryPolicy, bulk
 from membership_sdk.bulk import RowOptions, RowOutcome
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.bulk import journal as journal_module
@@ -156,6 +160,23 @@ async def test_a_lost_request_is_sent_again_after_a_while_only(client: Any, path
         assert fake_time.clock() - before >= 59
 
 
+@pytest.mark.parametrize("resend_after", [60.0, None])
+async def test_a_row_tells_all_attempts_as_the_results_file_does(
+    client: Any, path: Path, resend_after: float | None
+) -> None:
+    async with studio(1) as sandbox:
+        sandbox.fail(Fault.drop(), operation=WITHDRAW)
+        options = RowOptions(resend_after=resend_after)
+        run = bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path, row_options=options)
+        async with run:
+            (result,) = [result async for result in run]
+        bulk.write_results(path, path.with_name("results.jsonl"))
+        written = json.loads(path.with_name("results.jsonl").read_text(encoding="utf-8"))
+        sent = requests(sandbox)[WITHDRAW]
+        assert (result.attempts, written["attempts"], sent) == ((2, 2, 2) if resend_after else (1, 1, 1))
+        assert run.progress.retries == sent - 1
+
+
 async def test_it_is_not_sent_again_if_that_is_not_wanted(client: Any, path: Path) -> None:
     async with studio(1) as sandbox:
         sandbox.fail(Fault.drop(), operation=WITHDRAW)
@@ -234,11 +255,9 @@ async def test_what_was_refused_but_is_so_already_is_unchanged(client: Any, path
 
 async def test_rows_that_nothing_happened_of_are_sent_by_the_next_run(client: Any, path: Path) -> None:
     async with studio(3) as sandbox:
-        url = sandbox.url
-    async with MembershipClient(url, sandbox.API_KEY, retry=RetryPolicy.none()) as unreachable:
+        unreachable = client(sandbox, retry=RetryPolicy.none(), connection=Connection(proxy="http://127.0.0.1:9"))
         ended = await outcomes(bulk.run(unreachable, withdrawals(3), operation="withdraw_cancelation", journal=path))
-    assert ended == {RowOutcome.NOT_SENT: 3}
-    async with sandbox:
+        assert ended == {RowOutcome.NOT_SENT: 3}
         ended = await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path))
         assert ended == {RowOutcome.DONE: 3}
         assert await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path)) == {}
@@ -345,6 +364,67 @@ async def test_a_cancellation_looks_at_the_subscription_first(path: Path) -> Non
         run = cloudcockpit_bulk.run(client, [ids], operation="cancel_and_wait", journal=path)
         assert await outcomes(run) == {RowOutcome.UNCHANGED: 1}
         assert sandbox.ledger == []
+
+
+async def test_a_journal_is_worked_on_once_whatever_it_is_called(client: Any, path: Path) -> None:
+    link, folder = path.with_name("link.db"), path.parent / "folder"
+    link.symlink_to(path.name)
+    folder.symlink_to(path.parent)
+    async with studio(3) as sandbox:
+        async with bulk.run(client(sandbox), withdrawals(3), operation=WITHDRAW, journal=path):
+            for name in (link, folder / path.name):
+                with pytest.raises(JournalError, match="another process works on"):
+                    await bulk.run(client(sandbox), None, resume=True, journal=name).__aenter__()
+        # One after the other, they are one.
+        assert await outcomes(bulk.run(client(sandbox), None, resume=True, journal=link)) == {RowOutcome.DONE: 3}
+        path.with_name("second.db").hardlink_to(path)
+        with pytest.raises(JournalError, match="has a second name, a hard link: delete one of the two names"):
+            await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+    assert [file.name for file in path.parent.iterdir() if file.name.endswith("-lock")] == []
+
+
+async def test_a_run_goes_on_where_it_was_begun(path: Path) -> None:
+    async with (
+        studio(2) as sandbox,
+        sandbox.client() as client,
+        MembershipClient(sandbox.url + "/", "another key") as same,
+        MembershipClient("https://other.example", sandbox.API_KEY) as other,
+    ):
+        async with bulk.run(client, withdrawals(2), operation=WITHDRAW, journal=path):
+            pass
+        told = f"is the journal of a run at {sandbox.url}, and not at https://other.example: use the settings"
+        with pytest.raises(JournalError, match=re.escape(told)):
+            await bulk.run(other, None, journal=path, resume=True).__aenter__()
+        async with bulk.run(same, None, journal=path, resume=True) as run:
+            assert run.progress.total == 2
+        assert b"another key" not in path.read_bytes()
+
+
+async def test_a_run_goes_on_at_its_tenant(path: Path) -> None:
+    async with CloudCockpitSandbox() as sandbox:
+        plan = [{"customer_id": str(sandbox.CUSTOMER_ID), "subscription_id": str(sandbox.ACTIVE_SUBSCRIPTION_ID)}]
+        of = partial(CloudCockpitClient, token="made.up.jwt", base_url=sandbox.url)
+        async with of("Portal.example.com") as client, of("portal.example.com") as same, of("a.example.com") as other:
+            async with cloudcockpit_bulk.run(client, plan, operation="suspend_and_wait", journal=path):
+                pass
+            told = f"run at {sandbox.url} (portal.example.com), and not at {sandbox.url} (a.example.com): use"
+            with pytest.raises(JournalError, match=re.escape(told)):
+                await cloudcockpit_bulk.run(other, None, journal=path, resume=True).__aenter__()
+            async with cloudcockpit_bulk.run(same, None, journal=path, resume=True):
+                pass
+            assert sandbox.requests == []
+
+
+async def test_a_journal_of_an_earlier_release_is_taken_as_it_is(client: Any, path: Path) -> None:
+    async with studio(2) as sandbox, MembershipClient("https://other.example", "key") as other:
+        async with bulk.run(other, withdrawals(2), operation=WITHDRAW, journal=path):
+            pass
+        with sqlite3.connect(path) as database:
+            database.execute("drop table origin")
+        database.close()
+        assert await outcomes(bulk.run(client(sandbox), None, journal=path, resume=True)) == {RowOutcome.DONE: 2}
+        with pytest.raises(JournalError, match=r"and not at https://other\.example"):
+            await bulk.run(other, None, journal=path, resume=True).__aenter__()
 
 
 async def test_a_journal_is_of_one_run_one_plan_and_one_process(client: Any, path: Path) -> None:

@@ -16,9 +16,11 @@ from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.backend import ClientOptions
 from sdk_core.bulk.report import status_of
-from sdk_core.cli import app
+from sdk_core.bulk.row import RowOptions
+from sdk_core.cli import app, bulk_work
 from sdk_core.cli.bulk import BulkCommands
 from sdk_core.cli.bulk_parts import bulk_parts
+from sdk_core.cli.exits import Exit
 from sdk_core.cli.profiles import Profiles
 from sdk_core.cli.program import Program
 
@@ -169,6 +171,20 @@ def test_missing_settings_are_told_at_once_and_as_elsewhere(run: Any, plan: Path
     ended = run(CLOUDCOCKPIT, "worker", "--redis", "redis://127.0.0.1:9")
     assert ended.code != 0
     assert "MissingSettingError" not in ended.err
+
+
+def test_sending_again_can_be_switched_off(run: Any, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float | None] = []
+
+    async def begin(_parts: object, _order: object, row_options: Mapping[str, Any], **_options: object) -> Exit:
+        given.append(RowOptions(**row_options).resend_after)
+        return Exit.DONE
+
+    monkeypatch.setattr(bulk_work, "begin", begin)
+    for options in ((), ("--resend-after", "5"), ("--resend-after", "none")):
+        ended = run(MEMBERSHIP, "bulk", plan, *WITHDRAW, "--sandbox", *options)
+        assert ended.code == 0, ended.err
+    assert given == [60.0, 5.0, None]
 
 
 def test_a_dry_run_needs_no_journal_and_no_settings(run: Any, plan: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ twice. What a worker knows of a row it keeps in Redis, in two hashes of the run:
     begun    row -> 1, set before its request is sent; who finds it set reads first, and never sends blindly
     endings  row -> how it ended; from there the driver takes it, also one that was started anew
 
+The driver keeps the key `open` of its run in Redis while it is at work. What is queued of a run that is not open,
+workers drop: its driver has ended, or was killed `_HELD` seconds ago. A row that they have begun with, they finish.
 A worker that dies leaves its row to another (after `redelivery_timeout`), which finds it begun. Redis has to keep what
 it was told: `appendonly yes`, and `appendfsync always` if a machine may lose power.
 """
@@ -16,7 +18,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
@@ -44,8 +46,15 @@ _LOOK_AGAIN: Final = 5.0
 """Seconds until a row's ending is looked for that nobody has told of."""
 _RECONNECT: Final = 0.5
 """Seconds until Redis is asked again that did not answer."""
+_HELD: Final = 60
+"""Seconds for which workers go on with the rows of a driver that nothing is heard of."""
 _KEPT: Final = 30 * 86400
 """Seconds after which Redis forgets a run that nobody works on."""
+# In one step: between two, the driver could end.
+_BEGIN: Final = """
+if redis.call('exists', KEYS[1]) == 0 then return nil end
+return redis.call('hsetnx', KEYS[2], ARGV[1], '1')
+"""
 
 
 async def carry_out(run: str, row: str, options: str, *, may_be_sent: bool) -> None:
@@ -63,6 +72,9 @@ class DocketEngine:
         self._run = run
         self._options = json.dumps(attrs.asdict(options))
         self._waiting: dict[int, asyncio.Event] = {}
+        self._is_open = asyncio.Event()
+        self.queue: str | None = f"docket at {_address_of(redis)}"
+        """Where rows may wait that were handed over, though the run is over."""
 
     async def send(self, row: JournalRow) -> Ending:
         """Have a worker send a row that was never sent; unless one has done so already, for a driver that is gone."""
@@ -82,15 +94,27 @@ class DocketEngine:
         return await self._ending_of(row, may_be_sent=True)
 
     async def listen(self) -> None:
-        """Wake who waits for a row that has ended."""
+        """Keep the run open, and wake who waits for a row that has ended."""
+        due = 0.0
         while True:
+            if (now := time.monotonic()) >= due:
+                await _persistently(lambda: self._redis.set(self._keys.open, "1", ex=_HELD))
+                self._is_open.set()
+                due = now + _HELD / 4
             told = await _persistently(lambda: self._redis.blpop([self._keys.news], timeout=1))
             if told is not None and (event := self._waiting.get(int(told[1]))) is not None:
                 event.set()
 
+    async def close(self) -> None:
+        """Have workers drop what is queued; they do so later where Redis can't be told."""
+        with suppress(RedisError, OSError):
+            async with asyncio.timeout(_LOOK_AGAIN):
+                await self._redis.delete(self._keys.open)
+
     async def _ending_of(self, row: JournalRow, *, may_be_sent: bool) -> Ending:
         event = self._waiting[row.n] = asyncio.Event()
         try:
+            await self._is_open.wait()
             while True:
                 known = await self._known(row)
                 if known is not None:
@@ -118,6 +142,7 @@ class _Keys:
     """The names of a run's keys in Redis."""
 
     def __init__(self, sdk: str, run: str) -> None:
+        self.open = f"{sdk}:bulk:{run}:open"
         self.begun = f"{sdk}:bulk:{run}:begun"
         self.endings = f"{sdk}:bulk:{run}:endings"
         self.news = f"{sdk}:bulk:{run}:news"
@@ -142,6 +167,7 @@ async def docket_engine(redis_url: str, sdk: str, run: str, options: RowOptions)
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening
+            await engine.close()
 
 
 async def work(
@@ -183,13 +209,22 @@ def _redis_at(url: str) -> Redis:
     return redis
 
 
+def _address_of(redis: Redis) -> str:
+    """Return which Redis it is, without the login of its URL."""
+    at: dict[str, Any] = redis.connection_pool.connection_kwargs
+    where = at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
+    return f"the Redis of {where}, database {at.get('db') or 0}"
+
+
 async def _carry_out(engine: InProcess, redis: Redis, keys: _Keys, row: JournalRow, *, may_be_sent: bool) -> None:
-    """Send or settle a row, and keep how it ended."""
+    """Send or settle a row, and keep how it ended; drop it if its run is over."""
     field = str(row.n)
     if await _persistently(lambda: redis.hexists(keys.endings, field)):
         return
     # Asked twice because Redis did not answer, it says that the row is begun: then it is settled, which is right too.
-    is_new = await _persistently(lambda: redis.hsetnx(keys.begun, field, "1"))
+    is_new = await _persistently(lambda: _begin(redis, keys, field))
+    if is_new is None:
+        return
     if may_be_sent or not is_new:
         # Whoever had it before is dead, or it would not have come here: nothing of it is sent any more.
         ending = await engine.settle(row.but(sent_at=time.time()))
@@ -197,6 +232,13 @@ async def _carry_out(engine: InProcess, redis: Redis, keys: _Keys, row: JournalR
         ending = await engine.send(row)
     text = msgspec.json.encode(ending).decode()
     await _persistently(lambda: _keep(redis, keys, field, text))
+
+
+async def _begin(redis: Redis, keys: _Keys, field: str) -> bool | None:
+    """Note that a row is begun, and return whether it was not before; None: its run is not open, nothing is noted."""
+    asking: Any = redis.eval(_BEGIN, 2, keys.open, keys.begun, field)
+    is_new = await asking
+    return None if is_new is None else bool(is_new)
 
 
 async def _keep(redis: Redis, keys: _Keys, field: str, text: str) -> None:

@@ -6,7 +6,6 @@ machine. `<journal>-lock` is locked by the process that works on the run.
 """
 
 import asyncio
-import os
 import sqlite3
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -17,10 +16,10 @@ from typing import Final, Self
 
 from msgspec import json
 
-from sdk_core.bulk import records
+from sdk_core.bulk import origin, records
 from sdk_core.bulk.lock import lock, lock_file
 from sdk_core.bulk.plan import Plan, PlannedRow, checked_rows, plan_name
-from sdk_core.bulk.records import FORMAT, JournalError, RunFacts, counts_of, explained, facts_of
+from sdk_core.bulk.records import JournalError, RunFacts, counts_of, explained, facts_of
 from sdk_core.bulk.result import Ending
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.correlation import new_correlation_id
@@ -29,14 +28,6 @@ from sdk_core.value import Opaque
 __all__ = ["Journal", "JournalRow", "RowEnding", "open_journal"]
 
 _PAGE: Final = 500
-_TABLES: Final = """
-create table run(format integer not null, id text not null, sdk text not null, plan text not null,
-    begun_at real not null);
-create table row(n integer primary key, line integer not null, operation text not null, arguments text not null,
-    is_text integer not null, target text not null, state text not null default 'planned', correlation_id text,
-    sent_at real, attempts integer not null default 0, outcome text, may_succeed_later integer, error text,
-    answer text, ended_at real);
-"""
 # Rows come as one JSON text, [[n, ...], ...], so that a batch is one statement: at each, SQLite's thread and the loop's
 # hand Python's lock to each other.
 _PLANNED: Final = """
@@ -73,6 +64,8 @@ class JournalRow(Opaque, frozen=True):
     """Of its request; of one that is to be sent, a new one."""
     sent_at: float
     """No later than this its request was sent, in seconds since the epoch; 0: it never was."""
+    attempts: int = 0
+    """How often its request was sent before, as far as that was recorded."""
 
 
 RowEnding = tuple[JournalRow, Ending]
@@ -95,14 +88,16 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, "journal")
 
     @classmethod
-    def begin(cls, path: Path, sdk: str, plan: str, rows: Iterator[PlannedRow], *, run_id: str) -> Self:
-        """Take a plan into a new journal: all of it, or nothing.
+    def begin(
+        cls, path: Path, sdk: str, plan: str, rows: Iterator[PlannedRow], *, run_id: str, place: str | None = None
+    ) -> Self:
+        """Take a plan into a new journal: all of it, or nothing. `place` is where rows are sent; None: nowhere.
 
         Raises:
             JournalError: there is a journal at this path, or none can be written.
             PlanError: rows are wrong, or name the same twice.
         """
-        is_new = _create(path)
+        is_new = records.create(path)
         journal: Self | None = None
         try:
             with records.looking_at(path) as database:
@@ -110,11 +105,8 @@ class Journal:
             journal = cls(path)
             with explained(path), journal._transaction() as database:
                 records.refuse_old(database, path)
-                for statement in _TABLES.split(";"):
-                    database.execute(statement)
-                records.take_in(database, rows, plan)
-                facts = (FORMAT, run_id, sdk, plan, time.time())
-                database.execute("insert into run values(?, ?, ?, ?, ?)", facts)
+                records.take_in(database, run_id, sdk, plan, rows)
+                origin.keep_place(database, path, place)
         except BaseException:
             if journal is not None:
                 journal.close_now()
@@ -124,7 +116,9 @@ class Journal:
         return journal
 
     @classmethod
-    def resume(cls, path: Path, catalogue: Catalogue, plan: str, rows: Iterator[PlannedRow] | None) -> Self:
+    def resume(
+        cls, path: Path, catalogue: Catalogue, plan: str, rows: Iterator[PlannedRow] | None, *, place: str | None = None
+    ) -> Self:
         """Open the journal of a run that goes on; rows that ended without effect and may succeed now are planned again.
 
         Args:
@@ -132,9 +126,10 @@ class Journal:
             catalogue: of the SDK whose it is to be, with all operations of the rows that are left.
             plan: the plan's name.
             rows: the plan, to be compared with the one that was begun with; None: that one is not compared.
+            place: where rows are sent; None: nowhere.
 
         Raises:
-            JournalError: there is none, it is another's, or it can't be written.
+            JournalError: there is none, it is another's or of another place, or it can't be written.
             PlanError: the plan is another one.
         """
         if not path.is_file():
@@ -144,6 +139,7 @@ class Journal:
         journal = cls(path)
         try:
             with explained(path), journal._transaction() as database:
+                origin.keep_place(database, path, place)
                 if rows is not None:
                     records.compare(database, rows, path, plan)
                 database.execute(
@@ -153,8 +149,8 @@ class Journal:
                 # Its effect may show now.
                 database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
                 records.refuse_unknown(database, path, catalogue)
-                # A row may have waited long after its intent was recorded. Only now is it certain that nothing of it
-                # is sent any more: the process that held the lock is gone.
+                # A row may have waited long after its intent was recorded. Only now is it certain that this process
+                # sends nothing of it any more, as it is gone. What it has handed to workers, they alone go on with.
                 database.execute("update row set sent_at = ? where state = 'sent'", (time.time(),))
         except BaseException:
             journal.close_now()
@@ -171,16 +167,25 @@ class Journal:
         last = 0
         while True:
             page = self._reader.execute(
-                "select n, line, operation, arguments, is_text, correlation_id, sent_at from row"
+                "select n, line, operation, arguments, is_text, correlation_id, sent_at, attempts from row"
                 " where state = ? and n > ? order by n limit ?",
                 (state, last, _PAGE),
             ).fetchall()
             if not page:
                 return
-            for n, line, operation, arguments, is_text, correlation_id, sent_at in page:
+            for n, line, operation, arguments, is_text, correlation_id, sent_at, attempts in page:
                 named = correlation_id or new_correlation_id()
-                yield JournalRow(n, line, operation, arguments, bool(is_text), named, sent_at or 0.0)
+                yield JournalRow(n, line, operation, arguments, bool(is_text), named, sent_at or 0.0, attempts)
             last = page[-1][0]
+
+    def refuse_other_queue(self, queue: str | None) -> None:
+        """Raise JournalError if rows may be queued elsewhere, where others could send them, too."""
+        origin.refuse_other_queue(self._reader, self.path, queue)
+
+    async def keep_queue(self, queue: str) -> None:
+        """Note where rows may be queued once the run is over, before the first of them is."""
+        with explained(self.path):
+            await asyncio.get_running_loop().run_in_executor(self._thread, origin.keep_queue, self._database, queue)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows there are by outcome, `planned` and `sent` among them."""
@@ -257,14 +262,20 @@ class Journal:
 
 
 def open_journal(
-    catalogue: Catalogue, plan: Plan | None, path: Path, *, operation: str | None, resume: bool
+    catalogue: Catalogue,
+    plan: Plan | None,
+    path: Path,
+    *,
+    operation: str | None,
+    resume: bool,
+    place: str | None = None,
 ) -> Journal:
     """Check a plan, and return the journal of its run; arguments and errors as of `BulkRun`."""
     name = "" if plan is None else plan_name(plan)
     rows = None if plan is None else checked_rows(plan, catalogue, operation, has_begun=resume)
     if resume:
-        return Journal.resume(path, catalogue, name, rows)
-    return Journal.begin(path, catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id())
+        return Journal.resume(path, catalogue, name, rows, place=place)
+    return Journal.begin(path, catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id(), place=place)
 
 
 def _known(ending: Ending) -> tuple[object, ...]:
@@ -276,17 +287,6 @@ def _known(ending: Ending) -> tuple[object, ...]:
         ending.error_text,
         ending.answer,
     )
-
-
-def _create(path: Path) -> bool:
-    """Create the file, for its owner only; return whether it is new."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise JournalError(f"the journal {path} can't be written: {error.strerror}") from None
-    return True
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -12,6 +12,9 @@ def lock(path: Path) -> sqlite3.Connection:
     """Lock a file beside the journal with SQLite, which does so on all systems; a process that ends lets go of it."""
     file = lock_file(path)
     try:
+        # SQLite names the file of what was written last after the journal, too: under two names, there would be two.
+        if path.stat().st_nlink > 1:
+            raise JournalError(f"the journal {path} has a second name, a hard link: delete one of the two names")
         file.touch(mode=0o600)
         before = file.stat().st_ino
     except OSError as error:
@@ -33,5 +36,6 @@ def lock(path: Path) -> sqlite3.Connection:
 
 
 def lock_file(path: Path) -> Path:
-    """Return the file that is locked for the journal at a path."""
+    """Return the file that is locked for the journal at a path, the same by whichever link it is named."""
+    path = path.resolve()
     return path.with_name(f"{path.name}-lock")

@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from sdk_core import codec
 from sdk_core.bulk.tasks import Catalogue, Task
+from sdk_core.bulk.values import repeated_key
 
 __all__ = ["Plan", "PlanError", "PlannedRow", "checked_rows", "plan_name"]
 
@@ -23,6 +24,8 @@ Plan = str | Path | BinaryIO | Iterable[Mapping[str, object]]
 
 _MOST_PROBLEMS: Final = 20
 _DELIMITERS: Final = ",;\t"
+_NAMED_DELIMITER: Final = re.compile(rf'"?sep=([{_DELIMITERS}])"?\s*', re.IGNORECASE)
+"""A line before the header, which Excel reads and writes."""
 _NOT_UTF8: Final = 'it is not UTF-8: in Excel, save as "CSV UTF-8"'
 _LINE: Final = re.compile(r"line (\d+)")
 _HeaderProblem = Callable[[list[str]], str | None]
@@ -131,6 +134,7 @@ def _checked(raw: _RawRow, catalogue: Catalogue, operation: str | None, *, has_b
     task = _task(values.pop("operation", None), catalogue, operation)
     arguments = task.read(values, text=raw.is_text)
     if not has_begun:
+        # Before its type is looked at: what is no file has none.
         task.check_documents(arguments)
     task.check(arguments)
     return PlannedRow(raw.line, task.name, codec.dump(values).decode(), raw.is_text, task.target_of(arguments))
@@ -194,20 +198,25 @@ def _jsonl(lines: Iterator[str], skipped: int) -> Iterator[_RawRow]:
     for number, line in enumerate(lines, skipped + 1):
         if not line.strip():
             continue
-        value = codec.parse_or_none(line.encode(errors="surrogateescape"))
-        if isinstance(value, dict):
-            yield _RawRow(number, cast("dict[str, Any]", value), is_text=False)
-        else:
+        text = line.encode(errors="surrogateescape")
+        value = codec.parse_or_none(text)
+        if not isinstance(value, dict):
             problem = "it is no JSON object" if _is_utf8(line) else "it is not UTF-8"
             yield _RawRow(number, {}, is_text=False, problem=problem)
+        elif (key := repeated_key(text)) is not None:
+            yield _RawRow(number, {}, is_text=False, problem=f"it has the key {key} twice")
+        else:
+            yield _RawRow(number, cast("dict[str, Any]", value), is_text=False)
 
 
 def _csv(lines: Iterator[str], skipped: int, header_problem: _HeaderProblem) -> Iterator[_RawRow]:
     header_line = next(lines)
+    if (named := _NAMED_DELIMITER.fullmatch(header_line)) is not None:
+        header_line, skipped = next(lines, ""), skipped + 1
     if not _is_utf8(header_line):
         yield _RawRow(skipped + 1, {}, is_text=True, problem=_NOT_UTF8)
         return
-    delimiter = max(_DELIMITERS, key=header_line.count)
+    delimiter = max(_DELIMITERS, key=header_line.count) if named is None else named[1]
     reader = csv.reader(chain([header_line], lines), delimiter=delimiter, strict=True)
     columns: list[str] | None = None
     line = skipped + 1
@@ -224,7 +233,8 @@ def _csv(lines: Iterator[str], skipped: int, header_problem: _HeaderProblem) -> 
             if problem := header_problem(columns):
                 yield _RawRow(line, {}, is_text=True, problem=problem)
                 return
-        elif cells:
+        elif any(map(str.strip, cells)):
+            # Excel leaves rows of empty cells where there were others.
             yield _csv_row(line, columns, cells)
         # A cell may hold line breaks: a row begins where the one before it has ended.
         line = skipped + reader.line_num + 1

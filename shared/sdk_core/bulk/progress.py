@@ -56,10 +56,14 @@ class Progress:
         rate = self.rate
         return (self.total - self.ended) / rate if rate else None
 
-    def note(self, ending: Ending) -> None:
-        """Count a row that ended."""
+    def note_sent(self, attempts: int, *, before: int) -> None:
+        """Count how often a request was sent that had been sent so often before."""
+        self.retries += attempts if before else max(0, attempts - 1)
+
+    def note(self, ending: Ending, *, before: int = 0) -> None:
+        """Count a row that ended, whose request had been sent so often before."""
         self.outcomes[ending.outcome] += 1
-        self.retries += max(0, ending.attempts - 1)
+        self.note_sent(ending.attempts, before=before)
         self.failures += ending.outcome in FAILURES
         now = self.clock()
         if not self._ends or now >= self._ends[-1][0] + 1:

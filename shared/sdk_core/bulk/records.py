@@ -1,6 +1,8 @@
 """Looking at the journal of a run: what it says of the run and of each row, for those who write it and for others."""
 
+import os
 import sqlite3
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,12 +15,12 @@ from sdk_core.bulk.result import Result, RowOutcome
 from sdk_core.bulk.tasks import Catalogue
 
 __all__ = [
-    "FORMAT",
     "JournalError",
     "RunFacts",
     "compare",
     "copy_of",
     "counts_of",
+    "create",
     "explained",
     "facts_of",
     "looking_at",
@@ -31,9 +33,17 @@ __all__ = [
     "take_in",
 ]
 
-FORMAT: Final = 1
+_FORMAT: Final = 1
 """Of the tables; another release may have another."""
 _MOST_PROBLEMS: Final = 20
+_TABLES: Final = """
+create table run(format integer not null, id text not null, sdk text not null, plan text not null,
+    begun_at real not null);
+create table row(n integer primary key, line integer not null, operation text not null, arguments text not null,
+    is_text integer not null, target text not null, state text not null default 'planned', correlation_id text,
+    sent_at real, attempts integer not null default 0, outcome text, may_succeed_later integer, error text,
+    answer text, ended_at real);
+"""
 _INSERT: Final = "insert into row(line, operation, arguments, is_text, target) values(?, ?, ?, ?, ?)"
 _RESULT: Final = (
     "select n, line, operation, arguments, state, outcome, attempts, correlation_id, error, answer, ended_at from row"
@@ -102,7 +112,7 @@ def facts_of(database: sqlite3.Connection, path: Path) -> RunFacts:
             raise _no_journal(path)
         raise JournalError(f"{path} holds no run: no plan was taken in")
     form, run_id, sdk, plan, begun_at = database.execute("select format, id, sdk, plan, begun_at from run").fetchone()
-    if form != FORMAT:
+    if form != _FORMAT:
         raise JournalError(f"{path} was written by another release of the SDK: use that one to go on")
     (rows,) = database.execute("select max(n) from row").fetchone()
     return RunFacts(run_id, sdk, plan, begun_at, rows)
@@ -131,6 +141,17 @@ def explained(path: Path) -> Generator[None]:
 def _no_journal(path: Path) -> JournalError:
     """Return the error of a file that is something else."""
     return JournalError(f"{path} is no journal of a bulk run")
+
+
+def create(path: Path) -> bool:
+    """Create the file of a journal, for its owner only; return whether it is new."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise JournalError(f"the journal {path} can't be written: {error.strerror}") from None
+    return True
 
 
 @contextmanager
@@ -164,8 +185,11 @@ def refuse_unknown(database: sqlite3.Connection, path: Path, catalogue: Catalogu
         raise JournalError(f"{path} {what}: go on with the one that it was begun with")
 
 
-def take_in(database: sqlite3.Connection, rows: Iterator[PlannedRow], plan: str) -> None:
-    """Take the rows of a plan in; PlanError has those that are wrong and those that change the same."""
+def take_in(database: sqlite3.Connection, run_id: str, sdk: str, plan: str, rows: Iterator[PlannedRow]) -> None:
+    """Take a plan into an empty file; PlanError has the rows that are wrong and those that change the same."""
+    for statement in _TABLES.split(";"):
+        database.execute(statement)
+    database.execute("insert into run values(?, ?, ?, ?, ?)", (_FORMAT, run_id, sdk, plan, time.time()))
     values = ((row.line, row.operation, row.values, row.is_text, row.target) for row in rows)
     try:
         database.executemany(_INSERT, values)
@@ -182,11 +206,14 @@ def _duplicates(database: sqlite3.Connection) -> list[str]:
         " having count(*) > 1 order by 2 limit ?",
         (_MOST_PROBLEMS,),
     ).fetchall()
-    return [
-        f"line {last}: it is a second row for the same as line {first}"
-        f" ({', '.join(sorted(operations.split(',')))}; {count} rows in all)"
-        for operations, first, last, count in twice
-    ]
+    return [_duplicate(sorted(operations.split(",")), *rest) for operations, *rest in twice]
+
+
+def _duplicate(operations: list[str], first: int, last: int, count: int) -> str:
+    which = f"({', '.join(operations)}; {count} rows in all)"
+    if len(operations) == 1:
+        return f"line {last}: it is a second row for the same as line {first} {which}"
+    return f"line {last}: it asks for a change of the same as line {first} {which}, and rows have no order"
 
 
 def compare(database: sqlite3.Connection, rows: Iterator[PlannedRow], path: Path, plan: str) -> None:

@@ -60,7 +60,7 @@ class Ending(Opaque, frozen=True, kw_only=True):
     outcome: RowOutcome
     correlation_id: str
     attempts: int
-    """How often its request was sent."""
+    """How often its request was sent by this try."""
     error_text: str | None = None
     """What went wrong, as JSON text without secrets."""
     may_succeed_later: bool = False

@@ -64,6 +64,11 @@ class _Row(Opaque, frozen=True):
 class Engine(Protocol):
     """Where rows are worked on."""
 
+    @property
+    def queue(self) -> str | None:
+        """Where rows may wait that were handed over, though the run is over; None: nowhere."""
+        ...
+
     async def send(self, row: JournalRow) -> Ending:
         """Send a row that was never sent."""
         ...
@@ -75,6 +80,8 @@ class Engine(Protocol):
 
 class InProcess:
     """Works on the rows of one run in this process."""
+
+    queue = None
 
     def __init__(self, client: Client, catalogue: Catalogue, options: RowOptions) -> None:
         self._client = client
@@ -189,7 +196,7 @@ def result_of(row: JournalRow, ending: Ending, now: float) -> Result:
         values=row.values,
         outcome=ending.outcome,
         is_ended=True,
-        attempts=ending.attempts,
+        attempts=row.attempts + ending.attempts,
         correlation_id=ending.correlation_id,
         error_text=ending.error_text,
         answer_text=ending.answer,

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.journal import Journal, JournalRow, RowEnding, open_journal
+from sdk_core.bulk.journal import JournalRow, RowEnding, open_journal
 from sdk_core.bulk.plan import Plan
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
@@ -70,7 +70,8 @@ class BulkRun:
 
     Raises:
         PlanError: (on entering) the plan can't be carried out as it is; nothing was sent.
-        JournalError: the journal can't be used; or (while results are read) not be written any more.
+        JournalError: the journal can't be used, or its run goes on elsewhere; or (while results are read) it can't be
+            written any more.
     """
 
     def __init__(
@@ -89,9 +90,11 @@ class BulkRun:
     ) -> None:
         if plan is None and not resume:
             raise ValueError("without a plan, there is only a run to resume")
-        self._catalogue, self._plan, self._operation = catalogue, plan, operation
-        self._path = Path(journal)
-        self._resume = resume
+        place = client._backend.place  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
+        self._open = partial(
+            open_journal, catalogue, plan, Path(journal), operation=operation, resume=resume, place=place
+        )
+        self._catalogue = catalogue
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
         here = InProcess(client, catalogue, row_options or RowOptions())
@@ -115,13 +118,12 @@ class BulkRun:
         """Whether it was stopped because no row can succeed: the credential was refused."""
 
     async def __aenter__(self) -> Self:
-        self._journal = await asyncio.to_thread(self._open)
-        self._engine_open = self._engine_of(self._journal.facts.id)
-        try:
-            self._engine = await self._engine_open.__aenter__()
-        except BaseException:
-            await self._journal.close()
-            raise
+        async with AsyncExitStack() as opened:
+            self._journal = await asyncio.to_thread(self._open)
+            opened.push_async_callback(self._journal.close)
+            self._engine = await opened.enter_async_context(self._engine_of(self._journal.facts.id))
+            self._journal.refuse_other_queue(self._engine.queue)
+            self._opened = opened.pop_all()
         counts = self._journal.counts()
         self.progress: Progress = Progress(sum(counts.values()))
         """How far it is."""
@@ -147,8 +149,7 @@ class BulkRun:
             if kind is None:
                 raise
         finally:
-            await self._engine_open.__aexit__(None, None, None)
-            await self._journal.close()
+            await self._opened.aclose()
 
     def __aiter__(self) -> AsyncIterator[Result]:
         return self
@@ -183,11 +184,10 @@ class BulkRun:
         """Return how many rows of each operation are left."""
         return self._journal.operations_left()
 
-    def _open(self) -> Journal:
-        return open_journal(self._catalogue, self._plan, self._path, operation=self._operation, resume=self._resume)
-
     async def _work_on_all(self) -> None:
         try:
+            if self._engine.queue is not None:
+                await self._journal.keep_queue(self._engine.queue)
             await self._stage("planned", self._engine.send)
             await self._stage("sent", self._engine.settle)
         except BaseExceptionGroup as failures:
@@ -252,11 +252,13 @@ class BulkRun:
             unsent = [row for row, ending in endings if ending is None]
             await self._journal.note(now, intents=intents, unsent=unsent, ended=ended, unsettled=unsettled)
             self.progress.unsettled += len(unsettled)
+            for row, ending in unsettled:
+                self.progress.note_sent(ending.attempts, before=row.attempts)
         else:
             await self._journal.note(now, ended=ended)
             self.progress.unsettled -= len(ended)
-        for _row, ending in ended:
-            self.progress.note(ending)
+        for row, ending in ended:
+            self.progress.note(ending, before=row.attempts)
             if self.progress.failures == self._max_failures:
                 self.stop("1 row has failed" if self._max_failures == 1 else f"{self._max_failures} rows have failed")
         return [result_of(row, ending, now) for row, ending in ended]

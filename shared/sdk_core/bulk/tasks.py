@@ -32,7 +32,7 @@ class Task:
     name: str
     parameters: Mapping[str, Parameter] = field(repr=False)
     change: str
-    """The workflow that settles it, or its own name: the same for tasks that ask for the same."""
+    """What it changes of its target, that of the workflow that settles it: the same for tasks whose order matters."""
     target: tuple[str, ...]
     """The arguments that name what is changed: two rows of a plan must not ask for the same change of the same. Empty:
     all of them."""
@@ -144,7 +144,7 @@ def operation_task(
     return Task(
         name=operation.name,
         parameters=parameters_of(method),
-        change=operation.name if settled_by is None else settled_by.name,
+        change=operation.name if settled_by is None else settled_by.change,
         target=() if operation.effect is Effect.READ else target,
         effect=operation.effect,
         explains_refusals=False,
@@ -159,6 +159,7 @@ def workflow_task(
     procedure: Callable[..., Procedure[Any]],
     *,
     target: tuple[str, ...],
+    change: str | None = None,
 ) -> Task:
     """Return the task of a workflow.
 
@@ -166,11 +167,12 @@ def workflow_task(
         workflow: the SDK's function.
         procedure: returns what that runs.
         target: as of `Task`.
+        change: as of `Task`, where other workflows change the same; None: none does.
     """
     return Task(
         name=workflow.__name__,
         parameters=parameters_of(workflow, without=_NOT_OF_ROWS),
-        change=workflow.__name__,
+        change=change or workflow.__name__,
         target=target,
         effect=Effect.WRITE,
         explains_refusals=True,

@@ -1,8 +1,11 @@
 """What stands in a plan becomes what an operation takes: a reader for each argument, made from its annotation."""
 
 import inspect
+import json
 import mimetypes
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -18,7 +21,7 @@ from sdk_core import codec
 from sdk_core.arguments import NONE
 from sdk_core.transport.multipart import Document
 
-__all__ = ["Parameter", "parameters_of"]
+__all__ = ["Parameter", "parameters_of", "repeated_key"]
 
 _Reader = Callable[[object], Any]
 
@@ -86,6 +89,20 @@ def parameters_of(function: Callable[..., object], *, without: frozenset[str] = 
     }
 
 
+def repeated_key(text: bytes) -> str | None:
+    """Return a key that an object in a JSON text has twice; None: there is none. Which one counts would be a guess."""
+    repeated: list[str] = []
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        counts = Counter(key for key, _value in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
+
+    # Whether it is JSON at all, others say.
+    with suppress(ValueError, RecursionError):
+        json.loads(text, object_pairs_hook=look, parse_int=str, parse_float=str)
+    return repeated[0] if repeated else None
+
+
 def _kinds(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (UnionType, Union):
         return tuple(kind for member in get_args(annotation) for kind in _kinds(member))
@@ -147,10 +164,12 @@ def _member(kind: type[Enum], value: object) -> Enum:
 
 
 def _mapping(value: object) -> dict[str, Any]:
-    found = codec.parse(value.encode()) if isinstance(value, str) else value
-    if not isinstance(found, dict):
+    if isinstance(value, str):
+        text = value.encode()
+        value = None if repeated_key(text) else codec.parse(text)
+    if not isinstance(value, dict):
         raise TypeError
-    return cast("dict[str, Any]", found)
+    return cast("dict[str, Any]", value)
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -199,4 +218,4 @@ def _in_words(kind: Any) -> str:
     origin = get_origin(kind)
     if origin is not None and not issubclass(origin, Mapping):
         return "a list of texts"
-    return _WORDS.get(kind, "a JSON object")
+    return _WORDS.get(kind, "a JSON object that has each key once")

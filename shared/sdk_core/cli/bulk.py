@@ -20,6 +20,7 @@ _Text = Annotated[str | None, Parameter(metavar="TEXT")]
 _Url = Annotated[str | None, Parameter(metavar="URL")]
 _Number = Annotated[int, Parameter(metavar="NUMBER", show_default=True)]
 _Seconds = Annotated[float, Parameter(metavar="SECONDS", show_default="{:g}".format)]
+_SecondsOrNone = Annotated[float | None, Parameter(metavar="SECONDS", show_default="{:g}".format)]
 _Journal = Annotated[Path, Parameter(metavar="JOURNAL")]
 
 
@@ -40,7 +41,7 @@ class BulkCommands:
         concurrency: _Number = 20,
         max_failures: Annotated[int | None, Parameter(metavar="NUMBER")] = None,
         confirm: bool = False,
-        resend_after: _Seconds = 60.0,
+        resend_after: _SecondsOrNone = 60.0,
         results: _Files = None,
         engine: Annotated[Literal["in-process", "docket"], Parameter(show_default=True)] = "in-process",
         redis: _Url = None,
@@ -69,7 +70,7 @@ class BulkCommands:
             max_failures: Stop after so many rows that failed; left out: it does not stop.
             confirm: After the API said yes, read until it shows.
             resend_after: Seconds after which a request whose answer was lost is sent once more, if
-                reading shows no effect.
+                reading shows no effect; 'none': it never is.
             results: File for the result of each row; its name ends with .csv or .jsonl.
             engine: Where rows are carried out: here, or by the workers that `worker` starts.
             redis: URL of the Redis where workers get rows; left out: the environment variable REDIS_URL.
