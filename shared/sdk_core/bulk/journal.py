@@ -265,12 +265,12 @@ def open_journal(
     catalogue: Catalogue,
     plan: Plan | None,
     path: Path,
+    place: str | None = None,
     *,
     operation: str | None,
     resume: bool,
-    place: str | None = None,
 ) -> Journal:
-    """Check a plan, and return the journal of its run; arguments and errors as of `BulkRun`."""
+    """Check a plan, and return the journal of its run; arguments and errors as of `BulkRun`, and of `keep_place`."""
     name = "" if plan is None else plan_name(plan)
     rows = None if plan is None else checked_rows(plan, catalogue, operation, has_begun=resume)
     if resume:

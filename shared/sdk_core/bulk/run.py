@@ -91,14 +91,12 @@ class BulkRun:
         if plan is None and not resume:
             raise ValueError("without a plan, there is only a run to resume")
         place = client._backend.place  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
-        self._open = partial(
-            open_journal, catalogue, plan, Path(journal), operation=operation, resume=resume, place=place
-        )
+        self._open = partial(open_journal, catalogue, plan, Path(journal), place, operation=operation, resume=resume)
         self._catalogue = catalogue
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
-        here = InProcess(client, catalogue, row_options or RowOptions())
-        self._engine_of: EngineOf = engine or partial(_in_process, here)
+        rows = row_options or RowOptions()
+        self._engine_of: EngineOf = engine or partial(_in_process, InProcess(client, catalogue, rows))
         self._ready: deque[JournalRow] = deque()
         """What no worker has begun with."""
         self._workers = 0
