@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.journal import Journal, JournalRow, RowEnding, open_journal
+from sdk_core.bulk.journal import JournalRow, RowEnding
+from sdk_core.bulk.opening import discard, journal_of
 from sdk_core.bulk.plan import Plan
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
@@ -115,12 +116,14 @@ class BulkRun:
         """Whether it was stopped because no row can succeed: the credential was refused."""
 
     async def __aenter__(self) -> Self:
-        self._journal = await asyncio.to_thread(self._open)
+        self._journal = await journal_of(
+            self._catalogue, self._plan, self._path, operation=self._operation, resume=self._resume
+        )
         self._engine_open = self._engine_of(self._journal.facts.id)
         try:
             self._engine = await self._engine_open.__aenter__()
         except BaseException:
-            await self._journal.close()
+            await discard(self._journal, resume=self._resume)
             raise
         counts = self._journal.counts()
         self.progress: Progress = Progress(sum(counts.values()))
@@ -182,9 +185,6 @@ class BulkRun:
     def operations(self) -> dict[str, int]:
         """Return how many rows of each operation are left."""
         return self._journal.operations_left()
-
-    def _open(self) -> Journal:
-        return open_journal(self._catalogue, self._plan, self._path, operation=self._operation, resume=self._resume)
 
     async def _work_on_all(self) -> None:
         try:

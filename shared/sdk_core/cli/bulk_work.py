@@ -15,7 +15,7 @@ from attrs import frozen
 from rich.text import Text
 
 from sdk_core.backend import ClientOptions
-from sdk_core.bulk.journal import open_journal
+from sdk_core.bulk.opening import open_journal
 from sdk_core.bulk.progress import Pause
 from sdk_core.bulk.records import JournalError, copy_of
 from sdk_core.bulk.report import Status, status_of, write_results
