@@ -16,7 +16,8 @@ from command_line import reach
 
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import Fault, MembershipSandbox
-from sdk_core.cli import app
+from sdk_core.bulk.report import status_of
+from sdk_core.cli import app, bulk_work
 from sdk_core.cli.exits import Exit
 
 IDS = ("--customer-id", "1001", "--contract-id")
@@ -100,10 +101,105 @@ async def test_ctrl_c_that_can_not_be_told_says_that_something_was_changed(monke
                 assert await code_of(*command) == code
 
 
-async def test_closed_streams_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+async def bulk_code_of(*arguments: object) -> Exit:
+    """Run a command of bulk runs in this thread: the main thread's signals are its own."""
+    command, bound, _unused = app.build(MEMBERSHIP, named="bulk").parse_args(list(map(str, arguments)))
+    code: Exit = await command(*bound.args, **bound.kwargs)
+    return code
+
+
+@pytest.fixture
+def bulk(tmp_path: Path) -> tuple[str, ...]:
+    plan = tmp_path / "plan.csv"
+    plan.write_text(f"customer_id,contract_id\n1001,{MembershipSandbox.CANCELED_CONTRACT_ID}\n", encoding="utf-8")
+    more = ("--operation", "withdraw_cancelation", "--yes", "--journal", str(tmp_path / "run.db"))
+    return ("bulk", str(plan), *more)
+
+
+@pytest.mark.parametrize(
+    ("more", "streams", "code"),
+    [
+        ((), ["stderr"], Exit.UNKNOWN),
+        (("--json",), ["stderr"], Exit.DONE),
+        (("--json",), ["stdout"], Exit.UNKNOWN),
+        (("--json",), BOTH, Exit.UNKNOWN),
+    ],
+)
+async def test_a_bulk_run_goes_on_when_nobody_reads_of_it(
+    more: tuple[str, ...],
+    streams: list[str],
+    code: Exit,
+    bulk: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A line of progress each time the loop comes round.
+    monkeypatch.setattr("sdk_core.cli.bulk_display._ELSEWHERE", 0)
     async with MembershipSandbox() as sandbox:
         reach(sandbox, monkeypatch)
-        for command, code in ((READ, 0), (WRITE, 0), (("--help",), 0)):
+        with unread(*streams):
+            assert await bulk_code_of(*bulk, *more) == code
+    assert status_of(tmp_path / "run.db").counts == {"done": 1}
+
+
+async def test_reads_whose_summary_can_not_be_told_are_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text("customer_id\n1001\n", encoding="utf-8")
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        with unread("stdout"):
+            arguments = ("--operation", "get_contract_data", "--journal", tmp_path / "run.db", "--json")
+            assert await bulk_code_of("bulk", plan, *arguments) == Exit.FAILED
+
+
+async def test_a_journal_that_is_gone_in_the_end_is_told(
+    bulk: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        after_the_rows((tmp_path / "run.db").unlink, monkeypatch)
+        assert await bulk_code_of(*bulk, "--json") == Exit.UNKNOWN
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["exitCode"] == Exit.UNKNOWN
+    assert f"there is no journal {tmp_path / 'run.db'}" in error["message"]
+
+
+async def test_results_that_can_not_be_written_are_told_and_are_no_success(
+    bulk: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "gone" / "results.csv"
+    results.parent.mkdir()
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        after_the_rows(results.parent.rmdir, monkeypatch)
+        assert await bulk_code_of(*bulk, "--json", "--results", results) == Exit.FAILED
+    told = capsys.readouterr()
+    document = json.loads(told.out)
+    assert (document["outcomes"], document["results"]) == ({"done": 1}, None)
+    assert document["error"]["exitCode"] == Exit.FAILED
+    assert document["error"]["message"] == f"{results} can't be written: there is no folder {results.parent}"
+    assert " ".join(told.err.split()).count("can't be written") == 1
+
+
+def after_the_rows(do: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something when all rows of a bulk run have ended."""
+    show = bulk_work.show
+
+    async def and_then(*arguments: Any) -> None:
+        await show(*arguments)
+        do()
+
+    monkeypatch.setattr(bulk_work, "show", and_then)
+
+
+async def test_closed_streams_lead_nowhere(
+    bulk: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        for command, code in ((READ, 0), (WRITE, 0), (("--help",), 0), ([each for each in bulk if each != "--yes"], 2)):
             with pytest.MonkeyPatch.context() as patch:
                 for name in ("stdin", *BOTH):
                     patch.setattr(sys, name, None)
@@ -111,6 +207,7 @@ async def test_closed_streams_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> N
                 for name in ("stdin", *BOTH):
                     getattr(sys, name).close()
         assert len(sandbox.ledger) == 1
+    assert not (tmp_path / "run.db").exists()
 
 
 async def test_what_the_encoding_of_stdout_does_not_have_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
