@@ -210,6 +210,45 @@ async def test_closed_streams_lead_nowhere(
     assert not (tmp_path / "run.db").exists()
 
 
+async def test_ctrl_c_while_the_plan_is_checked_leaves_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C cancels the task; the plan comes from a pipe that has no end."""
+    reader, writer = os.pipe()
+    journal = tmp_path / "run.db"
+    monkeypatch.setenv("MEMBERSHIP_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("MEMBERSHIP_API_KEY", "key")
+    with os.fdopen(reader, encoding="utf-8") as stdin, os.fdopen(writer, "w", encoding="utf-8") as plan:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        more = ("--operation", "withdraw_cancelation", "--journal", journal, "--yes", "--json")
+        task = asyncio.ensure_future(bulk_code_of("bulk", "-", *more))
+        print("customer_id,contract_id\n1001,1", file=plan, flush=True)
+        while not (journal.exists() or task.done()):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        print("1001,2", file=plan, flush=True)
+        assert await asyncio.wait_for(task, 30) == Exit.INTERRUPTED
+    told = capsys.readouterr()
+    assert json.loads(told.out)["error"]["message"] == "interrupted; nothing was sent"
+    assert "nothing was sent" in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_comes_from_stdin(run: Any) -> None:
+    plan = f"customer_id,contract_id\n1001,{MembershipSandbox.CANCELED_CONTRACT_ID}\n"
+    ended = run(MEMBERSHIP, "bulk", "-", "--operation", "withdraw_cancelation", "--sandbox", "--json", stdin=plan)
+    assert (ended.code, json.loads(ended.out)["outcomes"]) == (0, {"done": 1})
+
+
+@pytest.mark.parametrize("wrong", [("--wrong", "plan.csv"), ("plan.csv", "--wrong"), ("-x",), ("-", "--wrong")])
+def test_an_option_is_not_taken_for_a_plan(run: Any, wrong: tuple[str, ...]) -> None:
+    ended = run(MEMBERSHIP, "bulk", *wrong, "--sandbox", "--json")
+    assert ended.code == Exit.USAGE
+    assert "option" in json.loads(ended.out)["error"]["message"]
+
+
 async def test_what_the_encoding_of_stdout_does_not_have_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     async with MembershipSandbox() as sandbox:
         sandbox.reasons = [evolve(sandbox.reasons[0], cancelation_reason_name="\u2603")]
