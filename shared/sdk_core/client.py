@@ -99,7 +99,7 @@ class Client:
         self._sessions = Sessions(connection or Connection(), session, self._options.headers, backend.base_url)
         self._admission = Admission(self._sessions, backend.auth, rate_limiter, self._observer)
         exchange = Exchange(backend, self._sessions)
-        self._send = exchange.send if self._observer is None else partial(_send_observed, exchange, self._observer)
+        self._send = exchange.send if self._observer is None else partial(exchange.send_observed, self._observer)
         self._deprecations = Deprecations(type(self).__module__)
 
     def with_options(
@@ -124,6 +124,11 @@ class Client:
         if skip_unreadable_items is not None:
             changes["skip_unreadable_items"] = instance("skip_unreadable_items", skip_unreadable_items, bool)
         return self._view(self._options.but(**changes))
+
+    @property
+    def place(self) -> str:
+        """What it calls: the URL of the API, and the account where that is not in the URL; no secret."""
+        return self._backend.place
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -288,12 +293,3 @@ class Client:
         await policy.sleep(delay)
         call.delay, call.last_failure = delay, failure
         return True
-
-
-async def _send_observed(
-    exchange: Exchange, observer: Observer, call: Call[Any], here: LoopSession, credential: Mapping[str, str]
-) -> Answer:
-    """Send an attempt, and tell the observer of it."""
-    send = partial(exchange.send, call, here, credential)
-    # For the type checker: where there is an observer, there is an info.
-    return await (send() if call.info is None else observer.attempt(call.info, len(call.attempts) + 1, send))

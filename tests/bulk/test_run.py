@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import pytest
@@ -545,3 +546,18 @@ async def _leave_intents(client: MembershipClient, plan: list[Any], operation: s
     async with bulk.run(client, plan, operation=operation, journal=path) as run:
         rows = list(run._journal.rows("planned"))
         await run._journal.note(1.0, intents=[replace(row, correlation_id=str(uuid4())) for row in rows])
+
+
+async def test_a_run_whose_engine_can_not_be_opened_leaves_no_new_journal(client: Any, path: Path) -> None:
+    def unreachable(_run: str) -> Any:
+        return AsyncMock(__aenter__=AsyncMock(side_effect=ConnectionError("no Redis")))
+
+    async with studio(1) as sandbox:
+        plan, options = withdrawals(1), {"operation": "withdraw_cancelation", "journal": path}
+        with pytest.raises(ConnectionError):
+            await outcomes(bulk.run(client(sandbox), plan, engine=unreachable, **options))
+        assert list(path.parent.iterdir()) == []
+        assert await outcomes(bulk.run(client(sandbox), plan, **options)) == {RowOutcome.DONE: 1}
+        with pytest.raises(ConnectionError):
+            await outcomes(bulk.run(client(sandbox), None, journal=path, resume=True, engine=unreachable))
+        assert path.exists()

@@ -3,7 +3,10 @@
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from cloudcockpit_sdk.sandbox import CloudCockpitSandbox
 from membership_sdk.cli import PROGRAM as MEMBERSHIP
 from membership_sdk.sandbox import MembershipSandbox
 from sdk_core.cli.exits import Exit
+from sdk_core.cli.profiles import Profiles
 
 SECRET = "a-very-secret-key"
 URL = "https://acme.open-api.magicline.com"
@@ -39,7 +43,24 @@ def test_a_login_is_kept_in_a_file_of_the_owner(run: Any, profiles: Path) -> Non
     if sys.platform != "win32":
         assert profiles.stat().st_mode & 0o777 == 0o600
         assert profiles.parent.stat().st_mode & 0o777 == 0o700
-    assert [file.name for file in profiles.parent.iterdir()] == ["profiles.toml"]
+    assert sorted(file.name for file in profiles.parent.iterdir()) == ["profiles.toml", "profiles.toml-lock"]
+
+
+def test_logins_at_the_same_time_are_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each reads is held back until the other has read as well, if it can."""
+    read, both, wait = Profiles._all, Barrier(2), 0.04
+
+    def read_and_wait(self: Profiles) -> Any:
+        found = read(self)
+        with suppress(BrokenBarrierError):
+            both.wait(wait)
+        return found
+
+    monkeypatch.setattr(Profiles, "_all", read_and_wait)
+    with ThreadPoolExecutor(2) as threads:
+        for name in ("one", "two"):
+            threads.submit(Profiles("membership-sdk").write, name, {"base_url": URL}, "api_key")
+    assert all(Profiles("membership-sdk").names(name) for name in ("one", "two"))
 
 
 def test_with_a_keyring_the_secret_is_there_and_not_in_the_file(

@@ -18,14 +18,14 @@ from msgspec import json
 
 from sdk_core.bulk import origin, records
 from sdk_core.bulk.lock import lock, lock_file
-from sdk_core.bulk.plan import Plan, PlannedRow, checked_rows, plan_name
+from sdk_core.bulk.plan import PlannedRow
 from sdk_core.bulk.records import JournalError, RunFacts, counts_of, explained, facts_of
 from sdk_core.bulk.result import Ending
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.correlation import new_correlation_id
 from sdk_core.value import Opaque
 
-__all__ = ["Journal", "JournalRow", "RowEnding", "open_journal"]
+__all__ = ["Journal", "JournalRow", "RowEnding"]
 
 _PAGE: Final = 500
 # Rows come as one JSON text, [[n, ...], ...], so that a batch is one statement: at each, SQLite's thread and the loop's
@@ -259,23 +259,6 @@ class Journal:
             if self._database.in_transaction:
                 self._database.execute("rollback")
             raise
-
-
-def open_journal(
-    catalogue: Catalogue,
-    plan: Plan | None,
-    path: Path,
-    place: str | None = None,
-    *,
-    operation: str | None,
-    resume: bool,
-) -> Journal:
-    """Check a plan, and return the journal of its run; arguments and errors as of `BulkRun`, and of `keep_place`."""
-    name = "" if plan is None else plan_name(plan)
-    rows = None if plan is None else checked_rows(plan, catalogue, operation, has_begun=resume)
-    if resume:
-        return Journal.resume(path, catalogue, name, rows, place=place)
-    return Journal.begin(path, catalogue.sdk, name, rows or iter(()), run_id=new_correlation_id(), place=place)
 
 
 def _known(ending: Ending) -> tuple[object, ...]:

@@ -93,7 +93,7 @@ def plan_name(plan: Plan) -> str:
 
 def checked_rows(
     plan: Plan, catalogue: Catalogue, operation: str | None, *, has_begun: bool = False
-) -> Iterator[PlannedRow]:
+) -> Generator[PlannedRow]:
     """Give the rows of a plan, each checked, in constant memory.
 
     Args:

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
-from sdk_core.bulk.journal import JournalRow, RowEnding, open_journal
+from sdk_core.bulk.journal import JournalRow, RowEnding
+from sdk_core.bulk.opening import discard, journal_of
 from sdk_core.bulk.plan import Plan
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
@@ -90,13 +91,14 @@ class BulkRun:
     ) -> None:
         if plan is None and not resume:
             raise ValueError("without a plan, there is only a run to resume")
-        place = client._backend.place  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no user's
-        self._open = partial(open_journal, catalogue, plan, Path(journal), place, operation=operation, resume=resume)
+        self._open = partial(
+            journal_of, catalogue, plan, Path(journal), client.place, operation=operation, resume=resume
+        )
         self._catalogue = catalogue
+        self._keeps_journal = resume
         self._concurrency = positive_int("concurrency", concurrency)
         self._max_failures = None if max_failures is None else positive_int("max_failures", max_failures)
-        rows = row_options or RowOptions()
-        self._engine_of: EngineOf = engine or partial(_in_process, InProcess(client, catalogue, rows))
+        self._engine_of: EngineOf = engine or partial(_in_process, client, catalogue, row_options or RowOptions())
         self._ready: deque[JournalRow] = deque()
         """What no worker has begun with."""
         self._workers = 0
@@ -117,10 +119,11 @@ class BulkRun:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
-            self._journal = await asyncio.to_thread(self._open)
-            opened.push_async_callback(self._journal.close)
+            self._journal = await self._open()
+            opened.push_async_callback(lambda: discard(self._journal, resume=self._keeps_journal))
             self._engine = await opened.enter_async_context(self._engine_of(self._journal.facts.id))
             self._journal.refuse_other_queue(self._engine.queue)
+            self._keeps_journal = True
             self._opened = opened.pop_all()
         counts = self._journal.counts()
         self.progress: Progress = Progress(sum(counts.values()))
@@ -288,5 +291,7 @@ class BulkRun:
             self._workers -= 1
 
 
-def _in_process(engine: InProcess, _run: str) -> AbstractAsyncContextManager[Engine]:
-    return nullcontext(engine)
+def _in_process(
+    client: Client, catalogue: Catalogue, rows: RowOptions, _run: str
+) -> AbstractAsyncContextManager[Engine]:
+    return nullcontext(InProcess(client, catalogue, rows))

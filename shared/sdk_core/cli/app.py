@@ -16,8 +16,9 @@ from sdk_core.cli.exits import EXPLAINED, Exit
 from sdk_core.cli.help import PlainHelp, print_overview
 from sdk_core.cli.login import add_auth
 from sdk_core.cli.options import TOOL
-from sdk_core.cli.output import Output, new_console
+from sdk_core.cli.output import Output
 from sdk_core.cli.program import Program
+from sdk_core.cli.streams import Messages, end_streams, new_console, prepare_streams
 from sdk_core.version import __version__
 
 __all__ = ["build", "run"]
@@ -37,7 +38,7 @@ def build(program: Program, *, named: str | None = None) -> App:
         group_commands=TOOL,
         group_parameters=Group("Options", sort_key=1),
         console=new_console(),
-        error_console=new_console(stderr=True),
+        error_console=new_console(Messages()),
         print_error=False,
         exit_on_error=False,
     )
@@ -51,11 +52,24 @@ def build(program: Program, *, named: str | None = None) -> App:
 
 def run(program: Program, argv: Sequence[str]) -> int:
     """Run a command line and return its exit code: one of `sdk_core.cli.exits`."""
+    prepare_streams()
+    try:
+        code = _run(program, argv)
+    except OSError as error:
+        # Whether something was changed is told by the commands that change something.
+        Output(program.name, json=False).say(f"failed: {type(error).__name__}: {error}", "red")
+        code = Exit.FAILED
+    is_written = end_streams()
+    return Exit.FAILED if code is Exit.DONE and not is_written else code
+
+
+def _run(program: Program, argv: Sequence[str]) -> Exit:
     # The script of `completion` has all commands; another needs only itself, and begins sooner.
     first = argv[0] if argv else ""
     app = build(program, named=None if first == "completion" else first)
     if not argv or argv[0] in app.help_flags:
-        print_overview(app, new_console(stderr=not argv), program.about, _notes(program))
+        console = new_console() if argv else new_console(Messages())
+        print_overview(app, console, program.about, _notes(program))
         return Exit.DONE if argv else Exit.USAGE
     try:
         command, bound, _unused = app.parse_args(argv)

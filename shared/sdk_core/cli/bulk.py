@@ -15,6 +15,14 @@ from sdk_core.cli.options import BULK, COMMON_OPTIONS, Json, Profile, Sandbox
 
 __all__ = ["BulkCommands", "add_bulk"]
 
+
+def _no_option(_kind: object, given: str | None) -> None:
+    """Refuse what looks like an option: a plan may be `-`, which needs a parameter that takes hyphens."""
+    if given is not None and given.startswith("-") and given != "-":
+        raise ValueError("There is no such option.")
+
+
+_Plan = Annotated[str | None, Parameter(metavar="PLAN", allow_leading_hyphen=True, validator=_no_option)]
 _Files = Annotated[Path | None, Parameter(metavar="FILE")]
 _Text = Annotated[str | None, Parameter(metavar="TEXT")]
 _Url = Annotated[str | None, Parameter(metavar="URL")]
@@ -32,7 +40,7 @@ class BulkCommands:
 
     async def bulk(
         self,
-        plan: Annotated[str | None, Parameter(metavar="PLAN")] = None,
+        plan: _Plan = None,
         /,
         *,
         journal: _Files = None,

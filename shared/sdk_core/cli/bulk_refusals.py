@@ -15,11 +15,8 @@ def refused(output: Output, program: str, error: Exception) -> Exit:
     text, code = _said(error), _code(error)
     for line in f"{program}: {text}".splitlines():
         output.say(line, "red")
-    if output.json:
-        problems = {"problems": list(error.problems)} if isinstance(error, PlanError) else {}
-        facts = {"type": "Refused", "message": text, **problems, "exitCode": int(code)}
-        output.show({"error": facts}, "")
-    return code
+    problems = {"problems": list(error.problems)} if isinstance(error, PlanError) else {}
+    return output.error({"type": "Refused", "message": text, **problems}, code)
 
 
 def _said(error: Exception) -> str:

@@ -1,13 +1,15 @@
 """What the commands of bulk runs write: lines for people, and JSON documents."""
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.report import Status
 
-__all__ = ["left_in_words", "progress_line", "rows_in_words", "status_document", "status_lines"]
+__all__ = ["left_in_words", "path_text", "progress_line", "rows_in_words", "status_document", "status_lines"]
 
 _MEANINGS: Final = {
     "done": "the API said yes",
@@ -45,6 +47,11 @@ def progress_line(progress: Progress, waits: Mapping[str, float], *, stopped_by:
 def rows_in_words(count: int) -> str:
     """Return a number of rows with the noun."""
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def path_text(path: Path) -> str:
+    """Return the name of a file as JSON can carry it, which may be no UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def left_in_words(rows: int, left: Mapping[str, int]) -> str:

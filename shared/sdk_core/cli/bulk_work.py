@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from asyncio import to_thread
+from asyncio import CancelledError, to_thread
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,18 +15,19 @@ from attrs import frozen
 from rich.text import Text
 
 from sdk_core.backend import ClientOptions
-from sdk_core.bulk.journal import open_journal
+from sdk_core.bulk.opening import open_journal
 from sdk_core.bulk.progress import Pause
 from sdk_core.bulk.records import JournalError, copy_of
-from sdk_core.bulk.report import Status, status_of, write_results
+from sdk_core.bulk.report import status_of, write_results
 from sdk_core.bulk.results_file import check_results_file
 from sdk_core.bulk.row import RowOptions
 from sdk_core.bulk.run import BulkRun, EngineOf, RunOptions
 from sdk_core.bulk.tasks import Catalogue
-from sdk_core.cli.bulk_display import BY_SIGNAL, show
+from sdk_core.cli.bulk_display import show
+from sdk_core.cli.bulk_end import broken, end
 from sdk_core.cli.bulk_parts import BulkParts
 from sdk_core.cli.bulk_refusals import refused
-from sdk_core.cli.bulk_texts import left_in_words, rows_in_words, status_document, status_lines
+from sdk_core.cli.bulk_texts import left_in_words, path_text, rows_in_words, status_document, status_lines
 from sdk_core.cli.exits import Exit
 from sdk_core.cli.output import Output
 from sdk_core.cli.question import DeclinedError, confirm
@@ -138,7 +139,7 @@ def write_report(program: str, journal: Path, results: Path, *, json: bool) -> E
         return refused(output, program, error)
     output.say(f"{results}: {rows_in_words(count)}")
     if json:
-        output.show({"results": str(results), "rows": count}, "")
+        output.show({"results": path_text(results), "rows": count}, "")
     return Exit.DONE
 
 
@@ -202,22 +203,30 @@ def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path
 async def _carry_out(parts: BulkParts, output: Output, order: Order, options: RunOptions) -> Exit:
     limiter, journal = parts.limiter(), Path(options["journal"])
     pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(parts)
-    begins, refusal = False, None
+    is_open = begins = changes = False
+    refusal = None
     try:
         async with _client(parts, output, order, {} if pause is None else {"rate_limiter": pause}) as client:
             run = BulkRun(client, catalogue, _plan(order), **options)
             async with run:
-                refusal = _refusal(parts, run, output, order)
+                is_open = True
+                changes = any(catalogue.tasks[name].effect is not Effect.READ for name in run.operations())
+                refusal = _refusal(parts, run, output, order, changes=changes)
                 begins = refusal is None
                 if begins:
                     await show(run, output.stderr, pause)
+        if refusal is not None:
+            return refusal
+        return end(run, output, journal, order.results, changes=changes, goes_on=not order.sandbox)
+    except CancelledError:
+        if begins:
+            raise
+        return output.refused("interrupted; nothing was sent", Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
-        return _broken(error, output, journal) if begins else refused(output, parts.program, error)
-    if refusal is None:
-        return _end(run, output, journal, order)
-    if not order.resume:
-        await to_thread(journal.unlink)
-    return refusal
+        return broken(error, output, journal) if begins else refused(output, parts.program, error)
+    finally:
+        if is_open and not begins and not order.resume:
+            await to_thread(journal.unlink, missing_ok=True)
 
 
 def _client(
@@ -228,11 +237,9 @@ def _client(
     return parts.connect(options, order.profile)
 
 
-def _refusal(parts: BulkParts, run: BulkRun, output: Output, order: Order) -> Exit | None:
+def _refusal(parts: BulkParts, run: BulkRun, output: Output, order: Order, *, changes: bool) -> Exit | None:
     """Say what is about to be sent, and ask whether to go on; return None if nothing is against it."""
-    left, catalogue = run.operations(), _catalogue(parts)
-    output.say(left_in_words(run.progress.total, left))
-    changes = any(catalogue.tasks[name].effect is not Effect.READ for name in left)
+    output.say(left_in_words(run.progress.total, run.operations()))
     if order.yes or order.sandbox or not changes:
         return None
     # asyncio's own handler would let the question go on.
@@ -246,50 +253,3 @@ def _refusal(parts: BulkParts, run: BulkRun, output: Output, order: Order) -> Ex
     finally:
         signal.signal(signal.SIGINT, handler)
     return None
-
-
-def _end(run: BulkRun, output: Output, journal: Path, order: Order) -> Exit:
-    """Write the results and the summary, and return the exit code."""
-    status, results = status_of(journal), order.results
-    _tell(status, output, goes_on=not order.sandbox)
-    if results is not None:
-        try:
-            output.say(f"{results}: {rows_in_words(write_results(journal, results))}")
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            output.say(f"{results} can't be written: {why}; `report` writes the results to another file", "red")
-    if run.stopped_by is not None:
-        output.say(f"stopped: {run.stopped_by}" + ("" if order.sandbox else "; --resume goes on"))
-    if output.json:
-        output.show(status_document(status) | {"stoppedBy": run.stopped_by}, "")
-    # What may have happened goes before why the rest did not: who begins anew could do it twice.
-    if {"unknown", "unconfirmed", "sent"} & status.counts.keys():
-        return Exit.UNKNOWN
-    if run.stopped_by == BY_SIGNAL:
-        return Exit.INTERRUPTED
-    if run.is_refused:
-        return Exit.CREDENTIAL
-    return Exit.FAILED if {"rejected", "not_sent", "planned"} & status.counts.keys() else Exit.DONE
-
-
-def _tell(status: Status, output: Output, *, goes_on: bool = True) -> None:
-    for text in status_lines(status, goes_on=goes_on):
-        output.say(text)
-
-
-def _broken(error: Exception, output: Output, journal: Path) -> Exit:
-    """Say that a run has ended before its end, and what is known of its rows."""
-    output.say(f"failed: {error}", "red")
-    status = None
-    try:
-        status = status_of(journal)
-        _tell(status, output)
-        output.say("--resume goes on; what may have been sent is read first")
-    except JournalError:
-        # Told above, most likely.
-        pass
-    if output.json:
-        known = {} if status is None else {"run": status_document(status)}
-        facts = {"type": type(error).__name__, "message": str(error), **known, "exitCode": int(Exit.UNKNOWN)}
-        output.show({"error": facts}, "")
-    return Exit.UNKNOWN

@@ -1,11 +1,10 @@
 """What a command prints: its result on stdout, as one JSON document or as tables; everything else on stderr."""
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from json import dumps
 from textwrap import fill
 from typing import Any, Final, cast
@@ -17,6 +16,7 @@ from rich.text import Text
 from sdk_core import codec
 from sdk_core.cli.exits import Exit, exit_of
 from sdk_core.cli.settings import MissingSettingError
+from sdk_core.cli.streams import Messages, new_console
 from sdk_core.cli.tables import printable, table_of
 from sdk_core.codec.shapes import json_name
 from sdk_core.errors import AnsweredError, AuthenticationError, SdkError
@@ -24,10 +24,8 @@ from sdk_core.outcome import Outcome
 from sdk_core.returns import Empty
 from sdk_core.workflow import WithChange
 
-__all__ = ["Output", "new_console"]
+__all__ = ["Output"]
 
-_NO_TERMINAL: Final = 1000
-"""Columns where nothing wraps lines: what is piped is cut by whoever reads it."""
 _ADVICE: Final = {
     Exit.UNKNOWN: "It may have happened: read the state before you do it again.",
     Exit.CREDENTIAL: "`{program} doctor` tells what is wrong with the credential.",
@@ -35,12 +33,6 @@ _ADVICE: Final = {
 _CODE: Final = re.compile(r"`(\w+)`")
 _WORD: Final = re.compile("_([a-z])")
 _APPLIED: Final = "It happened, but the answer can't be read: do not do it again."
-
-
-def new_console(*, stderr: bool = False) -> Console:
-    """Return a console: as wide as the terminal, or as COLUMNS says, or without end."""
-    width = None if (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ else _NO_TERMINAL
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 class Output:
@@ -57,15 +49,25 @@ class Output:
         self._operations = operations
         self.json: bool = json
         self._stdout = new_console()
-        self.stderr: Console = new_console(stderr=True)
+        self._messages = Messages()
+        self.stderr: Console = new_console(self._messages)
 
     @property
     def width(self) -> int:
         """Columns of stdout."""
         return self._stdout.width
 
+    @property
+    def lost(self) -> OSError | None:
+        """Why a message could not be written; None: all were."""
+        return self._messages.lost
+
     def result(self, value: object, follow_up: str = "", label: str = "") -> Exit:
-        """Print what a command returned; of what takes effect later, what tells when it has; one value by its label."""
+        """Print what a command returned; of what takes effect later, what tells when it has; one value by its label.
+
+        Raises:
+            OSError: it could not be written.
+        """
         if self.json:
             self._document(codec.dump(json_value(value)))
             return Exit.DONE
@@ -79,6 +81,9 @@ class Output:
             self._acknowledge(shown, follow_up)
         else:
             self._stdout.print(table_of(shown, self._stdout), soft_wrap=True)
+            return Exit.DONE
+        if self.lost is not None:
+            raise self.lost
         return Exit.DONE
 
     def _acknowledge(self, value: Empty, follow_up: str) -> None:
@@ -88,14 +93,14 @@ class Output:
         self.say("; ".join(filter(None, told)), "yellow" if value.takes_effect_later else "green")
 
     def show(self, document: Mapping[str, Any], shown: RenderableType) -> None:
-        """Print a result that has its own form for people."""
+        """Print a result that has its own form for people; OSError if it could not be written."""
         if self.json:
             self._document(codec.dump(document))
         else:
             self._stdout.print(shown, soft_wrap=True)
 
     def say(self, text: str, style: str = "") -> None:
-        """Write a message to stderr."""
+        """Write a message to stderr; one that can't be written is `lost`."""
         # Words are kept whole: a URL that is broken can't be copied.
         lines = fill(printable(text), self.stderr.width, break_long_words=False, break_on_hyphens=False)
         self.stderr.print(Text(lines, style=style), soft_wrap=True)
@@ -168,9 +173,15 @@ class Output:
         return self.stderr.status(Text(what), spinner="line")
 
     def _failed(self, facts: dict[str, Any], code: Exit) -> Exit:
+        return self.error(_camel(facts), code)
+
+    def error(self, facts: Mapping[str, Any], code: Exit) -> Exit:
+        """Print why a command failed, if it is to be JSON; return its exit code, whether or not it could be written."""
         if self.json:
-            # Of an error, seconds are floats: they are no amounts.
-            self._document(dumps({"error": _camel(facts) | {"exitCode": int(code)}}, ensure_ascii=False).encode())
+            # Of an error, seconds are floats: they are no amounts. The name of a file may be no UTF-8.
+            text = dumps({"error": {**facts, "exitCode": int(code)}}, ensure_ascii=False)
+            with suppress(OSError):
+                self._document(text.encode(errors="backslashreplace"))
         return code
 
     def _document(self, text: bytes) -> None:

@@ -5,8 +5,8 @@ import os
 import stat
 import sys
 import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,6 +22,8 @@ __all__ = ["DEFAULT_PROFILE", "Profiles"]
 DEFAULT_PROFILE: Final = "default"
 _IN_KEYRING: Final = "in_keyring"
 """The key of a profile that names which of its settings is in the keyring."""
+_PATIENCE: Final = 10.0
+"""Seconds to wait for another process that changes the profiles."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -73,24 +75,47 @@ class Profiles:
             profile: its name.
             settings: all of them, by name.
             secret: the name of the one that is to go into the keyring.
+
+        Raises:
+            ConfigurationError: as of `read`, or another process is at it and does not end.
+            OSError: the file can't be written.
         """
         kept = dict(settings)
         if secret in kept and _keyring_set(self._program, f"{profile}/{secret}", kept[secret]):
             del kept[secret]
             kept[_IN_KEYRING] = secret
-        self._replace({**self._all(), profile: kept})
+        with self._alone():
+            self._replace({**self._all(), profile: kept})
         return "the keyring" if _IN_KEYRING in kept else str(self.path)
 
     def delete(self, profile: str) -> bool:
-        """Delete a profile and its secret; False if there was none."""
-        profiles = self._all()
-        kept = profiles.pop(profile, None)
-        if kept is None:
+        """Delete a profile and its secret; False if there was none. Errors as of `write`."""
+        if profile not in self._all():
             return False
-        if _IN_KEYRING in kept:
-            _keyring_delete(self._program, f"{profile}/{kept[_IN_KEYRING]}")
-        self._replace(profiles)
+        with self._alone():
+            profiles = self._all()
+            kept = profiles.pop(profile, {})
+            if _IN_KEYRING in kept:
+                _keyring_delete(self._program, f"{profile}/{kept[_IN_KEYRING]}")
+            self._replace(profiles)
         return True
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """Have no other process change the profiles: what it writes between our reading and writing would be lost."""
+        # Imported here: all commands read profiles, and hardly one changes them.
+        import sqlite3  # noqa: PLC0415
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self.path.with_name(f"{self.path.name}-lock")
+        file.touch(mode=0o600)
+        # SQLite locks a file on all systems, and who ends in the middle lets go of it.
+        with closing(sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)) as held:
+            try:
+                held.execute("begin exclusive")
+            except sqlite3.OperationalError as error:
+                raise ConfigurationError(f"{self.path} can't be changed: {error}: {file.name}") from None
+            yield
 
     def _all(self) -> dict[str, dict[str, str]]:
         try:
@@ -119,10 +144,8 @@ class Profiles:
             raise ConfigurationError(f"{self.path} is refused: others can read or change it. chmod 600 '{self.path}'")
 
     def _replace(self, profiles: Mapping[str, Mapping[str, str]]) -> None:
-        folder = self.path.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A temporary file can be read by its owner only, from the moment it is there.
-        with NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=self.path.parent, delete=False) as file:
             try:
                 file.write("\n".join(_lines(profiles)) + "\n")
                 file.flush()

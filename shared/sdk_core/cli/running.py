@@ -1,8 +1,6 @@
 """One command that calls the API, from its options to its exit code."""
 
 import asyncio
-import os
-import sys
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -62,7 +60,8 @@ def perform(program: Program, task: Task, options: CallOptions) -> Exit:
         with output.logging(verbose=options.verbose), _noting_warnings(output):
             return _perform(program, task, options, output, watch)
     except KeyboardInterrupt:
-        return output.interrupted(*watch.summary())
+        code = output.interrupted(*watch.summary())
+        return Exit.UNKNOWN if watch.may_have_changed and output.lost else code
     except DeclinedError as error:
         return output.refused(str(error))
     except (SdkError, MissingSettingError) as error:
@@ -75,9 +74,6 @@ def perform(program: Program, task: Task, options: CallOptions) -> Exit:
 
 
 def _broken(error: Exception, output: Output, watch: Watch) -> Exit:
-    if isinstance(error, BrokenPipeError):
-        # Who reads the output has enough of it; Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     lines, calls = watch.summary()
     return output.broken(error, lines, calls, Exit.UNKNOWN if watch.may_have_changed else Exit.FAILED)
 

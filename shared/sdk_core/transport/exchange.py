@@ -6,6 +6,7 @@ Calls get an `Answer` or an SdkError from here, never a response or an exception
 from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from sdk_core.call import Answer, Call
 from sdk_core.errors import ConnectionFailedError, InvalidResponseError, SdkError
 from sdk_core.hooks import is_cancelled
 from sdk_core.outcome import Outcome, may_repeat, outcome_of_failure
+from sdk_core.telemetry import Observer
 from sdk_core.transport.body import ending_with_its_connection
 from sdk_core.transport.cause import is_passing, is_stale_connection, safe_cause, unreadable
 from sdk_core.transport.connector import CheckedBody, CheckedPayload, DisturbedError, KnownConnection, Use
@@ -113,6 +115,14 @@ class Exchange:
                 # The exception it was made from must not follow it: aiohttp's name URLs.
                 failure.__context__ = None
                 raise (failure if call.forks == fork.forks else call.inherited()) from failure.__cause__
+
+    async def send_observed(
+        self, observer: Observer, call: Call[Any], here: LoopSession, credential: Mapping[str, str]
+    ) -> Answer:
+        """Like `send`, and tell the observer of it."""
+        send = partial(self.send, call, here, credential)
+        # For the type checker: where there is an observer, there is an info.
+        return await (send() if call.info is None else observer.attempt(call.info, len(call.attempts) + 1, send))
 
     async def _transfer_opened(
         self, call: Call[Any], body: Multipart, here: LoopSession, request: Mapping[str, Any]
