@@ -91,9 +91,8 @@ class BulkRun:
     ) -> None:
         if plan is None and not resume:
             raise ValueError("without a plan, there is only a run to resume")
-        self._open = partial(
-            journal_of, catalogue, plan, Path(journal), client.place, operation=operation, resume=resume
-        )
+        path = Path(journal)
+        self._open = partial(journal_of, catalogue, plan, path, client.place, operation=operation, resume=resume)
         self._catalogue = catalogue
         self._keeps_journal = resume
         self._concurrency = positive_int("concurrency", concurrency)
