@@ -305,9 +305,17 @@ async def test_reply_leaves_the_process_and_stands_in_a_set() -> None:
     assert len({attrs.evolve(reply, status=200), reply}) == 2
 
 
+def test_a_client_tells_what_it_calls() -> None:
+    """For logs: the URL, and the tenant, which is not in it. No key and no token."""
+    base_url = "http://127.0.0.1:8080/api"
+    assert MembershipClient(base_url, "key").place == base_url
+    client = CloudCockpitClient("Portal.Example.COM", "token", base_url=base_url)
+    assert client.place == "http://127.0.0.1:8080/api (portal.example.com)"
+
+
 def test_a_client_offers_nothing_that_is_for_the_sdks_alone() -> None:
     """Besides its operations."""
-    offered = {"aclose", "call", "call_with_reply", "retry_policy", "with_options"}
+    offered = {"aclose", "call", "call_with_reply", "place", "retry_policy", "with_options"}
     assert {name for name in dir(Client) if not name.startswith("_")} == offered
 
 
