@@ -58,8 +58,8 @@ _DETAILS: Final[Mapping[Outcome, str]] = {
     Outcome.UNKNOWN: "It is not known whether this took effect: look at the current state before doing it again.",
     Outcome.APPLIED: "This took effect, but its result could not be read: do not do it again.",
 }
-_REPEATABLE: Final = "No answer came. It can be tried again: nothing is done twice."
-"""Instead, of a read or what is IDEMPOTENT."""
+_REPEATABLE: Final = "It is not known whether the server did it. It can be tried again: nothing is done twice."
+"""Instead, of what changes nothing or is IDEMPOTENT."""
 
 
 class Problem(NamedTuple):

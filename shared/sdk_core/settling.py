@@ -179,7 +179,7 @@ class _Settling(Generic[S]):
             # Nothing can be read any more, however long the run goes on.
             raise
         except SdkError as error:
-            end = self._procedure.end_of(error) if self._may_have_effect else None
+            end = self._procedure.end_of(error) if self.was_sent and self._may_have_effect else None
             if end is not None:
                 self._state = None
                 raise cannot(NotSettledError, end) from error
@@ -287,7 +287,7 @@ class _Settling(Generic[S]):
             # Only reads were made, and they change nothing.
             told["outcome"] = Outcome.NOT_SENT.value
         if self._may_have_effect:
-            told["retryable"] = False
+            told["retryable"] = error.retryable and not self.was_sent  # to wait once more does nothing twice
             if error is not self._send_failure:
                 told["outcome"] = Outcome.UNKNOWN.value
         if self._state is not None and "state" not in told:

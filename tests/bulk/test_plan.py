@@ -439,3 +439,15 @@ async def test_other_changes_of_the_same_are_another_matter(tmp_path: Path) -> N
         {**ids, "operation": "grant_owner_access", "user_email": "b@example.com"},
     ]
     assert await second_rows(tmp_path / "run.db", plan) == ()
+
+
+@goes_through(
+    ("row", "told"),
+    [
+        ({"contract_id": 0}, "contract_id must be from 1 to 9223372036854775807"),
+        ({"contract_id": 2**63}, "contract_id must be from 1 to 9223372036854775807"),
+    ],
+)
+def test_what_an_operation_can_not_send_is_told_before_anything_is_sent(row: dict[str, object], told: str) -> None:
+    line = json.dumps({"customer_id": 1, **row})
+    assert problems(line, "withdraw_contract_cancelation") == (f"line 1: {told}",)

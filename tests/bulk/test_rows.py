@@ -270,3 +270,15 @@ async def test_it_is_left_to_a_person_if_nothing_is_to_be_sent_again(path: Path)
             assert result.error is not None
             assert ("no workflow can settle it" in result.error["message"]) is resume
         assert len(server.requests) == 1
+
+
+async def test_what_has_happened_is_done_and_never_repeated_though_its_answer_can_not_be_read(
+    clients: Any, path: Path
+) -> None:
+    async with WireServer(CannedAnswer(body='"none"')) as server:
+        (row,) = await results(bulk.run(clients(server), idle_periods(1), operation=IDLE, journal=path))
+        assert (row.outcome, row.answer) == (RowOutcome.DONE, None)
+        assert row.error is not None
+        assert row.error["outcome"] == "applied"
+        assert await results(bulk.run(clients(server), None, journal=path, resume=True)) == []
+        assert len(server.requests) == 1

@@ -4,10 +4,13 @@ import asyncio
 import json
 import re
 import sqlite3
+import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 from uuid import uuid4
@@ -25,9 +28,13 @@ from membership_sdk import Connection, MembershipClient, RetryPolicy, bulk
 from membership_sdk.bulk import RowOptions, RowOutcome
 from membership_sdk.sandbox import Fault, MembershipSandbox
 from sdk_core.bulk import journal as journal_module
+from sdk_core.bulk import row as row_module
 from sdk_core.bulk.journal import Journal
+from sdk_core.bulk.lock import lock
 from sdk_core.bulk.plan import PlanError
-from sdk_core.bulk.records import JournalError
+from sdk_core.bulk.progress import Progress
+from sdk_core.bulk.records import JournalError, reading, results_of
+from sdk_core.bulk.result import Ending
 
 WITHDRAW = "withdraw_contract_cancelation"
 CANCEL = "create_contract_cancelation_amendment"
@@ -561,3 +568,170 @@ async def test_a_run_whose_engine_can_not_be_opened_leaves_no_new_journal(client
         with pytest.raises(ConnectionError):
             await outcomes(bulk.run(client(sandbox), None, journal=path, resume=True, engine=unreachable))
         assert path.exists()
+
+
+async def test_leaving_early_finishes_what_is_under_way_and_sends_no_more(client: Any, path: Path) -> None:
+    async with studio(100) as sandbox:
+        run = bulk.run(client(sandbox), withdrawals(100), operation=WITHDRAW, journal=path, concurrency=5)
+        async with run:
+            async for _result in run:
+                break
+        assert run.stopped_by == "the caller has left"
+        counts = bulk.status_of(path).counts
+        assert set(counts) == {"done", "planned"}
+        assert counts["done"] == effects(sandbox).total() <= 50
+
+
+async def test_a_clock_that_was_set_back_leaves_no_row_to_a_person(
+    client: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with studio(1) as sandbox:
+        sandbox.fail(Fault.drop(after_applying=True), operation=WITHDRAW)
+        monkeypatch.setattr(row_module, "time", SimpleNamespace(time=lambda: time.time() - 3600))
+        ended = await outcomes(bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path))
+        assert ended == {RowOutcome.SETTLED: 1}
+
+
+async def test_a_run_that_is_stopped_while_it_settles_sends_nothing_blindly_when_it_is_resumed(
+    client: Any, path: Path
+) -> None:
+    plan = withdrawals(30)
+    async with studio(30) as sandbox:
+        await _leave_intents(client(sandbox), plan, "withdraw_cancelation", path)
+        run = bulk.run(client(sandbox), None, resume=True, journal=path, concurrency=1)
+        async with run:
+            async for _result in run:
+                run.stop("enough")
+        assert bulk.status_of(path).counts.keys() == {"done", "sent"}
+        sandbox.requests.clear()
+        async with bulk.run(client(sandbox), None, resume=True, journal=path, concurrency=1) as run:
+            await anext(run)
+        assert sandbox.requests[0].operation == "get_contract_data"
+
+
+def test_a_lock_whose_file_was_replaced_meanwhile_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who held it deletes its file at the end, and the next makes another: two would work on the journal."""
+    path.touch()
+    connect = sqlite3.connect
+
+    def connect_late(file: Path, **options: Any) -> sqlite3.Connection:
+        held = connect(file, **options)
+        file.rename(file.with_name("of-who-held-it"))
+        file.touch()
+        return held
+
+    monkeypatch.setattr(sqlite3, "connect", connect_late)
+    with pytest.raises(JournalError, match="another process works on"):
+        lock(path)
+
+
+async def test_what_is_being_recorded_is_on_disk_when_a_journal_is_closed(
+    client: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_recording, go_on, commit = asyncio.Event(), threading.Event(), Journal._commit
+    loop = asyncio.get_running_loop()
+
+    def commit_late(*args: Any) -> None:
+        loop.call_soon_threadsafe(is_recording.set)
+        go_on.wait()
+        commit(*args)
+
+    async with (
+        studio(1) as sandbox,
+        bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path) as run,
+    ):
+        monkeypatch.setattr(Journal, "_commit", commit_late)
+        noting = asyncio.ensure_future(run._journal.note(1.0, intents=run._journal.rows("planned")))
+        await is_recording.wait()
+        noting.cancel()
+        loop.call_later(0.02, go_on.set)
+    assert bulk.status_of(path).counts == {"sent": 1}
+
+
+async def test_nor_is_what_had_to_be_read_before_it_was_sent(
+    client: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with studio(1, canceled=False) as sandbox:
+        monkeypatch.setattr(sandbox, CANCEL, lambda **_arguments: None)
+        # A refusal comes first: it is the last attempt that counts.
+        sandbox.fail(Fault.status(429, retry_after=1), operation=CANCEL)
+        for resume in (False, True):
+            run = bulk.run(
+                client(sandbox),
+                cancelations(1, "earliest", "Moving away"),
+                operation="cancel_contract",
+                journal=path,
+                resume=resume,
+                row_options=RowOptions(confirm=True, resend_after=1),
+            )
+            assert await outcomes(run) == ({} if resume else {RowOutcome.UNCONFIRMED: 1})
+        assert requests(sandbox)[CANCEL] == 2
+
+
+async def test_what_was_not_begun_with_is_planned_again_when_a_run_is_cancelled(client: Any, path: Path) -> None:
+    async with studio(20) as sandbox:
+        sandbox.fail(Fault.delay(0.001), Fault.delay(0.001), *[Fault.delay(60)] * 20)
+        run = bulk.run(client(sandbox), withdrawals(20), operation=WITHDRAW, journal=path, concurrency=2)
+        ended = asyncio.ensure_future(outcomes(run))
+        while len(sandbox.ledger) < 4 or run.progress.ended < 2:
+            await asyncio.sleep(0)
+        assert bulk.status_of(path).counts["sent"] > 2
+        run.cancel()
+        await ended
+        assert run.stopped_by == "it was cancelled"
+        assert bulk.status_of(path).counts == {"done": 2, "sent": 2, "planned": 16}
+
+
+async def test_a_journal_of_another_form_is_refused(client: Any, path: Path) -> None:
+    async with studio(1) as sandbox:
+        async with bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path):
+            pass
+        with sqlite3.connect(path) as database:
+            database.execute("update run set format = format + 1")
+        database.close()
+        with pytest.raises(JournalError, match="was written by another release of the SDK"):
+            await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+        with pytest.raises(JournalError, match="was written by another release of the SDK"):
+            bulk.status_of(path)
+        assert sandbox.requests == []
+
+
+async def test_what_is_told_of_a_row_is_what_its_journal_says(client: Any, path: Path) -> None:
+    async with studio(2) as sandbox:
+        sandbox.fail(Fault.drop(after_applying=True), operation=WITHDRAW)
+        async with bulk.run(client(sandbox), withdrawals(3), operation=WITHDRAW, journal=path) as run:
+            told = sorted([result async for result in run], key=lambda result: result.n)
+        with reading(path) as database:
+            assert told == list(results_of(database))
+        assert {result.outcome for result in told} == {RowOutcome.SETTLED, RowOutcome.DONE, RowOutcome.REJECTED}
+
+
+async def test_a_commit_that_fails_keeps_nothing_and_the_next_one_can_be_made(client: Any, path: Path) -> None:
+    async with studio(1) as sandbox, bulk.run(client(sandbox), withdrawals(1), operation=WITHDRAW, journal=path) as run:
+        (row,) = run._journal.rows("planned")
+        database = run._journal._database
+        database.execute("create trigger fail before update on row begin select raise(abort, 'no room'); end")
+        with pytest.raises(JournalError, match="no room; what was recorded in it is safe"):
+            await run._journal.note(1.0, intents=[row])
+        assert bulk.status_of(path).counts == {"planned": 1}
+        database.execute("drop trigger fail")
+        await run._journal.note(1.0, intents=[row])
+        assert bulk.status_of(path).counts == {"sent": 1}
+
+
+async def test_a_row_that_was_refused_for_now_is_sent_by_the_next_run(client: Any, path: Path) -> None:
+    async with studio(2) as sandbox:
+        sandbox.fail(*[Fault.status(429, retry_after=1)] * 2, operation=WITHDRAW)
+        impatient = client(sandbox, retry=RetryPolicy.none())
+        ended = await outcomes(bulk.run(impatient, withdrawals(2), operation=WITHDRAW, journal=path))
+        assert ended == {RowOutcome.REJECTED: 2}
+        assert await outcomes(bulk.run(client(sandbox), None, resume=True, journal=path)) == {RowOutcome.DONE: 2}
+        assert effects(sandbox).total() == 2
+
+
+@pytest.mark.parametrize("outcome", RowOutcome)
+def test_what_a_person_has_to_look_at_is_a_failure(outcome: RowOutcome) -> None:
+    progress = Progress(total=1)
+    progress.note(Ending(outcome=outcome, correlation_id="id", attempts=1))
+    are_good = {RowOutcome.DONE, RowOutcome.SETTLED, RowOutcome.UNCHANGED}
+    assert progress.failures == (outcome not in are_good)

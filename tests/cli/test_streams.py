@@ -4,10 +4,12 @@ import asyncio
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -210,30 +212,69 @@ async def test_closed_streams_lead_nowhere(
     assert not (tmp_path / "run.db").exists()
 
 
-async def test_ctrl_c_while_the_plan_is_checked_leaves_no_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Ctrl-C cancels the task; the plan comes from a pipe that has no end."""
-    reader, writer = os.pipe()
-    journal = tmp_path / "run.db"
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMBERSHIP_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("MEMBERSHIP_API_KEY", "key")
-    with os.fdopen(reader, encoding="utf-8") as stdin, os.fdopen(writer, "w", encoding="utf-8") as plan:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        more = ("--operation", "withdraw_cancelation", "--journal", journal, "--yes", "--json")
-        task = asyncio.ensure_future(bulk_code_of("bulk", "-", *more))
-        print("customer_id,contract_id\n1001,1", file=plan, flush=True)
-        while not (journal.exists() or task.done()):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        print("1001,2", file=plan, flush=True)
-        assert await asyncio.wait_for(task, 30) == Exit.INTERRUPTED
-    told = capsys.readouterr()
+
+
+def assert_nothing_was_sent(told: Any) -> None:
     assert json.loads(told.out)["error"]["message"] == "interrupted; nothing was sent"
     assert "nothing was sent" in told.err
+
+
+@pytest.mark.usefixtures("settings")
+async def test_ctrl_c_while_the_plan_is_checked_leaves_no_journal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C cancels the task, which does not wait for more of the plan; what checks it ends with the next row."""
+    pipe, journal = tmp_path / "plan", tmp_path / "run.db"
+    os.mkfifo(pipe)
+    more = ("--operation", "withdraw_cancelation", "--journal", journal, "--yes", "--json")
+    task = asyncio.ensure_future(bulk_code_of("bulk", pipe, *more))
+    while not (journal.exists() or task.done()):
+        await asyncio.sleep(0)
+    # Whoever writes the plan is not read to its end.
+    with suppress(BrokenPipeError), pipe.open("w", encoding="utf-8") as plan:
+        print("customer_id,contract_id", file=plan, flush=True)
+        task.cancel()
+        assert await task == Exit.INTERRUPTED
+        print("1001,1\n1001,2", file=plan, flush=True)
+    async with asyncio.timeout(30):
+        while list(tmp_path.iterdir()) != [pipe]:
+            await asyncio.sleep(0)
+    assert_nothing_was_sent(capsys.readouterr())
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("more", [("--yes",), ("--dry-run",)])
+async def test_ctrl_c_ends_the_wait_for_a_plan_on_stdin(
+    more: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a terminal has it that nobody types into."""
+    monkeypatch.setattr("sdk_core.cli.bulk_work.copyfileobj", lambda *_files: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=None))
+    order = ("--operation", "withdraw_cancelation", "--journal", tmp_path / "run.db", "--json")
+    assert await bulk_code_of("bulk", "-", *order, *more) == Exit.INTERRUPTED
     assert list(tmp_path.iterdir()) == []
+    assert_nothing_was_sent(capsys.readouterr())
+
+
+async def test_a_run_that_does_not_begin_keeps_the_link_to_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the journal is to be is for the link to say; what is made there is for nobody else to read."""
+    journal, real, plan = tmp_path / "run.db", tmp_path / "volume" / "real.db", tmp_path / "plan.csv"
+    real.parent.mkdir()
+    journal.symlink_to(real)
+    plan.write_text(f"customer_id,contract_id\n1001,{MembershipSandbox.CANCELED_CONTRACT_ID}\n", encoding="utf-8")
+    order = ("bulk", plan, "--operation", "withdraw_cancelation", "--journal", journal)
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        assert await bulk_code_of(*order) == Exit.USAGE
+        assert (journal.is_symlink(), list(real.parent.iterdir())) == (True, [])
+        assert await bulk_code_of(*order, "--yes") == Exit.DONE
+    assert real.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_plan_comes_from_stdin(run: Any) -> None:

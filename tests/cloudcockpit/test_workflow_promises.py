@@ -4,6 +4,7 @@ import asyncio
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from attrs import evolve
@@ -246,7 +247,7 @@ async def test_waiting_sends_nothing(operation: str, run: Run, timeline: Timelin
     async with CloudCockpitSandbox() as sandbox, client_of(sandbox, timeline) as client:
         with pytest.raises(NotSettledError, match="nothing was sent") as caught:
             await run(client, ask=False)
-        assert (caught.value.outcome, caught.value.retryable) == (Outcome.UNKNOWN, False)
+        assert (caught.value.outcome, caught.value.retryable) == (Outcome.UNKNOWN, True)
         assert timeline.passed == pytest.approx(600)
 
         timeline.at(timeline.passed + 300, do(sandbox, operation))
@@ -697,3 +698,12 @@ async def test_a_refusal_that_is_not_somebody_elses_doing_is_raised_at_once(time
             await suspend(client)
         assert (caught.value.outcome, timeline.passed) == (Outcome.REJECTED, 0)
         assert not isinstance(caught.value, BadRequestError)
+
+
+async def test_waiting_for_what_is_not_there_does_not_say_that_it_was_canceled(timeline: Timeline) -> None:
+    """An id that was mistyped: this run has sent nothing, so that nothing is known of a cancellation."""
+    async with CloudCockpitSandbox() as sandbox, client_of(sandbox, timeline) as client:
+        ids = {"customer_id": sandbox.CUSTOMER_ID, "subscription_id": UUID(int=9)}
+        with pytest.raises(NotFoundError) as caught:
+            await cancel_and_wait(client, **ids, ask=False)
+    assert caught.value.outcome is Outcome.UNKNOWN

@@ -196,3 +196,11 @@ def test_moment_beyond_the_calendar_is_refused() -> None:
 def test_enormous_number_of_seconds_is_refused() -> None:
     with pytest.raises(ValueError, match="attempt_timeout must be a finite number of seconds"):
         arguments.seconds("attempt_timeout", 10**400)
+
+
+@goes_through("url", ["https://canary@a.example", "https://:canary@a.example", "https://user:canary@a.example"])
+def test_a_base_url_holds_no_login(url: str) -> None:
+    """It would be told in messages, and stand in the journals of bulk runs."""
+    with pytest.raises(ValueError, match=r"the_argument must be scheme://host.*without user") as caught:
+        arguments.base_url("the_argument", url)
+    assert "canary" not in str(caught.value)

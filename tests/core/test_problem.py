@@ -72,6 +72,7 @@ ANSWERS: dict[str, tuple[Any, Call, int, Outcome, str | None]] = {
     "unreadable": (CannedAnswer(200, MARK, content_type="text/html"), write, 502, Outcome.UNKNOWN, None),
     "stalled-write": (STALL, write, 504, Outcome.UNKNOWN, None),
     "stalled-read": (STALL, read, 504, Outcome.UNKNOWN, None),
+    "server-read": (CannedAnswer(500, ENVELOPE), read, 502, Outcome.UNKNOWN, None),
     "other-shape": (CannedAnswer(200, [{"id": MARK}]), read, 502, Outcome.REJECTED, None),
     "not-found": (CannedAnswer(404, ENVELOPE), read, 404, Outcome.REJECTED, None),
     "conflict": (CannedAnswer(409, ENVELOPE), write, 409, Outcome.REJECTED, None),

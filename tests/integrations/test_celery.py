@@ -430,7 +430,7 @@ async def test_a_task_asks_once_though_its_worker_dies_as_it_sends_its_next_run(
         raise SystemExit
 
     with redis_server() as redis:
-        noted = NotedTask(redis, unknown(), unknown())
+        noted = NotedTask(redis, unknown(), NotSettledError("", {"outcome": "unknown", "retryable": True}))
         with monkeypatch.context() as patch:
             patch.setattr(noted.task, "apply_async", die)
             with pytest.raises(SystemExit):

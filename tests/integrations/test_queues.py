@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 from cases import goes_through
 
-from membership_sdk import ConnectionFailedError, NotFoundError, Outcome, RateLimitError, SdkError, ServerError
+from membership_sdk import (
+    AuthenticationError,
+    ConnectionFailedError,
+    NotFoundError,
+    NotSettledError,
+    Outcome,
+    RateLimitError,
+    SdkError,
+    ServerError,
+)
 from sdk_core.integrations.queues import (
     Action,
     Decision,
@@ -120,3 +129,13 @@ def test_what_has_done_nothing_ends_as_it_is(settles: bool) -> None:
 def test_what_is_no_correlation_id_is_replaced(carried: object) -> None:
     assert carried_correlation_id("of-the-sender") == "of-the-sender"
     assert len(carried_correlation_id(carried)) == 36
+
+
+def test_a_task_that_only_waits_ends_with_what_waiting_does_not_cure() -> None:
+    """A key that is refused, for one: somebody has to hear of it, and not after twenty runs."""
+    kwargs: dict[str, Any] = {"contract_id": 2003, "ask": False}
+    refused = AuthenticationError("", {"outcome": "unknown"})
+    assert next_run(refused, kwargs, **QUEUE) is None
+    waits = NotSettledError("", {"outcome": "unknown", "retryable": True})
+    assert next_run(waits, kwargs, **QUEUE) is not None
+    assert (refused.outcome, refused.retryable, kwargs["ask"]) == (Outcome.UNKNOWN, False, False)

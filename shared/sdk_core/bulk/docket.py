@@ -121,7 +121,9 @@ class DocketEngine:
                     return known
                 event.clear()
                 # A row that is queued or under way keeps its place.
-                await _persistently(lambda: self._hand_out(row, may_be_sent=may_be_sent))
+                await self._hand_out(row, may_be_sent=may_be_sent)
+                # If it is handed out once more, Redis has forgotten it, and who has sent it perhaps.
+                may_be_sent = True
                 with suppress(TimeoutError):
                     # Not wait_for(): before Python 3.12, it loses a cancelation that comes with the event.
                     async with asyncio.timeout(_LOOK_AGAIN):
@@ -135,7 +137,8 @@ class DocketEngine:
 
     async def _hand_out(self, row: JournalRow, *, may_be_sent: bool) -> None:
         add = self._docket.add(carry_out, key=f"{self._run}:{row.n}")
-        await add(self._run, msgspec.json.encode(row).decode(), self._options, may_be_sent=may_be_sent)
+        text = msgspec.json.encode(row).decode()
+        await _persistently(lambda: add(self._run, text, self._options, may_be_sent=may_be_sent))
 
 
 class _Keys:

@@ -111,7 +111,7 @@ class Journal:
             if journal is not None:
                 journal.close_now()
             if is_new:
-                path.unlink()
+                path.resolve().unlink()
             raise
         return journal
 
@@ -119,11 +119,11 @@ class Journal:
     def resume(
         cls, path: Path, catalogue: Catalogue, plan: str, rows: Iterator[PlannedRow] | None, *, place: str | None = None
     ) -> Self:
-        """Open the journal of a run that goes on; rows that ended without effect and may succeed now are planned again.
+        """Open the journal of a run that goes on; see `plan_again`.
 
         Args:
             path: where it is.
-            catalogue: of the SDK whose it is to be, with all operations of the rows that are left.
+            catalogue: of the SDK whose it is to be.
             plan: the plan's name.
             rows: the plan, to be compared with the one that was begun with; None: that one is not compared.
             place: where rows are sent; None: nowhere.
@@ -142,20 +142,28 @@ class Journal:
                 origin.keep_place(database, path, place)
                 if rows is not None:
                     records.compare(database, rows, path, plan)
-                database.execute(
-                    "update row set state = 'planned', outcome = null, error = null where state = 'ended'"
-                    " and may_succeed_later"
-                )
-                # Its effect may show now.
-                database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
-                records.refuse_unknown(database, path, catalogue)
-                # A row may have waited long after its intent was recorded. Only now is it certain that this process
-                # sends nothing of it any more, as it is gone. What it has handed to workers, they alone go on with.
-                database.execute("update row set sent_at = ? where state = 'sent'", (time.time(),))
         except BaseException:
             journal.close_now()
             raise
         return journal
+
+    def plan_again(self, catalogue: Catalogue) -> None:
+        """Plan the rows again that ended without effect and may succeed now, and settle those whose end is not known.
+
+        Raises:
+            JournalError: rows that are left are none of the catalogue's, or it can't be written.
+        """
+        with explained(self.path), self._transaction() as database:
+            database.execute(
+                "update row set state = 'planned', outcome = null, error = null where state = 'ended'"
+                " and may_succeed_later"
+            )
+            # Its effect may show now.
+            database.execute("update row set state = 'sent' where state = 'ended' and outcome = 'unknown'")
+            records.refuse_unknown(database, self.path, catalogue)
+            # A row may have waited long after its intent was recorded. Only now is it certain that this process
+            # sends nothing of it any more, as it is gone. What it has handed to workers, they alone go on with.
+            database.execute("update row set sent_at = ? where state = 'sent'", (time.time(),))
 
     @property
     def facts(self) -> RunFacts:
@@ -229,10 +237,16 @@ class Journal:
             for sql, text in texts.items():
                 database.execute(sql, {"now": now, "rows": text})
 
-    async def close(self) -> None:
-        """Write what is left, and let others have the journal."""
+    async def close(self, *, is_new: bool = False) -> None:
+        """Write what is left, and let others have the journal; see `discard`."""
         await asyncio.to_thread(self._thread.shutdown)
+        self.discard(is_new=is_new)
+
+    def discard(self, *, is_new: bool) -> None:
+        """Close it, and delete it if it is that of a run that has not begun."""
         self.close_now()
+        if is_new:
+            self.path.resolve().unlink(missing_ok=True)
 
     def close_now(self) -> None:
         """Close the files; a journal that nobody else reads becomes one file again."""

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -12,33 +13,27 @@ from sdk_core.bulk.records import JournalError
 from sdk_core.bulk.tasks import Catalogue
 from sdk_core.correlation import new_correlation_id
 
-__all__ = ["discard", "journal_of", "open_journal"]
+__all__ = ["journal_of", "open_journal"]
 
 
 async def journal_of(
     catalogue: Catalogue, plan: Plan | None, path: Path, place: str | None, *, operation: str | None, resume: bool
 ) -> Journal:
-    """Do in a thread what `open_journal` does; a caller that is cancelled leaves no new journal."""
+    """Do in a thread what `open_journal` does; if the caller is cancelled, it ends later, and leaves no new journal."""
     left = Event()
-    opening = asyncio.ensure_future(
-        asyncio.to_thread(
-            open_journal, catalogue, plan, path, place, operation=operation, resume=resume, is_left=left.is_set
-        )
-    )
+    do = partial(open_journal, catalogue, plan, path, place, operation=operation, resume=resume, is_left=left.is_set)
+    opening = asyncio.get_running_loop().run_in_executor(None, do)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
         left.set()
-        with suppress(Exception):
-            await discard(await opening, resume=resume)
+        opening.add_done_callback(partial(_discard_result, resume=resume))
         raise
 
 
-async def discard(journal: Journal, *, resume: bool) -> None:
-    """Close the journal of a run that does not begin, and delete it unless it is that of an earlier one."""
-    await journal.close()
-    if not resume:
-        await asyncio.to_thread(journal.path.unlink, missing_ok=True)
+def _discard_result(opening: "asyncio.Future[Journal]", *, resume: bool) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().discard(is_new=not resume)
 
 
 def open_journal(

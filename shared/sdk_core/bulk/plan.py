@@ -88,7 +88,9 @@ def plan_name(plan: Plan) -> str:
     """Return what to call a plan in messages."""
     if isinstance(plan, str | Path):
         return str(plan)
-    return str(getattr(plan, "name", "the plan"))
+    name = getattr(plan, "name", None)
+    # That of a file without a name is a number.
+    return name if isinstance(name, str) else "the plan"
 
 
 def checked_rows(

@@ -146,7 +146,8 @@ def _no_journal(path: Path) -> JournalError:
 def create(path: Path) -> bool:
     """Create the file of a journal, for its owner only; return whether it is new."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        # A link may lead to where there is no file yet.
+        os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         return False
     except OSError as error:

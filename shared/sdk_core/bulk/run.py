@@ -17,7 +17,7 @@ from typing import Required, Self, TypedDict
 
 from sdk_core.arguments import positive_int
 from sdk_core.bulk.journal import JournalRow, RowEnding
-from sdk_core.bulk.opening import discard, journal_of
+from sdk_core.bulk.opening import journal_of
 from sdk_core.bulk.plan import Plan
 from sdk_core.bulk.progress import Progress
 from sdk_core.bulk.records import JournalError
@@ -119,9 +119,11 @@ class BulkRun:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
             self._journal = await self._open()
-            opened.push_async_callback(lambda: discard(self._journal, resume=self._keeps_journal))
+            opened.push_async_callback(lambda: self._journal.close(is_new=not self._keeps_journal))
             self._engine = await opened.enter_async_context(self._engine_of(self._journal.facts.id))
             self._journal.refuse_other_queue(self._engine.queue)
+            if self._keeps_journal:
+                await asyncio.to_thread(self._journal.plan_again, self._catalogue)
             self._keeps_journal = True
             self._opened = opened.pop_all()
         counts = self._journal.counts()

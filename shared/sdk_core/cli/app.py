@@ -56,8 +56,10 @@ def run(program: Program, argv: Sequence[str]) -> int:
     try:
         code = _run(program, argv)
     except OSError as error:
-        # Whether something was changed is told by the commands that change something.
-        Output(program.name, json=False).say(f"failed: {type(error).__name__}: {error}", "red")
+        # Whether something was changed is told by the commands that change something. Who reads the output may have
+        # enough of it.
+        if not isinstance(error, BrokenPipeError):
+            Output(program.name, json=False).say(f"failed: {type(error).__name__}: {error}", "red")
         code = Exit.FAILED
     is_written = end_streams()
     return Exit.FAILED if code is Exit.DONE and not is_written else code

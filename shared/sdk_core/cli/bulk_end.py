@@ -26,6 +26,7 @@ def end(run: BulkRun, output: Output, journal: Path, results: Path | None, *, ch
         changes: whether a row that was left could change something.
         goes_on: whether the run can be resumed.
     """
+    output.forget_lost()
     status = status_of(journal)
     code, document = _code(run, status), status_document(status) | {"stoppedBy": run.stopped_by}
     _tell(status, output, goes_on=goes_on)

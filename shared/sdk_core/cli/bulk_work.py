@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 from asyncio import CancelledError, to_thread
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
-from tempfile import TemporaryDirectory
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from attrs import frozen
@@ -114,6 +115,8 @@ async def begin(
                 return _check_only(catalogue, order, output, Path(folder))
             if order.redis is not None:
                 options["engine"] = _workers(catalogue, _redis_url(order.redis), rows)
+        except CancelledError:
+            return _interrupted(output)
         except Exception as error:  # noqa: BLE001  whatever it is, nothing was sent
             return refused(output, parts.program, error)
         return await _carry_out(parts, output, order, options)
@@ -179,8 +182,33 @@ def _redis_url(given: str | None) -> str:
     return url
 
 
-def _plan(order: Order) -> Any:
-    return sys.stdin.buffer if order.plan == "-" else order.plan
+@contextmanager
+def _plan_of(order: Order) -> Generator[Any]:
+    """Give the plan; one on stdin is read to its end first, because nothing could end a thread that waits for it.
+
+    Raises:
+        CancelledError: Ctrl-C ended the wait.
+    """
+    if order.plan != "-":
+        yield order.plan
+        return
+    with TemporaryFile() as whole:
+        with _interrupting():
+            copyfileobj(sys.stdin.buffer, whole)
+        whole.seek(0)
+        yield whole
+
+
+@contextmanager
+def _interrupting() -> Generator[None]:
+    """Have Ctrl-C end what waits for a person or a pipe, with CancelledError; asyncio's own handler lets it go on."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CancelledError from None
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path) -> Exit:
@@ -188,8 +216,11 @@ def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path
     path = folder / "checked.db"
     if order.resume and order.journal is not None:
         copy_of(order.journal, path)
-    journal = open_journal(catalogue, _plan(order), path, operation=order.operation, resume=order.resume)
+    with _plan_of(order) as plan:
+        journal = open_journal(catalogue, plan, path, operation=order.operation, resume=order.resume)
     try:
+        if order.resume:
+            journal.plan_again(catalogue)
         rows, left = sum(journal.counts().values()), journal.operations_left()
     finally:
         journal.close_now()
@@ -203,12 +234,15 @@ def _check_only(catalogue: Catalogue, order: Order, output: Output, folder: Path
 async def _carry_out(parts: BulkParts, output: Output, order: Order, options: RunOptions) -> Exit:
     limiter, journal = parts.limiter(), Path(options["journal"])
     pause, catalogue = None if limiter is None else Pause(limiter), _catalogue(parts)
+    limits: ClientOptions = {} if pause is None else {"rate_limiter": pause}
     is_open = begins = changes = False
     refusal = None
     try:
-        async with _client(parts, output, order, {} if pause is None else {"rate_limiter": pause}) as client:
-            run = BulkRun(client, catalogue, _plan(order), **options)
-            async with run:
+        with _plan_of(order) as plan:
+            async with (
+                _client(parts, output, order, limits) as client,
+                BulkRun(client, catalogue, plan, **options) as run,
+            ):
                 is_open = True
                 changes = any(catalogue.tasks[name].effect is not Effect.READ for name in run.operations())
                 refusal = _refusal(parts, run, output, order, changes=changes)
@@ -221,12 +255,20 @@ async def _carry_out(parts: BulkParts, output: Output, order: Order, options: Ru
     except CancelledError:
         if begins:
             raise
-        return output.refused("interrupted; nothing was sent", Exit.INTERRUPTED)
+        return _interrupted(output)
     except Exception as error:  # noqa: BLE001  whatever it is, what was sent has to be told
         return broken(error, output, journal) if begins else refused(output, parts.program, error)
     finally:
         if is_open and not begins and not order.resume:
-            await to_thread(journal.unlink, missing_ok=True)
+            await to_thread(_delete, journal)
+
+
+def _delete(journal: Path) -> None:
+    journal.resolve().unlink(missing_ok=True)
+
+
+def _interrupted(output: Output) -> Exit:
+    return output.refused("interrupted; nothing was sent", Exit.INTERRUPTED)
 
 
 def _client(
@@ -242,14 +284,9 @@ def _refusal(parts: BulkParts, run: BulkRun, output: Output, order: Order, *, ch
     output.say(left_in_words(run.progress.total, run.operations()))
     if order.yes or order.sandbox or not changes:
         return None
-    # asyncio's own handler would let the question go on.
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        confirm(output, "bulk", {"plan": order.plan, "journal": order.journal}, parts.place(order.profile))
+        with _interrupting():
+            confirm(output, "bulk", {"plan": order.plan, "journal": order.journal}, parts.place(order.profile))
     except DeclinedError as error:
         return output.refused(str(error))
-    except KeyboardInterrupt:
-        return output.refused("interrupted; nothing was sent", Exit.INTERRUPTED)
-    finally:
-        signal.signal(signal.SIGINT, handler)
     return None

@@ -62,12 +62,17 @@ class Output:
         """Why a message could not be written; None: all were."""
         return self._messages.lost
 
+    def forget_lost(self) -> None:
+        """Count only messages from now on: before the last words, which nobody may miss."""
+        self._messages.lost = None
+
     def result(self, value: object, follow_up: str = "", label: str = "") -> Exit:
         """Print what a command returned; of what takes effect later, what tells when it has; one value by its label.
 
         Raises:
             OSError: it could not be written.
         """
+        self.forget_lost()
         if self.json:
             self._document(codec.dump(json_value(value)))
             return Exit.DONE
@@ -140,6 +145,7 @@ class Output:
 
     def interrupted(self, lines: list[str], calls: list[dict[str, Any]]) -> Exit:
         """Say what Ctrl-C has ended; return the exit code."""
+        self.forget_lost()
         self.say("interrupted", "red")
         for line in lines:
             self.say(line)

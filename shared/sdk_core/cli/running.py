@@ -74,6 +74,9 @@ def perform(program: Program, task: Task, options: CallOptions) -> Exit:
 
 
 def _broken(error: Exception, output: Output, watch: Watch) -> Exit:
+    if isinstance(error, BrokenPipeError) and not watch.may_have_changed:
+        # Who reads the output has enough of it.
+        return Exit.FAILED
     lines, calls = watch.summary()
     return output.broken(error, lines, calls, Exit.UNKNOWN if watch.may_have_changed else Exit.FAILED)
 

@@ -89,7 +89,9 @@ def next_run(
     Returns:
         When it is to run again; None: it fails with `error`, which then says if an earlier run has asked for something.
     """
-    decision = decide(error, settles=settles, tried=tried, most=most, longest=longest, jitter=random.random())
+    # Who waits already has nothing left to try where waiting is no cure: a key that is refused, for one.
+    can_settle = settles and kwargs.get("ask") is not False
+    decision = decide(error, settles=can_settle, tried=tried, most=most, longest=longest, jitter=random.random())
     if decision.action is Action.SETTLE:
         kwargs["ask"] = False
     if decision.action in {Action.RETRY, Action.SETTLE}:
