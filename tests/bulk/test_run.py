@@ -735,3 +735,17 @@ def test_what_a_person_has_to_look_at_is_a_failure(outcome: RowOutcome) -> None:
     progress.note(Ending(outcome=outcome, correlation_id="id", attempts=1))
     are_good = {RowOutcome.DONE, RowOutcome.SETTLED, RowOutcome.UNCHANGED}
     assert progress.failures == (outcome not in are_good)
+
+
+async def test_a_resume_that_is_refused_leaves_the_journal_as_it_was(client: Any, path: Path) -> None:
+    """Why rows failed is told by nothing else."""
+    async with studio(2) as sandbox:
+        sandbox.fail(*[Fault.status(429, retry_after=1)] * 2, operation=WITHDRAW)
+        impatient = client(sandbox, retry=RetryPolicy.none())
+        async with bulk.run(impatient, withdrawals(2), operation=WITHDRAW, journal=path) as run:
+            await run._journal.keep_queue("docket elsewhere")
+            async for _result in run:
+                pass
+        with pytest.raises(JournalError, match="may still be queued in docket elsewhere"):
+            await bulk.run(client(sandbox), None, resume=True, journal=path).__aenter__()
+        assert bulk.status_of(path).counts == {"rejected": 2}
