@@ -202,6 +202,28 @@ async def test_a_run_is_open_to_workers_while_its_driver_is_at_work(tmp_path: Pa
             assert not await at_redis.exists(key)
 
 
+async def test_a_row_that_redis_has_forgotten_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed out once more may have been sent by whoever had it before."""
+    from sdk_core.bulk.docket import DocketEngine, docket_engine
+
+    known = [None, None, None, Ending(outcome=bulk.RowOutcome.DONE, correlation_id="id", attempts=1)]
+    handed_out: list[bool] = []
+
+    async def ending_of(*_arguments: object) -> Ending | None:
+        return known.pop(0)
+
+    async def hand_out(*_arguments: object, may_be_sent: bool) -> None:
+        handed_out.append(may_be_sent)
+
+    monkeypatch.setattr("sdk_core.bulk.docket._LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(DocketEngine, "_known", ending_of)
+    monkeypatch.setattr(DocketEngine, "_hand_out", hand_out)
+    with redis_server() as redis:
+        async with docket_engine(redis.url, "membership_sdk", "1", OPTIONS) as engine:
+            await engine.send(JournalRow(1, 2, "withdraw_cancelation", "{}", False, "id", 0.0))
+    assert handed_out == [False, True]
+
+
 async def test_what_is_told_of_a_redis_has_no_login_in_it() -> None:
     from sdk_core.bulk.docket import docket_engine
 

@@ -1,6 +1,7 @@
 """Standard streams that are closed, full or without a reader: the exit code says what became of it all the same."""
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -89,6 +90,42 @@ async def test_a_change_that_can_not_be_told_is_not_called_a_failure(
     assert "Traceback" not in told
     if command[:1] == SETTLE[:1] and streams == ["stdout"]:
         assert "applied: the API said yes to create_contract_cancelation_amendment" in " ".join(told.split())
+
+
+class FullOnce(io.StringIO):
+    """A stream whose disk is full for the first message, and has room then."""
+
+    is_full = True
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            self.is_full = False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
+
+
+async def test_only_last_words_that_are_lost_change_an_exit_code(
+    bulk: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", FullOnce())
+            # The first message is what is to be done.
+            assert await bulk_code_of(*bulk) == Exit.DONE
+    assert len(sandbox.ledger) == 1
+
+
+@pytest.mark.parametrize("command", [("--help",), ("--version",), READ])
+async def test_who_has_read_enough_is_told_nothing(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As with `| head -1`."""
+    async with MembershipSandbox() as sandbox:
+        reach(sandbox, monkeypatch)
+        with unread("stdout"):
+            assert await code_of(*command) == Exit.FAILED
+    assert "Pipe" not in capfd.readouterr().err
 
 
 async def test_ctrl_c_that_can_not_be_told_says_that_something_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
